@@ -1,0 +1,3 @@
+//! Nix expressions to values.
+
+pub mod program;
