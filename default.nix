@@ -1,0 +1,2 @@
+# The package set: see library/default.nix.
+import ./library
