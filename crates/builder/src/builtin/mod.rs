@@ -1,0 +1,2 @@
+//! Builders that are part of us.
+pub(crate) mod unpack;

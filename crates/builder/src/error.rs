@@ -1,0 +1,89 @@
+//! What can go wrong between a wanted path and a registered output.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use activity::Cancelled;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The crate's one error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This machine does not give us the isolation asked for, now or later.
+    #[error(
+        "this system does not support the kernel namespaces that are required for sandboxing ({step}: {source}); use '--no-sandbox' to disable sandboxing"
+    )]
+    IsolationRefused {
+        /// What was refused.
+        step: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Something failed before the builder ran.
+    #[error("setting up the build environment: {step}: {source}")]
+    Setup {
+        /// What was being done.
+        step: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file of the host could not be handled.
+    #[error("{action} '{path}': {source}", path = path.display())]
+    Io {
+        /// What was tried, a word like `creating`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// `build-users-group` names no group, and without isolation nothing can stand in for it.
+    #[error("the group '{group}' specified in 'build-users-group' does not exist")]
+    NoBuildUsersGroup {
+        /// The setting's value.
+        group: String,
+    },
+    /// `build-users-group` has no members.
+    #[error("the build users group '{group}' has no members")]
+    EmptyBuildUsersGroup {
+        /// The setting's value.
+        group: String,
+    },
+    /// A member of `build-users-group` has no account.
+    #[error("the user '{user}' in the group '{group}' does not exist")]
+    NoBuildUser {
+        /// The setting's value.
+        group: String,
+        /// The member.
+        user: String,
+    },
+    /// Root is a member of `build-users-group`.
+    #[error("the Nix user should not be a member of '{group}'")]
+    PrivilegedBuildUser {
+        /// The setting's value.
+        group: String,
+    },
+    /// The user asked for the end.
+    #[error("{0}")]
+    Cancelled(Cancelled),
+}
+
+impl From<Cancelled> for Error {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Cancelled(cancelled)
+    }
+}
+
+/// Names the file in an error of the system.
+pub(crate) trait IoContext<T> {
+    /// `action` is a word like `creating`.
+    fn io(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn io(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,271 @@
+//! Folders that live as long as one build: the build folder, and the root that an isolated builder sees.
+//!
+//! Both are removed when dropped. A process that was killed leaves them behind; the root is removed by the next build of
+//! the same derivation (its name follows from it, and that build holds the output locks), build folders by the next
+//! builder that can take the lock which a living owner holds on the folder itself.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FlockOperation;
+
+use crate::error::{IoContext, Result};
+use crate::users::BuildUser;
+
+/// Names of our build folders start so; those of C++ Nix start with `nix-` and are its own affair.
+const PREFIX: &str = "firn-";
+
+/// A folder `<builds>/firn-<pid>-<n>`, mode 0700, with the folder that the builder works in.
+#[derive(Debug)]
+pub(crate) struct BuildDir {
+    top: PathBuf,
+    /// The builder's own folder; below `top` where it is to be out of reach from outside.
+    pub inner: PathBuf,
+    keep: bool,
+    _lock: File,
+}
+
+impl BuildDir {
+    /// Makes one. With `hidden` the builder's folder lies inside one that only we can enter.
+    pub(crate) fn create(builds: &Path, hidden: bool, user: Option<&BuildUser>) -> Result<Self> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let name = || format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let mut top = builds.join(name());
+        loop {
+            match make_dir(&top, 0o700) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::DirBuilder::new().recursive(true).mode(0o755).create(builds).io("creating", builds)?;
+                }
+                // Of a process with our number, before a restart of the machine.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => top = builds.join(name()),
+                Err(error) => return Err(error).io("creating", &top),
+            }
+        }
+        let lock = File::open(&top).io("opening", &top)?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(io::Error::from)
+            .io("locking", &top)?;
+        let mut dir = Self { inner: top.clone(), top, keep: false, _lock: lock };
+        if hidden {
+            dir.inner = dir.top.join("build");
+            make_dir(&dir.inner, 0o700).io("creating", &dir.inner)?;
+        }
+        if let Some(user) = user {
+            chown(&dir.inner, Some(user.uid), Some(user.gid)).io("changing the owner of", &dir.inner)?;
+        }
+        Ok(dir)
+    }
+
+    /// Leaves it for the user to look at (`keep-failed`), readable by all.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.keep = true;
+        let open = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o755));
+        let _ = open(&self.top).and_then(|()| open(&self.inner));
+        &self.inner
+    }
+}
+
+impl Drop for BuildDir {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = remove_tree(&self.top);
+        }
+    }
+}
+
+/// Removes build folders whose owner is gone.
+pub(crate) fn sweep(builds: &Path) {
+    let Ok(entries) = fs::read_dir(builds) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let Ok(lock) = File::open(entry.path()) else { continue };
+        // A kept folder is open to all; a living or killed build's is not.
+        let kept = lock.metadata().is_ok_and(|metadata| metadata.mode() & 0o077 != 0);
+        if !kept && rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = remove_tree(&entry.path());
+        }
+    }
+}
+
+/// The folder `<drv>.chroot/root` that becomes `/`.
+#[derive(Debug)]
+pub(crate) struct ChrootDir {
+    top: PathBuf,
+    /// What becomes `/`.
+    pub root: PathBuf,
+}
+
+/// What the root is made for.
+pub(crate) struct ChrootPlan<'a> {
+    /// Where it is made: the real place of the derivation with `.chroot` appended.
+    pub top: PathBuf,
+    /// The store's logical folder.
+    pub store_dir: &'a str,
+    /// Path of the build folder inside (`sandbox-build-dir`).
+    pub build_dir: &'a Path,
+    /// User and group that the builder has inside.
+    pub inside: (u32, u32),
+    /// The build user outside.
+    pub user: Option<&'a BuildUser>,
+    /// The builder sees the host's network.
+    pub host_network: bool,
+}
+
+impl ChrootDir {
+    /// Makes the tree, after removing what a killed process left.
+    pub(crate) fn create(plan: &ChrootPlan<'_>) -> Result<Self> {
+        let dir = Self { top: plan.top.clone(), root: plan.top.join("root") };
+        if let Err(error) = make_dir(&dir.top, 0o700) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                // Not ours to remove.
+                std::mem::forget(dir);
+                return Err(error).io("creating", &plan.top);
+            }
+            remove_tree(&dir.top).io("removing", &dir.top)?;
+            make_dir(&dir.top, 0o700).io("creating", &dir.top)?;
+        }
+        let root = &dir.root;
+        make_dir(root, 0o750).io("creating", root)?;
+        let gid = plan.user.map(|user| user.gid);
+        if gid.is_some() {
+            chown(root, Some(0), gid).io("changing the owner of", root)?;
+        }
+        let tmp = root.join("tmp");
+        make_dir_exactly(&tmp, 0o1777)?;
+        let store = root.join(plan.store_dir.trim_start_matches('/'));
+        fs::create_dir_all(&store).io("creating", &store)?;
+        fs::set_permissions(&store, Permissions::from_mode(0o1775)).io("changing the mode of", &store)?;
+        if gid.is_some() {
+            chown(&store, Some(0), gid).io("changing the owner of", &store)?;
+        }
+        dir.write_etc(plan)?;
+        Ok(dir)
+    }
+
+    fn write_etc(&self, plan: &ChrootPlan<'_>) -> Result<()> {
+        let etc = self.root.join("etc");
+        make_dir(&etc, 0o755).io("creating", &etc)?;
+        let (uid, gid) = plan.inside;
+        let home = plan.build_dir.display();
+        let write = |name: &str, text: String| {
+            let path = etc.join(name);
+            fs::write(&path, text).io("writing", &path)
+        };
+        write(
+            "passwd",
+            format!(
+                "root:x:0:0:Nix build user:{home}:/noshell\nnixbld:x:{uid}:{gid}:Nix build user:{home}:/noshell\n\
+                 nobody:x:65534:65534:Nobody:/:/noshell\n"
+            ),
+        )?;
+        write("group", format!("root:x:0:\nnixbld:!:{gid}:\nnogroup:x:65534:\n"))?;
+        if plan.host_network {
+            write("nsswitch.conf", "hosts: files dns\nservices: files\n".into())
+        } else {
+            write("hosts", "127.0.0.1 localhost\n::1 localhost\n".into())
+        }
+    }
+
+    /// Where an inside path lies on the host.
+    pub(crate) fn real(&self, inside: &str) -> PathBuf {
+        self.root.join(inside.trim_start_matches('/'))
+    }
+}
+
+impl Drop for ChrootDir {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.top);
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().mode(mode).create(path)
+}
+
+/// Makes a folder whose mode the mask does not touch.
+fn make_dir_exactly(path: &Path, mode: u32) -> Result<()> {
+    make_dir(path, mode).io("creating", path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).io("changing the mode of", path)
+}
+
+/// Removes a file or tree, also where folders in it may not be written. Never follows a link.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?.file_type(),
+    };
+    if !kind.is_dir() {
+        return fs::remove_file(path);
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_folders(path)?;
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Gives the owner all rights on every folder of a tree; the list on the heap bounds no depth by the stack.
+fn open_folders(path: &Path) -> io::Result<()> {
+    let mut left = vec![path.to_owned()];
+    while let Some(dir) = left.pop() {
+        let mode = fs::symlink_metadata(&dir)?.mode();
+        if mode & 0o700 != 0o700 {
+            fs::set_permissions(&dir, Permissions::from_mode(mode & 0o7777 | 0o700))?;
+        }
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_without_rights_are_removed_and_links_stay_unfollowed() {
+        let outer = tempfile::tempdir().unwrap();
+        let kept = outer.path().join("kept");
+        fs::write(&kept, "x").unwrap();
+        let tree = outer.path().join("tree");
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        std::os::unix::fs::symlink(outer.path(), tree.join("a/link")).unwrap();
+        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("a"), Permissions::from_mode(0o555)).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists() && kept.exists());
+        remove_tree(&tree).unwrap();
+    }
+
+    #[test]
+    fn the_sweep_takes_dead_folders_only() {
+        let builds = tempfile::tempdir().unwrap();
+        let alive = BuildDir::create(builds.path(), true, None).unwrap();
+        let mut kept = BuildDir::create(builds.path(), false, None).unwrap();
+        let kept_at = kept.keep().to_owned();
+        drop(kept);
+        let dead = builds.path().join("firn-0-0");
+        make_dir(&dead, 0o700).unwrap();
+        let foreign = builds.path().join("nix-0-0");
+        make_dir(&foreign, 0o700).unwrap();
+        sweep(builds.path());
+        assert!(alive.inner.exists() && kept_at.exists() && foreign.exists());
+        assert!(!dead.exists());
+        let inner = alive.inner.clone();
+        drop(alive);
+        assert!(!inner.exists());
+    }
+}

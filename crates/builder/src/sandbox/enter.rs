@@ -1,0 +1,1 @@
+//! A store made visible at its logical path, for programs that are run from it.

@@ -1,0 +1,216 @@
+//! The parent's side: starts a confined process and owns it until it is gone.
+//!
+//! Two ways in: [`start`] re-executes our own binary, which shuts itself in as the request says; [`start_direct`] becomes
+//! the builder at once, for builds without isolation. Either way the child dies with the thread that started it, so that
+//! thread must stay until the child was waited for. Dropping [`Confined`] kills what still runs.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
+
+use super::child::{self, CHILD_ARGUMENT, Failure, Word};
+use super::request::{Action, SandboxRequest};
+use super::seccomp;
+use super::spawn::{Confine, Spawn, Step, spawn};
+use super::sys;
+use super::wire::{self, c_path, c_text};
+use crate::error::{Error, Result};
+
+/// A running builder.
+#[derive(Debug)]
+pub(crate) struct Confined {
+    pid: Pid,
+    /// Becomes readable when the process ends.
+    handle: OwnedFd,
+    /// It leads a process group that is killed with it; a pid namespace needs no such help.
+    group: bool,
+    gone: bool,
+}
+
+impl Confined {
+    fn new(pid: u32, group: bool) -> Result<Self> {
+        let pid = Pid::from_raw(pid as i32).ok_or_else(|| Error::Setup {
+            step: "starting a process".into(),
+            source: io::ErrorKind::InvalidData.into(),
+        })?;
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => Ok(Self { pid, handle, group, gone: false }),
+            Err(error) => {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+                Err(Error::Setup { step: "watching a process".into(), source: error.into() })
+            }
+        }
+    }
+
+    /// A descriptor to poll: readable once the process has ended.
+    pub(crate) fn ended(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    /// Waits for the end and takes the status. Whatever is left of its process group dies then.
+    pub(crate) fn wait(&mut self) -> io::Result<WaitStatus> {
+        loop {
+            match rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {
+                Ok(Some((_, status))) => {
+                    self.gone = true;
+                    if self.group {
+                        // The group keeps its number while a member lives, and is gone otherwise.
+                        let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+                    }
+                    return Ok(status);
+                }
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends it and all that came from it.
+    pub(crate) fn kill(&mut self) {
+        if self.gone {
+            return;
+        }
+        if self.group {
+            let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        }
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = self.wait();
+        self.gone = true;
+    }
+}
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Starts our own binary as a sandbox child and waits until the builder runs inside.
+///
+/// # Errors
+/// [`Error::IsolationRefused`] where this machine does not give us the isolation asked for; [`Error::Setup`] for
+/// everything else that went wrong before the builder ran.
+pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: BorrowedFd<'_>) -> Result<Confined> {
+    let fail = |step: &str| {
+        let step = step.to_owned();
+        move |source: io::Error| Error::Setup { step, source }
+    };
+    let (mut ours, theirs) = UnixStream::pair().map_err(fail("making a socket"))?;
+    let program = c_path(own_binary).map_err(fail("reading the path of our own binary"))?;
+    let argv = [c_path(Path::new("firn-builder")), CString::new(CHILD_ARGUMENT).map_err(Into::into)];
+    let argv = argv.into_iter().collect::<io::Result<Vec<_>>>().map_err(fail("naming the child"))?;
+    let usher = spawn(&Spawn {
+        program: &program,
+        argv: &argv,
+        env: &[],
+        work_dir: Some(c"/"),
+        input: theirs.as_fd(),
+        output,
+        control: Some(theirs.as_fd()),
+        identity: request.identity.as_ref(),
+        confine: None,
+    })
+    .map_err(|failure| Error::Setup {
+        step: format!("executing {} as a sandbox child", own_binary.display()),
+        source: failure.error,
+    })?;
+    drop(theirs);
+    let mut usher = Confined::new(usher, true)?;
+    child::write_frame(&mut ours, request).map_err(fail("handing over the request"))?;
+    if request.isolation.is_none() {
+        // The child itself is the builder.
+        return match read_word(&mut ours)? {
+            None => Ok(usher),
+            Some(Word::Failed(failure)) => Err(failed(failure)),
+            Some(Word::Process(_)) => Err(strange()),
+        };
+    }
+    let mut inmate = None;
+    loop {
+        match read_word(&mut ours)? {
+            Some(Word::Process(pid)) if inmate.is_none() => {
+                let _ = usher.wait();
+                inmate = Some(Confined::new(pid, false)?);
+            }
+            Some(Word::Process(_)) => return Err(strange()),
+            Some(Word::Failed(failure)) => return Err(failed(failure)),
+            None => break,
+        }
+    }
+    inmate.ok_or_else(strange)
+}
+
+fn read_word(from: &mut UnixStream) -> Result<Option<Word>> {
+    let fail = |source| Error::Setup { step: "hearing from the sandbox child".into(), source };
+    match child::read_frame(from) {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => wire::decode::<Word>(&bytes).map(Some).ok_or_else(strange),
+        // A child that was killed in the middle of the request resets the connection.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+fn strange() -> Error {
+    Error::Setup {
+        step: "starting the sandbox child, which ended too early".into(),
+        source: io::ErrorKind::Other.into(),
+    }
+}
+
+fn failed(failure: Failure) -> Error {
+    let source = io::Error::from_raw_os_error(failure.errno as i32);
+    if failure.refused {
+        Error::IsolationRefused { step: failure.step, source }
+    } else {
+        Error::Setup { step: failure.step, source }
+    }
+}
+
+/// Starts a builder without isolation. The request's action must be [`Action::Exec`].
+///
+/// # Errors
+/// `Ok(Err(_))` is a program that cannot be executed, which is a failure of the build; everything else is
+/// [`Error::Setup`].
+pub(crate) fn start_direct(
+    request: &SandboxRequest,
+    output: BorrowedFd<'_>,
+) -> Result<std::result::Result<Confined, io::Error>> {
+    let Action::Exec { program, argv, env } = &request.action else { return Err(strange()) };
+    let fail = |step: &'static str| move |source: io::Error| Error::Setup { step: step.into(), source };
+    let texts = |texts: &[OsString]| texts.iter().map(|text| c_text(text)).collect::<io::Result<Vec<CString>>>();
+    let program = c_path(program).map_err(fail("reading the builder's path"))?;
+    let argv = texts(argv).map_err(fail("reading the arguments"))?;
+    let env = texts(env).map_err(fail("reading the environment"))?;
+    let work_dir = c_path(&request.work_dir).map_err(fail("reading the build folder's path"))?;
+    let filter = if request.limits.filter_syscalls { seccomp::program() } else { Vec::new() };
+    let null =
+        std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(fail("opening /dev/null"))?;
+    let started = spawn(&Spawn {
+        program: &program,
+        argv: &argv,
+        env: &env,
+        work_dir: Some(&work_dir),
+        input: null.as_fd(),
+        output,
+        control: None,
+        identity: request.identity.as_ref(),
+        confine: Some(Confine {
+            filter: &filter,
+            allow_new_privileges: request.limits.allow_new_privileges,
+            personality: sys::personality_flags(request.limits.personality_32bit),
+        }),
+    });
+    match started {
+        Ok(pid) => Confined::new(pid, true).map(Ok),
+        Err(failure) if failure.step == Step::Exec => Ok(Err(failure.error)),
+        Err(failure) => {
+            Err(Error::Setup { step: format!("starting the builder ({:?})", failure.step), source: failure.error })
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! System calls that neither std nor rustix offers in the form needed here; each is one small safe function.
+//!
+//! All of `unsafe` that works with plain values is in this file; starting a process in shared memory is in
+//! [`super::spawn`]. Calls that glibc wraps with work over all threads (`setuid` and relatives) are made raw.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use super::seccomp::Instruction;
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// A process like `fork` makes it, in new namespaces. `Some(pid)` in the parent, `None` in the child.
+///
+/// With `CLONE_PARENT` the child belongs to the caller's parent, which must wait for it. The caller must have one
+/// thread only, for the child has only the one that called.
+pub(crate) fn clone_process(flags: libc::c_int) -> io::Result<Option<u32>> {
+    let flags = (flags | libc::SIGCHLD) as libc::c_long;
+    // SAFETY: without CLONE_VM and with a null stack this is fork: the child has a copy of all memory. The callers are
+    // single-threaded (the re-executed child before it starts anything), so no lock is held by a thread that is gone.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    Ok((pid != 0).then_some(pid as u32))
+}
+
+/// Moves the caller into new namespaces.
+pub(crate) fn unshare(flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: takes a number only.
+    check(unsafe { libc::unshare(flags) }.into()).map(drop)
+}
+
+/// The death signal: the caller gets SIGKILL when the thread that made it ends.
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into()).map(drop)
+}
+
+/// Gives up gaining rights by exec.
+pub(crate) fn no_new_privileges() -> io::Result<()> {
+    // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into()).map(drop)
+}
+
+/// Drops or sets the supplementary groups of the calling thread.
+pub(crate) fn set_groups(groups: &[u32]) -> io::Result<()> {
+    // SAFETY: pointer and length are those of a live slice; `gid_t` is `u32`.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// Real, effective and saved group, then user, of the calling thread.
+pub(crate) fn set_ids(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: both take numbers.
+    unsafe {
+        check(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+        check(libc::syscall(libc::SYS_setresuid, uid, uid, uid)).map(drop)
+    }
+}
+
+/// A session and process group of one's own.
+pub(crate) fn new_session() {
+    // SAFETY: no arguments. It fails only where the caller leads a group already, which is as good.
+    unsafe { libc::setsid() };
+}
+
+/// The parent's process id; 0 where it is in another pid namespace.
+pub(crate) fn parent_id() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::getppid() as u32 }
+}
+
+/// Ends the process at once, without running anything.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: does not return and runs no handlers.
+    unsafe { libc::_exit(status) }
+}
+
+/// The kernel's flags of how a program is run: no random addresses, and a 32-bit machine where asked.
+pub(crate) const fn personality_flags(machine_32bit: bool) -> libc::c_ulong {
+    const LINUX_32BIT: libc::c_ulong = 8;
+    libc::ADDR_NO_RANDOMIZE as libc::c_ulong | if machine_32bit { LINUX_32BIT } else { 0 }
+}
+
+/// Sets the personality; a refusal does not matter.
+pub(crate) fn set_personality(machine_32bit: bool) {
+    // SAFETY: takes a number.
+    unsafe { libc::personality(personality_flags(machine_32bit)) };
+}
+
+/// The kernel's `struct sock_fprog` over `code`, which must outlive its use.
+pub(crate) fn filter_program(code: &[Instruction]) -> libc::sock_fprog {
+    // `Instruction` has the layout of `sock_filter` (repr(C), the same four fields).
+    libc::sock_fprog { len: code.len() as u16, filter: code.as_ptr().cast_mut().cast() }
+}
+
+/// Installs a system-call filter for the calling thread. Needs [`no_new_privileges`] or capabilities.
+pub(crate) fn install_filter(code: &[Instruction]) -> io::Result<()> {
+    let program = filter_program(code);
+    // SAFETY: the kernel copies the program during the call; pointer and length are those of a live slice.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(&program)) })
+        .map(drop)
+}
+
+/// Default action for every signal, none blocked.
+pub(crate) fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is a valid action; numbers that the C library keeps for itself are refused by it.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: the set is initialised by sigemptyset before it is read.
+    unsafe {
+        let mut none = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Marks every descriptor from `first` on to be closed by exec.
+pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: takes numbers; no descriptor is closed now, so no owner is cheated.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
+}
+
+/// No core files; the hard limit stays.
+pub(crate) fn no_core_files() {
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: both point at a live struct.
+    unsafe {
+        if libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) == -1 {
+            let mut now = limit;
+            if libc::getrlimit(libc::RLIMIT_CORE, &raw mut now) == 0 {
+                now.rlim_cur = 0;
+                libc::setrlimit(libc::RLIMIT_CORE, &raw const now);
+            }
+        }
+    }
+}
+
+/// The mask of modes of new files.
+pub(crate) fn set_umask(mask: u32) {
+    // SAFETY: takes a number, cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
+/// Becomes the program; returns only the error.
+pub(crate) fn exec(program: &CStr, argv: &[*const libc::c_char], env: &[*const libc::c_char]) -> io::Error {
+    if argv.last() != Some(&std::ptr::null()) || env.last() != Some(&std::ptr::null()) {
+        return io::Error::from(io::ErrorKind::InvalidInput);
+    }
+    // SAFETY: both arrays end in a null pointer (checked above), their other elements point at C strings that the
+    // caller keeps alive (see `PointerArray`).
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Adds flags to a mount and all mounts below it, keeping those it has.
+pub(crate) fn restrict_mount(target: &CStr) -> io::Result<()> {
+    #[repr(C)]
+    struct MountAttributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    const READ_ONLY_NO_SUID_NO_DEVICES: u64 = 0x1 | 0x2 | 0x4;
+    const RECURSIVE: libc::c_uint = 0x8000;
+    let attributes = MountAttributes { set: READ_ONLY_NO_SUID_NO_DEVICES, clear: 0, propagation: 0, user_namespace: 0 };
+    // SAFETY: the path is a live C string; the struct is live, and its size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            RECURSIVE,
+            std::ptr::from_ref(&attributes),
+            size_of::<MountAttributes>(),
+        )
+    })
+    .map(drop)
+}
+
+/// Sets the domain name of the UTS namespace.
+pub(crate) fn set_domain_name(name: &CStr) -> io::Result<()> {
+    // SAFETY: pointer and length are those of a live string.
+    check(unsafe { libc::setdomainname(name.as_ptr(), name.to_bytes().len()) }.into()).map(drop)
+}
+
+/// Sets the host name of the UTS namespace.
+pub(crate) fn set_host_name(name: &CStr) -> io::Result<()> {
+    // SAFETY: pointer and length are those of a live string.
+    check(unsafe { libc::sethostname(name.as_ptr(), name.to_bytes().len()) }.into()).map(drop)
+}
+
+/// Brings up the loopback interface of the network namespace.
+pub(crate) fn loopback_up() -> io::Result<()> {
+    // SAFETY: `ifreq` is plain data for which zeroes are valid; the name is shorter than its field, the descriptor is
+    // checked and owned, the ioctl reads the live struct.
+    unsafe {
+        let socket = check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into())?;
+        let socket = OwnedFd::from_raw_fd(socket as RawFd);
+        let mut request = std::mem::zeroed::<libc::ifreq>();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_LOOPBACK | libc::IFF_RUNNING) as libc::c_short;
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        check(libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &raw const request).into()).map(drop)
+    }
+}
+
+/// Takes over a descriptor that this process was started with.
+pub(crate) fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD only asks whether the descriptor is open.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
+    // SAFETY: it is open, and by the protocol of `--firn-child` nothing else in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Duplicates `from` onto the number `to`, which stays open over exec. For the standard descriptors only.
+pub(crate) fn duplicate_onto(from: RawFd, to: RawFd) -> io::Result<()> {
+    debug_assert!((0..=2).contains(&to));
+    // SAFETY: the numbers 0 to 2 are not owned by any object of std.
+    check(unsafe { libc::dup2(from, to) }.into()).map(drop)
+}
+
+/// An array of pointers to C strings with the null pointer at its end, as exec takes it.
+pub(crate) struct PointerArray<'a> {
+    pointers: Vec<*const libc::c_char>,
+    strings: std::marker::PhantomData<&'a CStr>,
+}
+
+impl<'a> PointerArray<'a> {
+    /// Points at `strings`, which the borrow keeps alive.
+    pub(crate) fn new<S: AsRef<CStr> + 'a>(strings: &'a [S]) -> Self {
+        let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ref().as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        Self { pointers, strings: std::marker::PhantomData }
+    }
+
+    /// The array itself.
+    pub(crate) fn as_slice(&self) -> &[*const libc::c_char] {
+        &self.pointers
+    }
+}

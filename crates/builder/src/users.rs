@@ -1,0 +1,171 @@
+//! Host users that builders run as when we are root, so that no builder is ever the host's root.
+//!
+//! With a `build-users-group` its members are taken one per build, under the lock files that C++ Nix uses
+//! (`<state>/userpool/<uid>`); without one ids come from `start-id` in slots, under `<state>/userpool2/slot-<n>`. A lock
+//! is held by an open file and ends with it. Accounts are read from `/etc/group` and `/etc/passwd`: other account
+//! services are not asked.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+
+use crate::error::{Error, IoContext, Result};
+
+/// Ids of one slot, as many as a container takes.
+const IDS_PER_SLOT: u32 = 1 << 16;
+
+/// A user that is ours until this is dropped.
+#[derive(Debug)]
+pub(crate) struct BuildUser {
+    pub uid: u32,
+    pub gid: u32,
+    /// Supplementary groups of the account.
+    pub groups: Vec<u32>,
+    _lock: File,
+}
+
+/// Where users come from.
+#[derive(Clone, Debug)]
+pub struct UserPool {
+    /// Name of the group whose members run builds (`build-users-group`); empty for none.
+    pub group: String,
+    /// First id of the slots (`start-id`).
+    pub start_id: u32,
+    /// How many ids the slots have together (`id-count`).
+    pub id_count: u32,
+}
+
+impl Default for UserPool {
+    fn default() -> Self {
+        Self { group: String::new(), start_id: 872_415_232, id_count: 8_388_608 }
+    }
+}
+
+impl UserPool {
+    /// A free user, or `None` where all are taken now.
+    ///
+    /// Without a group of that name the slots serve instead, for isolated builds only: outside a user namespace nobody
+    /// gives those ids the right to write into the store, so `isolated == false` is [`Error::NoBuildUsersGroup`].
+    pub(crate) fn acquire(&self, state_dir: &Path, isolated: bool) -> Result<Option<BuildUser>> {
+        if !self.group.is_empty() {
+            let groups = fs::read_to_string("/etc/group").io("reading", Path::new("/etc/group"))?;
+            match find_group(&groups, &self.group) {
+                Some((gid, members)) => return self.member(&state_dir.join("userpool"), gid, &members, &groups),
+                None if !isolated => return Err(Error::NoBuildUsersGroup { group: self.group.clone() }),
+                None => {}
+            }
+        }
+        self.slot(&state_dir.join("userpool2"))
+    }
+
+    fn member(&self, pool: &Path, gid: u32, members: &[String], groups: &str) -> Result<Option<BuildUser>> {
+        if members.is_empty() {
+            return Err(Error::EmptyBuildUsersGroup { group: self.group.clone() });
+        }
+        fs::create_dir_all(pool).io("creating", pool)?;
+        let accounts = fs::read_to_string("/etc/passwd").io("reading", Path::new("/etc/passwd"))?;
+        for name in members {
+            let Some(uid) = find_user(&accounts, name) else {
+                return Err(Error::NoBuildUser { group: self.group.clone(), user: name.clone() });
+            };
+            if uid == 0 {
+                return Err(Error::PrivilegedBuildUser { group: self.group.clone() });
+            }
+            if let Some(lock) = try_lock(&pool.join(uid.to_string()))? {
+                let groups = groups_of(groups, name).filter(|&other| other != gid).collect();
+                return Ok(Some(BuildUser { uid, gid, groups, _lock: lock }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn slot(&self, pool: &Path) -> Result<Option<BuildUser>> {
+        fs::create_dir_all(pool).io("creating", pool)?;
+        for slot in 0..self.id_count / IDS_PER_SLOT {
+            if let Some(lock) = try_lock(&pool.join(format!("slot-{slot}")))? {
+                let id = self.start_id.saturating_add(slot * IDS_PER_SLOT);
+                return Ok(Some(BuildUser { uid: id, gid: id, groups: Vec::new(), _lock: lock }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn try_lock(path: &Path) -> Result<Option<File>> {
+    let mut options = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.read(true).write(true).create(true).truncate(false).open(path).io("opening", path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(io::Error::from(error)).io("locking", path),
+    }
+}
+
+/// Id and members of a group in the text of `/etc/group`.
+fn find_group(text: &str, name: &str) -> Option<(u32, Vec<String>)> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then_some(())?;
+        let gid = fields.nth(1)?.parse().ok()?;
+        let members = fields.next().unwrap_or_default();
+        Some((gid, members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect()))
+    })
+}
+
+/// Ids of the groups that name a user as member.
+fn groups_of<'a>(text: &'a str, user: &'a str) -> impl Iterator<Item = u32> + 'a {
+    text.lines().filter_map(move |line| {
+        let mut fields = line.split(':').skip(2);
+        let gid = fields.next()?.parse().ok()?;
+        fields.next()?.split(',').any(|member| member == user).then_some(gid)
+    })
+}
+
+/// Id of a user in the text of `/etc/passwd`.
+fn find_user(text: &str, name: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUPS: &str = "root:x:0:\nnixbld:x:30000:nixbld1,nixbld2\nkvm:x:104:nixbld2,me\nempty:x:7:\n";
+
+    #[test]
+    fn accounts_are_found_in_the_files_text() {
+        assert_eq!(find_group(GROUPS, "nixbld"), Some((30000, vec!["nixbld1".into(), "nixbld2".into()])));
+        assert_eq!(find_group(GROUPS, "empty"), Some((7, vec![])));
+        assert_eq!(find_group(GROUPS, "nix"), None);
+        assert_eq!(groups_of(GROUPS, "nixbld2").collect::<Vec<_>>(), [30000, 104]);
+        let accounts = "root:x:0:0::/root:/bin/sh\nnixbld1:x:30001:30000:::/\nbroken\n";
+        assert_eq!(find_user(accounts, "nixbld1"), Some(30001));
+        assert_eq!(find_user(accounts, "broken"), None);
+    }
+
+    #[test]
+    fn slots_are_taken_one_after_another_and_given_back() {
+        let state = tempfile::tempdir().unwrap();
+        let pool = UserPool { group: String::new(), start_id: 1_000_000, id_count: 2 * IDS_PER_SLOT };
+        let first = pool.acquire(state.path(), true).unwrap().unwrap();
+        let second = pool.acquire(state.path(), true).unwrap().unwrap();
+        assert_eq!((first.uid, second.uid, second.gid), (1_000_000, 1_065_536, 1_065_536));
+        assert!(pool.acquire(state.path(), true).unwrap().is_none());
+        drop(first);
+        assert_eq!(pool.acquire(state.path(), true).unwrap().unwrap().uid, 1_000_000);
+    }
+
+    #[test]
+    fn a_missing_group_is_an_error_without_isolation() {
+        let state = tempfile::tempdir().unwrap();
+        let pool = UserPool { group: "no-such-group-here".into(), ..UserPool::default() };
+        assert!(matches!(pool.acquire(state.path(), false), Err(Error::NoBuildUsersGroup { .. })));
+        assert!(pool.acquire(state.path(), true).unwrap().is_some());
+    }
+}
