@@ -1,0 +1,113 @@
+//! The blocking face of transfers.
+
+use std::sync::OnceLock;
+
+use activity::{Activity, ActivityKind, Field};
+
+use crate::engine::Engine;
+use crate::error::{ErrorClass, TransferError};
+use crate::options::TransferOptions;
+use crate::receiver::Receiver;
+
+/// What to ask for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// An http or https URL.
+    pub url: String,
+    /// More headers, name and value.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// Asks for a URL, no more.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { url: url.into(), headers: Vec::new() }
+    }
+}
+
+/// What came besides the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The URL that answered, after redirects.
+    pub url: String,
+    /// How many bytes the receiver got.
+    pub size: u64,
+    /// The server's `ETag`.
+    pub etag: Option<String>,
+    /// The URL of the `Link` header with `rel="immutable"`, if there is one.
+    pub immutable_url: Option<String>,
+}
+
+/// Everything that goes out over HTTP. Cheap to make; share one by reference or `Arc`.
+#[derive(Debug)]
+pub struct Transfer {
+    options: TransferOptions,
+    engine: OnceLock<Engine>,
+}
+
+impl Transfer {
+    /// A client that has done nothing yet.
+    pub fn new(options: TransferOptions) -> Self {
+        Self { options, engine: OnceLock::new() }
+    }
+
+    /// The knobs it was made with.
+    pub fn options(&self) -> &TransferOptions {
+        &self.options
+    }
+
+    /// Fetches a URL into a receiver, with the retries that the options allow.
+    ///
+    /// Opens an activity of kind file transfer under `activity` and reports bytes on it.
+    ///
+    /// # Errors
+    /// Every [`TransferError`]; after one the receiver holds a part of the bytes or none.
+    pub fn download(
+        &self,
+        activity: &Activity,
+        request: &Request,
+        receiver: &mut dyn Receiver,
+    ) -> Result<Response, TransferError> {
+        activity.check()?;
+        let engine = self.engine()?;
+        let text = format!("downloading '{}'", request.url);
+        let activity = activity.child(ActivityKind::FileTransfer, &text, &[Field::from(request.url.as_str())]);
+        engine.download(&activity, &self.options, request, receiver)
+    }
+
+    /// Fetches from the first of several places that has the file, in their order. The receiver is told to restart
+    /// between places.
+    ///
+    /// # Errors
+    /// The error of the last place that was worth asking; [`TransferError::BadUrl`] where there is no place.
+    pub fn download_first(
+        &self,
+        activity: &Activity,
+        places: &[String],
+        receiver: &mut dyn Receiver,
+    ) -> Result<Response, TransferError> {
+        let mut last = None;
+        for url in places {
+            if last.is_some() {
+                receiver.restart().map_err(|source| TransferError::Receiver { url: url.clone(), source })?;
+            }
+            match self.download(activity, &Request::get(url), receiver) {
+                Err(error) if error.class() == ErrorClass::Cancelled => return Err(error),
+                Err(error @ TransferError::Receiver { .. }) => return Err(error),
+                Err(error) => last = Some(error),
+                Ok(response) => return Ok(response),
+            }
+        }
+        let none = || TransferError::BadUrl { url: String::new(), reason: "no place to download from".into() };
+        Err(last.unwrap_or_else(none))
+    }
+
+    fn engine(&self) -> Result<&Engine, TransferError> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        let fresh = Engine::start(&self.options)?;
+        // Two threads may both make one; the later one is dropped unused.
+        Ok(self.engine.get_or_init(|| fresh))
+    }
+}

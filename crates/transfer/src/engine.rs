@@ -1,0 +1,321 @@
+//! The runtime behind the blocking face: one thread that drives connections, one client that pools them.
+//!
+//! The caller's own thread runs the steps of its transfer (`block_on`) and hands each piece to the receiver, so a slow
+//! receiver slows its own connection only. Ten times a second it looks whether the user wants the end. Redirects are
+//! followed here, so that each hop is checked (http and https only) and asks the netrc for its own host.
+
+use std::time::Duration;
+
+use activity::Activity;
+use reqwest::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LINK, LOCATION, RANGE,
+    RETRY_AFTER,
+};
+use reqwest::{Client, StatusCode, Url};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::client::{Request, Response};
+use crate::error::{ErrorClass, TransferError};
+use crate::options::TransferOptions;
+use crate::receiver::Receiver;
+use crate::retry;
+
+const MOST_REDIRECTS: usize = 10;
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runtime and connections.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+    slots: Semaphore,
+}
+
+/// How far a transfer has come, kept over its tries.
+#[derive(Default)]
+struct Progress {
+    received: u64,
+    /// The validator to continue with; `None` where the server cannot continue.
+    resume: Option<String>,
+}
+
+impl Engine {
+    pub(crate) fn start(options: &TransferOptions) -> Result<Self, TransferError> {
+        let fail = |reason: String| TransferError::Start { reason };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("transfer")
+            .enable_all()
+            .build()
+            .map_err(|error| fail(error.to_string()))?;
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls(options)?)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .user_agent(&options.user_agent)
+            .referer(false)
+            .no_proxy();
+        if !options.http2 {
+            builder = builder.http1_only();
+        }
+        for proxy in proxies(options)? {
+            builder = builder.proxy(proxy);
+        }
+        let client = builder.build().map_err(|error| fail(chain(&error)))?;
+        let slots = if options.connections == 0 { Semaphore::MAX_PERMITS } else { options.connections };
+        Ok(Self { runtime, client, slots: Semaphore::new(slots) })
+    }
+
+    pub(crate) fn download(
+        &self,
+        activity: &Activity,
+        options: &TransferOptions,
+        request: &Request,
+        receiver: &mut dyn Receiver,
+    ) -> Result<Response, TransferError> {
+        self.runtime.handle().block_on(async {
+            let mut progress = Progress::default();
+            let mut attempt = 0;
+            loop {
+                let mut wanted_pause = None;
+                let permit = cancellable(activity, self.slots.acquire()).await?;
+                let result = self.attempt(activity, options, request, receiver, &mut progress, &mut wanted_pause).await;
+                drop(permit);
+                attempt += 1;
+                match result {
+                    Err(error) if error.class() == ErrorClass::Transient && attempt < options.attempts.max(1) => {
+                        let entropy = std::time::SystemTime::now()
+                            .duration_since(std::time::UNIX_EPOCH)
+                            .map_or(0, |now| u64::from(now.subsec_nanos()));
+                        let pause =
+                            retry::pause(options.first_pause, attempt, entropy).max(wanted_pause.unwrap_or_default());
+                        activity.warn(&format!("{error}; retrying in {} ms", pause.as_millis()));
+                        cancellable(activity, tokio::time::sleep(pause)).await?;
+                    }
+                    other => return other,
+                }
+            }
+        })
+    }
+
+    /// One try: ask, follow redirects, hand the bytes over.
+    async fn attempt(
+        &self,
+        activity: &Activity,
+        options: &TransferOptions,
+        request: &Request,
+        receiver: &mut dyn Receiver,
+        progress: &mut Progress,
+        wanted_pause: &mut Option<Duration>,
+    ) -> Result<Response, TransferError> {
+        let mut answer = self.ask(activity, options, request, progress).await?;
+        let url = answer.url().to_string();
+        let status = answer.status();
+        if !status.is_success() {
+            if status == StatusCode::RANGE_NOT_SATISFIABLE && progress.received > 0 {
+                // The file changed; begin anew.
+                restart(receiver, progress, &url)?;
+                return Err(TransferError::Network {
+                    url,
+                    reason: "the server cannot continue".into(),
+                    transient: true,
+                });
+            }
+            *wanted_pause = header(answer.headers(), RETRY_AFTER.as_str()).and_then(retry::retry_after);
+            return Err(TransferError::Status { url, status: status.as_u16(), reason: status.canonical_reason() });
+        }
+        if progress.received > 0 {
+            let range = header(answer.headers(), CONTENT_RANGE.as_str()).unwrap_or_default();
+            if status != StatusCode::PARTIAL_CONTENT || !retry::continues_at(range, progress.received) {
+                restart(receiver, progress, &url)?;
+            }
+        }
+        let etag = header(answer.headers(), ETAG.as_str()).map(str::to_owned);
+        let immutable_url = header(answer.headers(), LINK.as_str()).and_then(immutable_link);
+        progress.resume = resumable(answer.headers()).then(|| etag.clone().unwrap_or_default());
+        let expected = progress.received + answer.content_length().unwrap_or(0);
+        activity.progress(progress.received, expected, 0, 0);
+        let mut reported = progress.received;
+        loop {
+            let network = |error: reqwest::Error| network(&url, &error);
+            let chunk = match cancellable(activity, timeout(options.stalled_timeout, answer.chunk())).await? {
+                Ok(chunk) => chunk.map_err(network)?,
+                Err(_) => return Err(stalled(&url)),
+            };
+            let Some(chunk) = chunk else { break };
+            receiver.data(&chunk).map_err(|source| TransferError::Receiver { url: url.clone(), source })?;
+            progress.received += chunk.len() as u64;
+            if progress.received - reported >= 1 << 18 {
+                reported = progress.received;
+                activity.progress(reported, expected.max(reported), 0, 0);
+            }
+        }
+        activity.progress(progress.received, expected.max(progress.received), 0, 0);
+        Ok(Response { url, size: progress.received, etag, immutable_url })
+    }
+
+    /// Asks, and follows redirects, until an answer that is none.
+    async fn ask(
+        &self,
+        activity: &Activity,
+        options: &TransferOptions,
+        request: &Request,
+        progress: &Progress,
+    ) -> Result<reqwest::Response, TransferError> {
+        let bad = |url: &str, reason: &str| TransferError::BadUrl { url: url.to_owned(), reason: reason.to_owned() };
+        let mut url = Url::parse(&request.url).map_err(|error| bad(&request.url, &error.to_string()))?;
+        for hop in 0..=MOST_REDIRECTS {
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(bad(url.as_str(), "only http and https are fetched"));
+            }
+            let mut outgoing = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+            if hop == 0 {
+                for (name, value) in &request.headers {
+                    outgoing = outgoing.header(name, value);
+                }
+            }
+            if url.username().is_empty()
+                && let Some((login, password)) = url.host_str().and_then(|host| options.netrc.find(host))
+            {
+                outgoing = outgoing.basic_auth(login, Some(password));
+            }
+            if let Some(validator) = progress.resume.as_ref().filter(|_| progress.received > 0) {
+                outgoing = outgoing.header(RANGE, format!("bytes={}-", progress.received));
+                if !validator.is_empty() {
+                    outgoing = outgoing.header(IF_RANGE, validator);
+                }
+            }
+            let answer = match cancellable(activity, timeout(options.stalled_timeout, outgoing.send())).await? {
+                Ok(answer) => answer.map_err(|error| network(url.as_str(), &error))?,
+                Err(_) => return Err(stalled(url.as_str())),
+            };
+            if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            let target = header(answer.headers(), LOCATION.as_str())
+                .ok_or_else(|| bad(url.as_str(), "the server redirects without saying where"))?;
+            url = url.join(target).map_err(|error| bad(target, &error.to_string()))?;
+        }
+        Err(bad(&request.url, "too many redirects"))
+    }
+}
+
+/// Waits for `work`, and looks at the wish to stop in between.
+async fn cancellable<T>(activity: &Activity, work: impl Future<Output = T>) -> Result<T, TransferError> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        activity.check()?;
+        if let Ok(done) = timeout(TICK, work.as_mut()).await {
+            return Ok(done);
+        }
+    }
+}
+
+fn restart(receiver: &mut dyn Receiver, progress: &mut Progress, url: &str) -> Result<(), TransferError> {
+    *progress = Progress::default();
+    receiver.restart().map_err(|source| TransferError::Receiver { url: url.to_owned(), source })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Whether a broken transfer of this answer can go on in the middle.
+fn resumable(headers: &HeaderMap) -> bool {
+    let ranges = header(headers, ACCEPT_RANGES.as_str()).is_some_and(|value| value.eq_ignore_ascii_case("bytes"));
+    (ranges || headers.contains_key(CONTENT_RANGE)) && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// The target of `<URL>; rel="immutable"`.
+fn immutable_link(value: &str) -> Option<String> {
+    value.split(',').find_map(|link| {
+        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let immutable = parameters.split(';').any(|parameter| {
+            parameter.trim().strip_prefix("rel=").is_some_and(|value| value.trim_matches('"') == "immutable")
+        });
+        immutable.then(|| target.to_owned())
+    })
+}
+
+fn stalled(url: &str) -> TransferError {
+    TransferError::Network { url: url.to_owned(), reason: "no data came for too long".into(), transient: true }
+}
+
+fn network(url: &str, error: &reqwest::Error) -> TransferError {
+    TransferError::Network { url: url.to_owned(), reason: chain(error), transient: !error.is_builder() }
+}
+
+/// An error with all its causes in one line, without the URL, which the caller names.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = error.source().or(Some(error));
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        if !text.ends_with(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// TLS with the machine's certificate authorities, or those of a file.
+fn tls(options: &TransferOptions) -> Result<rustls::ClientConfig, TransferError> {
+    let fail = |reason: String| TransferError::Start { reason };
+    let mut roots = rustls::RootCertStore::empty();
+    match &options.ca_file {
+        Some(file) => {
+            let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
+            if found.certs.is_empty() {
+                let why = found.errors.first().map(ToString::to_string).unwrap_or_else(|| "it holds none".into());
+                return Err(fail(format!("no certificate authority in '{}': {why}", file.display())));
+            }
+            roots.add_parsable_certificates(found.certs);
+        }
+        // A machine without any can still fetch by http; https then fails with the verifier's own words.
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fail(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+fn proxies(options: &TransferOptions) -> Result<Vec<reqwest::Proxy>, TransferError> {
+    let given = &options.proxies;
+    let exceptions = given.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
+    let mut proxies = Vec::new();
+    type Make = fn(&str) -> reqwest::Result<reqwest::Proxy>;
+    let kinds: [(&Option<String>, Make); 3] = [
+        (&given.http, |url| reqwest::Proxy::http(url)),
+        (&given.https, |url| reqwest::Proxy::https(url)),
+        (&given.all, |url| reqwest::Proxy::all(url)),
+    ];
+    for (url, make) in kinds {
+        if let Some(url) = url {
+            let proxy = make(url)
+                .map_err(|error| TransferError::Start { reason: format!("proxy '{url}': {}", chain(&error)) })?;
+            proxies.push(proxy.no_proxy(exceptions.clone()));
+        }
+    }
+    Ok(proxies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_immutable_link_is_found_among_others() {
+        let value = r#"<https://a/x>; rel="next", <https://a/y>; type=z; rel="immutable""#;
+        assert_eq!(immutable_link(value).as_deref(), Some("https://a/y"));
+        assert_eq!(immutable_link("<https://a/x>; rel=immutable").as_deref(), Some("https://a/x"));
+        assert_eq!(immutable_link("nonsense"), None);
+    }
+}
