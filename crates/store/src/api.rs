@@ -1,0 +1,176 @@
+//! The traits of stores: what may be asked, what may be written, and the capabilities beside it.
+//!
+//! Everything is asked in bulk, because a store may be far away. The order of use is always the same: root a path
+//! ([`TemporaryRoots`]), then ask whether it is valid ([`Store`]), then use or write it ([`WritableStore`]): so no collector
+//! can take it in between. No trait hands out another; whoever opens a store gets each capability that it has.
+//!
+//! Absent: the collector (C++ Nix collects our stores), wire formats, caches, and how anything is built: [`Builder`] is
+//! only declared here.
+
+use crate::{Error, Result};
+use activity::Activity;
+use file_tree::{Filter, SourceAccessor, TreePath};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use store_model::derivation::TextObject;
+use store_model::{
+    BuildResult, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, OutputName, PathInfo, PublicKeys,
+    References, StoreDir, StorePath, derivation,
+};
+
+/// What every store answers.
+pub trait Store: Send + Sync {
+    /// The logical store directory.
+    fn store_dir(&self) -> &StoreDir;
+
+    /// Which of the paths are valid.
+    fn valid_paths(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>>;
+
+    /// What is known about each path, in the order of the question; `None` for paths that are not valid.
+    fn path_infos(&self, activity: &Activity, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>>;
+
+    /// The valid paths that refer to the path, itself included if it does.
+    fn referrers(&self, activity: &Activity, path: &StorePath) -> Result<BTreeSet<StorePath>>;
+
+    /// The valid derivations that have the path among their outputs.
+    fn valid_derivers(&self, activity: &Activity, path: &StorePath) -> Result<BTreeSet<StorePath>>;
+
+    /// The outputs of a valid derivation and their paths, where these are known.
+    fn derivation_outputs(
+        &self,
+        activity: &Activity,
+        drv: &StorePath,
+    ) -> Result<BTreeMap<OutputName, Option<StorePath>>>;
+
+    /// Every valid path.
+    fn all_valid_paths(&self, activity: &Activity) -> Result<BTreeSet<StorePath>>;
+
+    /// The valid path with this hash part (32 digits), if there is one.
+    fn path_from_hash_part(&self, activity: &Activity, hash_part: &str) -> Result<Option<StorePath>>;
+
+    /// Writes the NAR of a valid path.
+    fn nar(&self, activity: &Activity, path: &StorePath, out: &mut dyn Write) -> Result<()>;
+
+    /// Reads a derivation; it need not be registered, but must be there.
+    fn read_derivation(&self, activity: &Activity, path: &StorePath) -> Result<Derivation> {
+        let mut contents = Vec::new();
+        let mut nar = Vec::new();
+        self.nar(activity, path, &mut nar)?;
+        file_tree::read_nar(&mut nar.as_slice(), &mut file_tree::FlatContents(&mut contents))?;
+        Ok(derivation::aterm::parse(self.store_dir(), &contents, path.derivation_name()?)?)
+    }
+}
+
+/// How to write.
+#[derive(Clone, Default)]
+pub struct WriteOptions {
+    /// Replace what is there, even if it is valid.
+    pub repair: bool,
+    /// Refuse paths that neither prove themselves nor are signed by one of these keys. `None` trusts the caller.
+    pub trusted_keys: Option<Arc<PublicKeys>>,
+}
+
+/// A tree that is to be added.
+pub struct AddTree<'a, 'f> {
+    /// The name that the store path gets.
+    pub name: &'a str,
+    /// Where the tree lies.
+    pub accessor: &'a dyn SourceAccessor,
+    /// Which object of it.
+    pub path: &'a TreePath,
+    /// How it is hashed.
+    pub method: ContentAddressMethod,
+    /// With which algorithm.
+    pub algorithm: HashAlgorithm,
+    /// What it refers to (only for `NixArchive` by sha256, and `Text`).
+    pub references: References,
+    /// Which entries of directories are taken.
+    pub filter: &'a mut Filter<'f>,
+}
+
+/// A store that can be written to. Every method roots what it writes, and answers only when the data are as safe as the
+/// store's options say.
+pub trait WritableStore: Store {
+    /// Adds text (`toFile`, one `.drv`); nothing happens when it is valid already.
+    fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()>;
+
+    /// Adds a tree; nothing is written when it is valid already. Answers what the store knows about it.
+    fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo>;
+
+    /// Adds an object from its NAR, which is read to its end in every case. References must be valid. A hash or size
+    /// that differs from the info's is an error, and nothing is registered.
+    fn add_nar(
+        &self,
+        activity: &Activity,
+        info: &PathInfo,
+        nar: &mut dyn Read,
+        options: &WriteOptions,
+    ) -> Result<()>;
+
+    /// Adds many derivations at once, in any order, those they refer to included or valid already. The caller has
+    /// computed their output paths; these are not checked again.
+    fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()>;
+
+    /// Makes paths valid whose objects are in place already: all of them or none. Their references must be valid or
+    /// among them. A path that is valid already gets the new metadata.
+    fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()>;
+}
+
+/// Keeping paths from being collected for as long as the store is open.
+pub trait TemporaryRoots: Send + Sync {
+    /// Roots the paths, whether they exist or not. When this returns, no collection that is running or will begin takes
+    /// them.
+    fn add_temp_roots(&self, activity: &Activity, paths: &[StorePath]) -> Result<()>;
+}
+
+/// Keeping and finding what builders printed.
+pub trait BuildLogs: Send + Sync {
+    /// The log of the derivation's last build here, decompressed; `None` when there is none.
+    fn build_log(&self, activity: &Activity, drv: &StorePath) -> Result<Option<Vec<u8>>>;
+
+    /// Begins the log of a build, replacing an older one when it is finished.
+    fn create_log(&self, drv: &StorePath) -> Result<Box<dyn LogWriter>>;
+}
+
+/// Where a builder's output goes. Dropping it finishes it as well, ignoring errors.
+pub trait LogWriter: Write + Send {
+    /// Completes the log and puts it in its place.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// What a build is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BuildMode {
+    /// Make outputs that are missing.
+    #[default]
+    Normal,
+    /// Make broken outputs anew.
+    Repair,
+    /// Build again and compare.
+    Check,
+}
+
+/// What would have to be done for some wanted paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MissingPaths {
+    /// Derivations to build.
+    pub will_build: BTreeSet<StorePath>,
+    /// Paths to copy from other stores.
+    pub will_substitute: BTreeSet<StorePath>,
+    /// Paths that nobody can make.
+    pub unknown: BTreeSet<StorePath>,
+    /// Bytes to download.
+    pub download_size: u64,
+    /// Bytes that the downloads unpack to.
+    pub nar_size: u64,
+}
+
+/// Making wanted paths valid.
+pub trait Builder: Send + Sync {
+    /// Builds or substitutes; one result per wanted path, in order. A build that fails is a result, not an error.
+    fn build(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>, Error>;
+
+    /// What [`Builder::build`] would do.
+    fn plan(&self, activity: &Activity, wanted: &[DerivedPath]) -> Result<MissingPaths, Error>;
+}

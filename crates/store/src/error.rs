@@ -1,0 +1,247 @@
+//! What can go wrong in a store, and what that means for whoever asked.
+
+use activity::Cancelled;
+use std::io;
+use std::path::{Path, PathBuf};
+use store_model::Hash;
+
+/// The result of store operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller decides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// May pass: no space, too many open files, the database is busy.
+    Transient,
+    /// A path or thing is not there.
+    NotFound,
+    /// Not allowed.
+    Denied,
+    /// Data are not what they claim to be.
+    Corrupt,
+    /// A build failed.
+    BuildFailure,
+    /// The user asked for the end.
+    Cancelled,
+    /// The question itself makes no sense, or the store is not usable.
+    Permanent,
+}
+
+/// A failure of a store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user asked for the end.
+    #[error("{0}")]
+    Cancelled(#[from] Cancelled),
+    /// The system refused.
+    #[error("{action} '{}': {source}", path.display())]
+    Io {
+        /// What was being done, as in "creating directory".
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A stream of the caller's failed.
+    #[error("reading or writing a stream: {0}")]
+    Stream(io::Error),
+    /// A tree or archive is not acceptable.
+    #[error("{0}")]
+    Tree(file_tree::Error),
+    /// A noun is malformed.
+    #[error("{0}")]
+    Model(#[from] store_model::Error),
+    /// The database failed.
+    #[error("SQLite database '{}': {source}", path.display())]
+    Database {
+        /// Its file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A row of the database holds something malformed.
+    #[error("the database entry for '{path}' is malformed: {source}")]
+    Row {
+        /// Whose entry.
+        path: String,
+        /// What is wrong.
+        source: store_model::Error,
+    },
+    /// The schema of the store is another.
+    #[error("current Nix store schema is version {0}, but I only support 10")]
+    Schema(String),
+    /// Writing was asked of a store that is opened for reading only.
+    #[error("the store at '{}' is opened for reading only", .0.display())]
+    ReadOnly(PathBuf),
+    /// There is no database, and none may be made.
+    #[error("database does not exist, and cannot be created in read-only mode")]
+    NoDatabase,
+    /// A path that should be valid is not.
+    #[error("path '{0}' is not valid")]
+    InvalidPath(String),
+    /// The store path exists in the database but not on the disk.
+    #[error("path '{0}' is registered, but its object is missing")]
+    MissingObject(String),
+    /// Some paths refer to each other in a circle.
+    #[error("cycle detected in the references of '{path}' from '{parent}'")]
+    Cycle {
+        /// Where the circle closes.
+        path: String,
+        /// Who refers to it.
+        parent: String,
+    },
+    /// The NAR of an object has another hash than its metadata say.
+    #[error("hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {got}")]
+    HashMismatch {
+        /// Whose.
+        path: String,
+        /// What the metadata say.
+        specified: Hash,
+        /// What the bytes give.
+        got: Hash,
+    },
+    /// The NAR of an object has another size than its metadata say.
+    #[error("size mismatch importing path '{path}';\n  specified: {specified}\n  got:       {got}")]
+    SizeMismatch {
+        /// Whose.
+        path: String,
+        /// What the metadata say, bytes.
+        specified: u64,
+        /// What came, bytes.
+        got: u64,
+    },
+    /// The bytes do not give the content address.
+    #[error("ca hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {got}")]
+    AddressMismatch {
+        /// Whose.
+        path: String,
+        /// What the content address says.
+        specified: Hash,
+        /// What the bytes give.
+        got: Hash,
+    },
+    /// The content address does not give the path.
+    #[error("cannot add path '{0}' to the Nix store because it claims to be content-addressed but isn't")]
+    NotContentAddressed(String),
+    /// Nobody trusted vouches for a path.
+    #[error("cannot add path '{0}' because it lacks a signature by a trusted key")]
+    Untrusted(String),
+    /// Hashing by git is not offered.
+    #[error("experimental Nix feature 'git-hashing' is disabled; add '--extra-experimental-features git-hashing' to enable it")]
+    GitHashing,
+    /// A file of an output belongs to somebody else than its builder.
+    #[error("invalid ownership on file '{}'", .0.display())]
+    Ownership(PathBuf),
+    /// A link that should become a root is something else already.
+    #[error("cannot create symlink '{}'; already exists", .0.display())]
+    LinkExists(PathBuf),
+    /// A root inside the store.
+    #[error("creating a garbage collector root ('{}') in the Nix store is forbidden (are you running nix-build inside the store?)", .0.display())]
+    RootInStore(PathBuf),
+    /// The collector's socket answered something else than its protocol says.
+    #[error("the garbage collector at '{}' did not acknowledge a root", .0.display())]
+    RootNotAcknowledged(PathBuf),
+    /// The text of `--load-db` or `--register-validity` is malformed.
+    #[error("the list of valid paths is malformed in line {line}: {reason}")]
+    ValidityList {
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A fault was injected by a test.
+    #[error("fault injected at '{0}'")]
+    Fault(&'static str),
+    /// What building goes through failed; whether it is transient is the builder's to say.
+    #[error("{message}")]
+    Builder {
+        /// For people.
+        message: String,
+        /// For programs.
+        class: ErrorClass,
+        /// The builder's own error.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+impl Error {
+    /// What a caller decides by.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Error::Cancelled(_) => ErrorClass::Cancelled,
+            Error::Io { source, .. } | Error::Stream(source) => class_of_io(source),
+            Error::Tree(error) => match error {
+                file_tree::Error::Io { source, .. } | file_tree::Error::Stream(source) => class_of_io(source),
+                file_tree::Error::NotFound(_) => ErrorClass::NotFound,
+                file_tree::Error::Archive(_) => ErrorClass::Corrupt,
+                _ => ErrorClass::Permanent,
+            },
+            Error::Database { source, .. } => class_of_database(source),
+            Error::InvalidPath(_) | Error::MissingObject(_) | Error::NoDatabase => ErrorClass::NotFound,
+            Error::Row { .. }
+            | Error::HashMismatch { .. }
+            | Error::SizeMismatch { .. }
+            | Error::AddressMismatch { .. }
+            | Error::NotContentAddressed(_) => ErrorClass::Corrupt,
+            Error::Untrusted(_) | Error::ReadOnly(_) | Error::Ownership(_) => ErrorClass::Denied,
+            Error::Builder { class, .. } => *class,
+            _ => ErrorClass::Permanent,
+        }
+    }
+
+    /// For `map_err`: a failed call to the system about a path.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { action, path, source }
+    }
+
+    /// For `map_err`: the same for rustix's error numbers.
+    pub(crate) fn system(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Error {
+        let failed = Error::io(action, path);
+        move |errno| failed(errno.into())
+    }
+}
+
+impl From<file_tree::Error> for Error {
+    /// A cancellation that travelled through a tree walk is a cancellation again, and likewise an error of a store.
+    fn from(error: file_tree::Error) -> Error {
+        match error {
+            file_tree::Error::Caller(inner) => match inner.downcast::<Cancelled>() {
+                Ok(cancelled) => Error::Cancelled(*cancelled),
+                Err(inner) => match inner.downcast::<Error>() {
+                    Ok(error) => *error,
+                    Err(inner) => Error::Tree(file_tree::Error::Caller(inner)),
+                },
+            },
+            error => Error::Tree(error),
+        }
+    }
+}
+
+fn class_of_io(error: &io::Error) -> ErrorClass {
+    use io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => ErrorClass::NotFound,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorClass::Denied,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory | ErrorKind::TimedOut => {
+            ErrorClass::Transient
+        }
+        _ => match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN) => ErrorClass::Transient,
+            _ => ErrorClass::Permanent,
+        },
+    }
+}
+
+fn class_of_database(error: &rusqlite::Error) -> ErrorClass {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => ErrorClass::Transient,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorClass::Corrupt,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied) => {
+            ErrorClass::Denied
+        }
+        _ => ErrorClass::Permanent,
+    }
+}
