@@ -85,10 +85,13 @@ rec {
       allowSubstitutes = false;
       buildCommand = ''
         mkdir -p "$out"
+        shopt -s dotglob
         for path in $paths; do
-            [ -e "$path" ] || { echo "symlinkJoin: $path does not exist" >&2; exit 1; }
-            # cp says so when it leaves a file alone, and fails; what matters is that it is there.
-            cp -rsn --no-preserve=mode "$path/." "$out/" 2> /dev/null || true
+            [ -d "$path" ] || { echo "symlinkJoin: there is no directory $path" >&2; exit 1; }
+            for entry in "$path"/*; do
+                # -n: a file that an earlier tree brought stays.
+                cp -rsn --no-preserve=mode "$entry" "$out/"
+            done
             chmod -R u+w "$out"
         done
         eval "$postBuild"

@@ -9,24 +9,21 @@ let
   makeLayers = import ./layers { inherit lib; };
   hooks = import ./hooks;
 
+  # Layers 1 to 4 only: what the tools of layer 5 are made with.
   base = makeLayers {
     inherit system;
     inherit (stage0) tools;
-    locale = "${stage0.glibc}/lib/locale";
+    libc = stage0.glibc;
   };
 
   fixupTools = import ./tools { stdenv = base; inherit (stage0) tools; };
 
-  noCC = makeLayers {
-    inherit system;
-    inherit (stage0) tools;
-    locale = "${stage0.glibc}/lib/locale";
+  stdenvNoCC = base.override {
     genericPackages = [ fixupTools ];
     makePackages = [ hooks.tar hooks.gzip hooks.bzip2 hooks.xz ];
   };
 in
 {
-  inherit base hooks fixupTools;
-  stdenvNoCC = noCC;
-  stdenv = noCC.override { cc = stage0.cc; };
+  inherit hooks fixupTools stdenvNoCC;
+  stdenv = stdenvNoCC.override { cc = stage0.cc; };
 }

@@ -22,20 +22,23 @@ addToSearchPathWithDelimiter() {  # DELIMITER VARIABLE DIRECTORY
     export "$2=${old:+$old$1}$3"
 }
 
-# takeInput INPUT: it, and what it propagates after it. Its setup hook runs now.
+# takeInput INPUT: it, and what it propagates after it. Its setup hook runs now, inside this function;
+# hence names that no hook uses.
 takeInput() {
-    local input=$1 propagated
-    [ -z "${inputSeen[$input]}" ] || return 0
-    inputSeen[$input]=1
-    [ -e "$input" ] || { echo "the input $input does not exist" >&2; return 1; }
-    if [ -f "$input" ]; then
-        source "$input"
+    local takenInput=$1 inputPropagated
+    [ -z "${inputSeen[$takenInput]}" ] || return 0
+    inputSeen[$takenInput]=1
+    [ -e "$takenInput" ] || { echo "the input $takenInput does not exist" >&2; return 1; }
+    if [ -f "$takenInput" ]; then
+        source "$takenInput"
         return 0
     fi
-    inputs+=("$input")
-    if [ -e "$input/nix-support/setup-hook" ]; then source "$input/nix-support/setup-hook"; fi
-    if [ -e "$input/nix-support/propagated-build-inputs" ]; then
-        for propagated in $(< "$input/nix-support/propagated-build-inputs"); do takeInput "$propagated"; done
+    inputs+=("$takenInput")
+    if [ -e "$takenInput/nix-support/setup-hook" ]; then source "$takenInput/nix-support/setup-hook"; fi
+    if [ -e "$takenInput/nix-support/propagated-build-inputs" ]; then
+        for inputPropagated in $(< "$takenInput/nix-support/propagated-build-inputs"); do
+            takeInput "$inputPropagated"
+        done
     fi
 }
 

@@ -9,29 +9,36 @@ isTrue() { case $1 in ''|0|false|no) return 1 ;; *) return 0 ;; esac; }
 # isDefined NAME: whether a hook of this name is there to be run.
 isDefined() { [ -n "${!1}" ] || declare -F "$1" > /dev/null; }
 
+# Hooks are run inside these functions and see their variables; hence names that no package uses.
+
 # runHook NAME: the hook, where there is one, then the functions that setup hooks added to it.
 runHook() {
-    local name=$1 function
-    if [ -n "${!name}" ]; then
-        if [ -f "${!name}" ]; then source "${!name}"; else eval "${!name}"; fi
-    elif declare -F "$name" > /dev/null; then
-        "$name"
+    local hookName=$1 hookFunction
+    if [ -n "${!hookName}" ]; then
+        if [ -f "${!hookName}" ]; then source "${!hookName}"; else eval "${!hookName}"; fi
+    elif declare -F "$hookName" > /dev/null; then
+        "$hookName"
     fi
-    local -n added=${name}Hooks
-    for function in "${added[@]}"; do "$function"; done
+    local -n hookAdded=${hookName}Hooks
+    for hookFunction in "${hookAdded[@]}"; do "$hookFunction"; done
 }
 
 # runPhase PHASE: `build` and `buildPhase` both name the phase build.
 runPhase() {
-    local phase=${1%Phase} started=$SECONDS
-    local dont=dont${phase^} do=do${phase^}
-    if isTrue "${!dont}" && ! isTrue "${!do}"; then return 0; fi
-    isDefined "${phase}Phase" || { echo "the phase $phase is listed but not defined: there is no ${phase}Phase" >&2; return 1; }
-    echo "phase: $phase"
-    runHook "pre${phase^}"
-    runHook "${phase}Phase"
-    runHook "post${phase^}"
-    if (( SECONDS - started >= 10 )); then echo "phase $phase took $(( SECONDS - started )) s"; fi
+    local currentPhase=${1%Phase} phaseStarted=$SECONDS
+    local phaseDont=dont${currentPhase^} phaseDo=do${currentPhase^}
+    if isTrue "${!phaseDont}" && ! isTrue "${!phaseDo}"; then return 0; fi
+    isDefined "${currentPhase}Phase" || {
+        echo "the phase $currentPhase is listed but not defined: there is no ${currentPhase}Phase" >&2
+        return 1
+    }
+    echo "phase: $currentPhase"
+    runHook "pre${currentPhase^}"
+    runHook "${currentPhase}Phase"
+    runHook "post${currentPhase^}"
+    if (( SECONDS - phaseStarted >= 10 )); then
+        echo "phase $currentPhase took $(( SECONDS - phaseStarted )) s"
+    fi
 }
 
 # One of two hooks runs at the end; the status of the build stays what it was.
@@ -51,8 +58,8 @@ genericBuild() {
     elif [ -n "$buildCommand" ]; then
         eval "$buildCommand"
     else
-        local phase
-        for phase in $prePhases ${phases:-$defaultPhases} $postPhases; do runPhase "$phase"; done
+        local nextPhase
+        for nextPhase in $prePhases ${phases:-$defaultPhases} $postPhases; do runPhase "$nextPhase"; done
     fi
     recordInputs
 }

@@ -17,8 +17,8 @@ let
     { system
       # The package with bash and the shell tools.
     , tools
-      # The directory that holds the locale C.UTF-8.
-    , locale
+      # The C library, for its locales and character sets.
+    , libc
       # Packages (or setup hooks) that layer 5 and layer 6 add to every package's inputs.
     , genericPackages ? [ ]
     , makePackages ? [ ]
@@ -29,7 +29,7 @@ let
       shell = "${tools}/bin/bash";
       overridable = import ./overridable.nix { inherit lib; };
 
-      setup = import ./1-setup.nix { inherit system tools shell locale; };
+      setup = import ./1-setup.nix { inherit system tools shell libc; };
       simpleDerivation = import ./2-simple-derivation.nix { inherit system shell setup; };
       runCommand = import ./3-run-command.nix { inherit simpleDerivation; };
       runPhases = import ./4-run-phases.nix { inherit runCommand; };

@@ -1,0 +1,3 @@
+#include "greet.h"
+#include "greeting.h"
+const char *greet(void) { return GREETING; }
