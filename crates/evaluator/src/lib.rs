@@ -1,3 +1,4 @@
 //! Nix expressions to values.
 
+pub mod compile;
 pub mod program;

@@ -367,6 +367,10 @@ pub struct CompileOptions<'a> {
     pub scope: Option<&'a [&'a [u8]]>,
     /// `|>` and `<|` are allowed.
     pub pipe_operators: bool,
+    /// How deep expressions may nest (`syntax::DEFAULT_MAX_DEPTH` fits a plain thread).
+    pub max_depth: u32,
+    /// The address that the stack must not grow below while compiling; 0 for none.
+    pub stack_floor: usize,
 }
 
 /// One compiled file.
@@ -398,8 +402,31 @@ pub struct Program {
     pub symbols: Vec<Range>,
     /// The bytes of names and string literals.
     pub text: Vec<u8>,
+    /// Where the operands of `Add`, `Interpolate` and `InterpolatePath` begin, by rising node; see
+    /// [`Program::operand_offset`].
+    pub operands: Vec<OperandOffsets>,
     /// What should be said.
     pub warnings: Vec<CompileWarning>,
     /// The whole file.
     pub root: Option<NodeId>,
+}
+
+/// Where the operands of one node begin, for messages: a parenthesis or `${` before them counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OperandOffsets {
+    /// The node.
+    pub node: NodeId,
+    /// Start of its offsets in [`Program::extra`], one for each operand.
+    pub offsets: u32,
+}
+
+impl Program {
+    /// Where operand `index` of an `Add`, `Interpolate` or `InterpolatePath` begins (C++ Nix's position of that part).
+    /// `operand` is its node, whose own offset holds where no other is recorded. Binary search: for messages only.
+    pub fn operand_offset(&self, node: NodeId, index: usize, operand: NodeId) -> u32 {
+        match self.operands.binary_search_by_key(&node.0, |entry| entry.node.0) {
+            Ok(at) => self.extra[self.operands[at].offsets as usize + index],
+            Err(_) => self.offsets[operand.0 as usize],
+        }
+    }
 }
