@@ -98,15 +98,10 @@ pub trait WritableStore: Store {
     /// Adds a tree; nothing is written when it is valid already. Answers what the store knows about it.
     fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo>;
 
-    /// Adds an object from its NAR, which is read to its end in every case. References must be valid. A hash or size
-    /// that differs from the info's is an error, and nothing is registered.
-    fn add_nar(
-        &self,
-        activity: &Activity,
-        info: &PathInfo,
-        nar: &mut dyn Read,
-        options: &WriteOptions,
-    ) -> Result<()>;
+    /// Adds an object from its NAR, which is read to its end (not more than `info.nar_size` bytes) also when the object is
+    /// valid already. References must be valid. A hash or size that differs from the info's is an error, and nothing is
+    /// registered.
+    fn add_nar(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, options: &WriteOptions) -> Result<()>;
 
     /// Adds many derivations at once, in any order, those they refer to included or valid already. The caller has
     /// computed their output paths; these are not checked again.

@@ -128,7 +128,9 @@ pub enum Error {
     #[error("cannot add path '{0}' because it lacks a signature by a trusted key")]
     Untrusted(String),
     /// Hashing by git is not offered.
-    #[error("experimental Nix feature 'git-hashing' is disabled; add '--extra-experimental-features git-hashing' to enable it")]
+    #[error(
+        "experimental Nix feature 'git-hashing' is disabled; add '--extra-experimental-features git-hashing' to enable it"
+    )]
     GitHashing,
     /// A file of an output belongs to somebody else than its builder.
     #[error("invalid ownership on file '{}'", .0.display())]

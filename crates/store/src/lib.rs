@@ -1,0 +1,23 @@
+//! The store traits, and the store on this machine.
+//!
+//! `api.rs` declares what stores can do; `local/` is the store on the disk, on Nix's database schema 10, used at the same time
+//! by C++ Nix; `memory.rs` is the reference store; `conformance.rs` the suite that every store passes; `closure.rs` walks
+//! graphs of references. An object enters a store by being rooted, locked, written, made durable, and registered, in that
+//! order.
+//!
+//! Absent: wires, caches, building, the collector; settings are plain values that the caller brings.
+
+pub mod api;
+pub mod closure;
+pub mod conformance;
+mod error;
+mod local;
+mod memory;
+pub mod validity;
+
+pub use api::{
+    AddTree, BuildLogs, BuildMode, Builder, LogWriter, MissingPaths, Store, TemporaryRoots, WritableStore, WriteOptions,
+};
+pub use error::{Error, ErrorClass, Result};
+pub use local::{Canonicaliser, FaultPoints, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification};
+pub use memory::MemoryStore;

@@ -1,0 +1,416 @@
+//! Bringing objects into the store.
+//!
+//! Always: root the path; ask whether it is valid; lock it; ask again; remove what a killed process may have left; write the
+//! object at its place, canonical from the start; make it durable; register it; give the lock back. A tree is read once
+//! to learn its path, and a second time only if it is not there yet.
+//!
+//! Absent: optimising by hard links, `git` hashing.
+
+use super::LocalStore;
+use super::rows::Registration;
+use super::sync::sync_trees;
+use crate::{AddTree, Error, Result, Store, TemporaryRoots, WritableStore, WriteOptions};
+use activity::Activity;
+use file_tree::{Both, FileType, FlatContents, NarWriter, RestoreOptions, Restorer, TreePath, walk};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use store_model::derivation::{TextObject, aterm};
+use store_model::{
+    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgorithm, HashModuloWriter, Hasher, PathInfo,
+    StorePath,
+};
+
+/// Texts that are locked, written and registered together: as many as leave descriptors for the rest of the process.
+const BATCH: usize = 400;
+
+/// Passes a stream on while the user does not want to stop.
+pub(super) struct Watched<'a, W: Write + ?Sized> {
+    pub(super) activity: &'a Activity,
+    pub(super) inner: &'a mut W,
+}
+
+impl<W: Write + ?Sized> Write for Watched<'_, W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.activity.check().map_err(io::Error::other)?;
+        self.inner.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads while the user does not want to stop, and hashes what was read.
+struct HashedReader<'a> {
+    activity: &'a Activity,
+    inner: &'a mut dyn Read,
+    hasher: Hasher,
+}
+
+impl Read for HashedReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.activity.check().map_err(io::Error::other)?;
+        let got = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..got]);
+        Ok(got)
+    }
+}
+
+impl WritableStore for LocalStore {
+    fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()> {
+        let derivation = match object.path.is_derivation() {
+            true => {
+                let drv = aterm::parse(&self.options.store_dir, &object.contents, object.path.derivation_name()?)?;
+                self.checked_outputs(activity, &object.path, &drv)?;
+                Some(drv)
+            }
+            false => None,
+        };
+        self.write_texts(activity, &[(object, derivation)], options.repair)
+    }
+
+    fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()> {
+        let paths: Vec<StorePath> = derivations.iter().map(|object| object.path.clone()).collect();
+        self.add_temp_roots(activity, &paths)?;
+        let valid = self.valid_paths(activity, &paths)?;
+        let missing: FxHashMap<&StorePath, &TextObject> =
+            derivations.iter().filter(|o| !valid.contains(&o.path)).map(|o| (&o.path, o)).collect();
+        let paths = missing.keys().map(|path| (*path).clone());
+        let order = crate::closure::topological_order(&self.options.store_dir, paths, |path| {
+            missing.get(path).map(|object| object.references.iter().cloned().collect()).unwrap_or_default()
+        })?;
+        for batch in order.chunks(BATCH) {
+            let mut objects = Vec::with_capacity(batch.len());
+            for path in batch {
+                let object = missing[path];
+                let name = path.derivation_name()?;
+                objects.push((object, Some(aterm::parse(&self.options.store_dir, &object.contents, name)?)));
+            }
+            self.write_texts(activity, &objects, false)?;
+        }
+        Ok(())
+    }
+
+    fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo> {
+        let mut chosen: FxHashMap<TreePath, bool> = FxHashMap::default();
+        let hash = hash_source(activity, tree, &mut chosen)?;
+        let address = ContentAddress { method: tree.method, hash };
+        let path = self.options.store_dir.content_addressed_path(tree.name, &address, &tree.references)?;
+        self.add_temp_roots(activity, std::slice::from_ref(&path))?;
+        if !options.repair
+            && let Some(info) = self.info(activity, &path)?
+        {
+            return Ok(info);
+        }
+        let _lock = self.lock_paths(activity, std::slice::from_ref(&path))?;
+        if !options.repair
+            && let Some(info) = self.info(activity, &path)?
+        {
+            return Ok(info);
+        }
+        let real = self.real_path(&path);
+        self.files.remove_tree(&real)?;
+        self.files.faults.pass("object-begin")?;
+        let (nar_hash, nar_size) = copy_source(activity, tree, &chosen, &real)?;
+        // For plain archives the hash is known; the tree must not have changed in between.
+        if tree.method == ContentAddressMethod::NixArchive
+            && hash.algorithm() == HashAlgorithm::Sha256
+            && nar_hash != hash
+        {
+            self.files.remove_tree(&real)?;
+            return Err(file_tree::Error::Changed(tree.accessor.show(tree.path)).into());
+        }
+        let mut info = PathInfo::new(path, nar_hash, nar_size);
+        info.references.clone_from(&tree.references.others);
+        if tree.references.self_reference {
+            info.references.insert(info.path.clone());
+        }
+        info.content_address = Some(address);
+        self.finish(activity, &info)?;
+        Ok(info)
+    }
+
+    fn add_nar(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, options: &WriteOptions) -> Result<()> {
+        let printed = || self.options.store_dir.print(&info.path);
+        if let Some(keys) = &options.trusted_keys
+            && info.good_signatures(&self.options.store_dir, keys) == 0
+        {
+            return Err(Error::Untrusted(printed()));
+        }
+        self.add_temp_roots(activity, std::slice::from_ref(&info.path))?;
+        if !options.repair && self.info(activity, &info.path)?.is_some() {
+            return skip_nar(activity, &mut nar.take(info.nar_size));
+        }
+        let _lock = self.lock_paths(activity, std::slice::from_ref(&info.path))?;
+        if !options.repair && self.info(activity, &info.path)?.is_some() {
+            return skip_nar(activity, &mut nar.take(info.nar_size));
+        }
+        let real = self.real_path(&info.path);
+        self.files.remove_tree(&real)?;
+        self.files.faults.pass("object-begin")?;
+        let restored = self.restore(activity, info, nar, &real).and_then(|()| self.finish(activity, info));
+        if restored.is_err() {
+            // The path is not valid: what is there is in nobody's way, but takes space.
+            let _ = self.files.remove_tree(&real);
+        }
+        restored
+    }
+
+    fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
+        let mut registrations = Vec::with_capacity(infos.len());
+        for info in infos {
+            let outputs = if info.path.is_derivation() {
+                self.checked_outputs(activity, &info.path, &self.load_derivation(&info.path)?)?
+            } else {
+                BTreeMap::new()
+            };
+            registrations.push(Registration { info, outputs });
+        }
+        self.register_rows(activity, &registrations)
+    }
+}
+
+impl LocalStore {
+    /// Makes objects durable that are in place and canonical, and registers them: all or none. For the outputs of a
+    /// build, whose locks the caller holds.
+    pub fn register_outputs(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
+        let paths: Vec<PathBuf> = infos.iter().map(|info| self.real_path(&info.path)).collect();
+        self.make_durable(&paths)?;
+        self.register(activity, infos)
+    }
+
+    fn info(&self, activity: &Activity, path: &StorePath) -> Result<Option<PathInfo>> {
+        Ok(self.path_infos(activity, std::slice::from_ref(path))?.pop().flatten())
+    }
+
+    fn finish(&self, activity: &Activity, info: &PathInfo) -> Result<()> {
+        self.register_outputs(activity, std::slice::from_ref(info))
+    }
+
+    fn make_durable(&self, paths: &[PathBuf]) -> Result<()> {
+        self.files.faults.pass("object-written")?;
+        if self.options.fsync_store_paths {
+            sync_trees(&self.options.real_dir, paths)?;
+        }
+        self.files.faults.pass("object-synced")
+    }
+
+    fn write_texts(
+        &self,
+        activity: &Activity,
+        objects: &[(&TextObject, Option<Derivation>)],
+        repair: bool,
+    ) -> Result<()> {
+        let paths: Vec<StorePath> = objects.iter().map(|(object, _)| object.path.clone()).collect();
+        self.add_temp_roots(activity, &paths)?;
+        if !repair && self.valid_paths(activity, &paths)?.len() == paths.len() {
+            return Ok(());
+        }
+        let _locks = self.lock_paths(activity, &paths)?;
+        let valid = if repair { Default::default() } else { self.valid_paths(activity, &paths)? };
+        self.files.faults.pass("object-begin")?;
+        let mut written = Vec::with_capacity(objects.len());
+        let mut infos = Vec::with_capacity(objects.len());
+        for (object, derivation) in objects.iter().filter(|(object, _)| !valid.contains(&object.path)) {
+            activity.check()?;
+            let real = self.real_path(&object.path);
+            self.write_text(&real, &object.contents)?;
+            written.push(real);
+            let outputs = derivation.as_ref().map(|drv| self.known_outputs(drv)).transpose()?.unwrap_or_default();
+            infos.push((text_info(object)?, outputs));
+        }
+        self.make_durable(&written)?;
+        let registrations: Vec<Registration<'_>> =
+            infos.iter().map(|(info, outputs)| Registration { info, outputs: outputs.clone() }).collect();
+        self.register_rows(activity, &registrations)
+    }
+
+    fn write_text(&self, path: &Path, contents: &[u8]) -> Result<()> {
+        let open = || OpenOptions::new().write(true).create_new(true).mode(0o444).open(path);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.files.remove_tree(path)?;
+                open()
+            }
+            opened => opened,
+        }
+        .map_err(Error::io("creating", path))?;
+        file.write_all(contents).map_err(Error::io("writing", path))?;
+        // The umask may have taken bits away.
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o444))
+            .map_err(Error::system("changing mode of", path))?;
+        let times = rustix::fs::Timestamps {
+            last_access: rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: rustix::fs::Timespec { tv_sec: 1, tv_nsec: 0 },
+        };
+        rustix::fs::futimens(&file, &times).map_err(Error::system("changing time of", path))
+    }
+
+    /// Restores an archive and compares it with its metadata.
+    fn restore(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, real: &Path) -> Result<()> {
+        let printed = || self.options.store_dir.print(&info.path);
+        // The stream may go on behind the archive, so no more is buffered than the archive should have.
+        let mut nar = nar.take(info.nar_size);
+        let mut reader = HashedReader { activity, inner: &mut nar, hasher: Hasher::new(HashAlgorithm::Sha256) };
+        let mut restorer = Restorer::new(real, RestoreOptions { canonical: true });
+        file_tree::read_nar(&mut BufReader::with_capacity(128 << 10, &mut reader), &mut restorer)?;
+        let got_size = reader.hasher.bytes();
+        let got = reader.hasher.finish();
+        if got != info.nar_hash {
+            return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash, got });
+        }
+        if got_size != info.nar_size {
+            return Err(Error::SizeMismatch { path: printed(), specified: info.nar_size, got: got_size });
+        }
+        if let Some(address) = &info.content_address {
+            let got = address_of(activity, &info.path, address, real)?;
+            if got != address.hash {
+                return Err(Error::AddressMismatch { path: printed(), specified: address.hash, got });
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder in the store that no collector takes while the result lives; removed with it.
+    pub fn create_scratch(&self, activity: &Activity) -> Result<Scratch<'_>> {
+        loop {
+            let path = self.options.real_dir.join(format!("tmp-{}", self.files.unique()));
+            fs::create_dir(&path).map_err(Error::io("creating directory", &path))?;
+            let Ok(folder) = fs::File::open(&path) else { continue };
+            super::lock::wait_flock(activity, &folder, &path, true)?;
+            // A collector may have been faster than our lock.
+            if path.exists() {
+                return Ok(Scratch { store: self, path, _folder: folder });
+            }
+        }
+    }
+}
+
+/// A folder in the store that no collector takes. See [`LocalStore::create_scratch`].
+pub struct Scratch<'a> {
+    store: &'a LocalStore,
+    path: PathBuf,
+    _folder: fs::File,
+}
+
+impl Scratch<'_> {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        let _ = self.store.files.remove_tree(&self.path);
+    }
+}
+
+/// The hash that a tree's path follows from; remembers which entries the filter took, so that it is asked once.
+fn hash_source(
+    activity: &Activity,
+    tree: &mut AddTree<'_, '_>,
+    chosen: &mut FxHashMap<TreePath, bool>,
+) -> Result<Hash> {
+    let mut hasher = Hasher::new(tree.algorithm);
+    let filter = &mut tree.filter;
+    let mut remember = |path: &TreePath, kind: FileType| {
+        let taken = filter(path, kind)?;
+        chosen.insert(path.clone(), taken);
+        Ok(taken)
+    };
+    let out = Watched { activity, inner: &mut hasher };
+    match tree.method {
+        ContentAddressMethod::NixArchive => {
+            let mut writer = NarWriter::new(out)?;
+            walk(tree.accessor, tree.path, &mut remember, &mut writer)?;
+            writer.finish()?;
+        }
+        ContentAddressMethod::Flat | ContentAddressMethod::Text => {
+            walk(tree.accessor, tree.path, &mut remember, &mut FlatContents(out))?;
+        }
+        ContentAddressMethod::Git => return Err(Error::GitHashing),
+    }
+    Ok(hasher.finish())
+}
+
+/// Copies the chosen entries to their place, and tells hash and size of the archive.
+fn copy_source(
+    activity: &Activity,
+    tree: &AddTree<'_, '_>,
+    chosen: &FxHashMap<TreePath, bool>,
+    real: &Path,
+) -> Result<(Hash, u64)> {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    let flat = tree.method != ContentAddressMethod::NixArchive;
+    {
+        let writer = NarWriter::new(Watched { activity, inner: &mut hasher })?;
+        let restorer = Restorer::new(real, RestoreOptions { canonical: true });
+        let mut sink = Both(writer, restorer);
+        let mut filter = |path: &TreePath, _: FileType| Ok(chosen.get(path).copied().unwrap_or(false));
+        if flat {
+            // Flat and text objects are never executable.
+            walk(tree.accessor, tree.path, &mut filter, &mut NotExecutable(&mut sink))?;
+        } else {
+            walk(tree.accessor, tree.path, &mut filter, &mut sink)?;
+        }
+        sink.0.finish()?;
+    }
+    let size = hasher.bytes();
+    Ok((hasher.finish(), size))
+}
+
+/// Takes the executable bit away.
+struct NotExecutable<'a>(&'a mut dyn file_tree::TreeSink);
+
+impl file_tree::TreeSink for NotExecutable<'_> {
+    fn event(&mut self, event: file_tree::TreeEvent<'_>) -> Result<(), file_tree::Error> {
+        match event {
+            file_tree::TreeEvent::Regular { size, .. } => {
+                self.0.event(file_tree::TreeEvent::Regular { executable: false, size })
+            }
+            event => self.0.event(event),
+        }
+    }
+}
+
+/// The hash that the content address of an object on the disk should have.
+fn address_of(activity: &Activity, path: &StorePath, address: &ContentAddress, real: &Path) -> Result<Hash> {
+    let mut hasher = HashModuloWriter::new(address.hash.algorithm(), path);
+    let mut out = Watched { activity, inner: &mut hasher };
+    match address.method {
+        ContentAddressMethod::NixArchive => file_tree::nar::dump_path(real, &mut out)?,
+        ContentAddressMethod::Flat | ContentAddressMethod::Text => {
+            let accessor = file_tree::DiskAccessor::new(real);
+            walk(&accessor, &TreePath::root(), &mut |_, _| Ok(true), &mut FlatContents(out))?;
+        }
+        ContentAddressMethod::Git => return Err(Error::GitHashing),
+    }
+    Ok(hasher.finish().map_err(Error::Stream)?.0)
+}
+
+/// Reads an archive that nobody needs.
+fn skip_nar(activity: &Activity, nar: &mut dyn Read) -> Result<()> {
+    struct Nowhere<'a>(&'a Activity);
+    impl file_tree::TreeSink for Nowhere<'_> {
+        fn event(&mut self, _: file_tree::TreeEvent<'_>) -> Result<(), file_tree::Error> {
+            self.0.check().map_err(|cancelled| file_tree::Error::Caller(Box::new(cancelled)))
+        }
+    }
+    Ok(file_tree::read_nar(&mut BufReader::new(nar), &mut Nowhere(activity))?)
+}
+
+/// The metadata of a text object.
+fn text_info(object: &TextObject) -> Result<PathInfo> {
+    let mut nar = Hasher::new(HashAlgorithm::Sha256);
+    file_tree::nar::dump_bytes(&object.contents, &mut nar)?;
+    let size = nar.bytes();
+    let mut info = PathInfo::new(object.path.clone(), nar.finish(), size);
+    info.references.clone_from(&object.references);
+    info.content_address = Some(ContentAddress { method: ContentAddressMethod::Text, hash: object.hash });
+    Ok(info)
+}

@@ -1,0 +1,361 @@
+//! Nix's database: connections, the schema, and every statement.
+//!
+//! Schema 10 as C++ Nix makes it, in WAL mode; both implementations have it open at the same time. There is one connection
+//! for writing, which also answers questions while nobody writes, and more for reading when several threads ask. Writing
+//! begins with `BEGIN IMMEDIATE` and is tried without end, but can be cancelled. Nothing is opened before the first question.
+//!
+//! Absent: objects on the disk; this file knows rows only.
+
+use super::lock::{Pauses, open_lock_file, wait_flock};
+use crate::{Error, Result};
+use activity::Activity;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+/// Schema 10. C++ Nix compares nothing but the version in `db/schema`.
+const SCHEMA: &str = "
+create table if not exists ValidPaths (
+    id               integer primary key autoincrement not null,
+    path             text unique not null,
+    hash             text not null,
+    registrationTime integer not null,
+    deriver          text,
+    narSize          integer,
+    ultimate         integer,
+    sigs             text,
+    ca               text
+);
+create table if not exists Refs (
+    referrer  integer not null,
+    reference integer not null,
+    primary key (referrer, reference),
+    foreign key (referrer) references ValidPaths(id) on delete cascade,
+    foreign key (reference) references ValidPaths(id) on delete restrict
+);
+create index if not exists IndexReferrer on Refs(referrer);
+create index if not exists IndexReference on Refs(reference);
+create trigger if not exists DeleteSelfRefs before delete on ValidPaths
+  begin
+    delete from Refs where referrer = old.id and reference = old.id;
+  end;
+create table if not exists DerivationOutputs (
+    drv  integer not null,
+    id   text not null,
+    path text not null,
+    primary key (drv, id),
+    foreign key (drv) references ValidPaths(id) on delete cascade
+);
+create index if not exists IndexDerivationOutputs on DerivationOutputs(path);
+create table if not exists SchemaMigrations (migration text primary key not null);
+";
+
+const SCHEMA_VERSION: &str = "10";
+/// Pages in the WAL before it is written back on the way: as many as C++ Nix allows.
+const AUTO_CHECKPOINT: i64 = 40_000;
+/// A WAL larger than this is written back when the store closes; smaller ones are left to a later process.
+const WAL_KEPT: u64 = 4 << 20;
+
+/// How the database is opened.
+#[derive(Debug, Clone)]
+pub(super) struct DatabaseOptions {
+    pub(super) folder: PathBuf,
+    pub(super) read_only: bool,
+    pub(super) wal: bool,
+    pub(super) sync: bool,
+    pub(super) reserved_size: u64,
+}
+
+pub(super) struct Database {
+    options: DatabaseOptions,
+    writer: Mutex<Option<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    big_lock: OnceLock<File>,
+}
+
+impl Database {
+    /// Nothing is opened yet.
+    pub(super) fn new(options: DatabaseOptions) -> Database {
+        Database { options, writer: Mutex::new(None), readers: Mutex::new(Vec::new()), big_lock: OnceLock::new() }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.options.folder.join("db.sqlite")
+    }
+
+    /// For `map_err`.
+    pub(super) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error {
+        let path = self.file();
+        move |source| Error::Database { path: path.clone(), source }
+    }
+
+    /// Makes the database, unless it is there; an error when its schema is another.
+    pub(super) fn create_if_missing(&self, activity: &Activity) -> Result<()> {
+        let schema = self.options.folder.join("schema");
+        match fs::read_to_string(&schema) {
+            Ok(version) if version.trim() == SCHEMA_VERSION => Ok(()),
+            Ok(version) => Err(Error::Schema(version.trim().to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.options.read_only => {
+                Err(Error::NoDatabase)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.create(activity, &schema),
+            Err(error) => Err(Error::io("reading", &schema)(error)),
+        }
+    }
+
+    fn create(&self, activity: &Activity, schema: &Path) -> Result<()> {
+        self.hold_big_lock(activity)?;
+        self.reserve();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = self.retry(activity, || Connection::open_with_flags(self.file(), flags))?;
+        self.set_up(&connection)?;
+        let mode = if self.options.wal { "wal" } else { "truncate" };
+        self.retry(activity, || connection.pragma_update(None, "journal_mode", mode))?;
+        // Two processes may be at it at once; every statement says "if not exists".
+        let transaction = self.begin(activity, &mut connection)?;
+        transaction.execute_batch(SCHEMA).and_then(|()| transaction.commit()).map_err(self.failed())?;
+        write_durably(schema, SCHEMA_VERSION)?;
+        *self.writer() = Some(connection);
+        Ok(())
+    }
+
+    /// Sets space aside that C++ Nix's collector frees when the disk is full. Failing is no harm.
+    fn reserve(&self) {
+        let path = self.options.folder.join("reserved");
+        if let Ok(file) = open_lock_file(&path) {
+            let flags = rustix::fs::FallocateFlags::empty();
+            let _ = rustix::fs::fallocate(&file, flags, 0, self.options.reserved_size);
+        }
+    }
+
+    /// Holds off upgrades of the schema, for as long as the store is open.
+    fn hold_big_lock(&self, activity: &Activity) -> Result<()> {
+        if self.options.read_only || self.big_lock.get().is_some() {
+            return Ok(());
+        }
+        let path = self.options.folder.join("big-lock");
+        let file = open_lock_file(&path)?;
+        wait_flock(activity, &file, &path, false)?;
+        // Another thread may have been faster; its lock serves as well.
+        let _ = self.big_lock.set(file);
+        Ok(())
+    }
+
+    fn connect(&self, activity: &Activity) -> Result<Connection> {
+        self.hold_big_lock(activity)?;
+        let access =
+            if self.options.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.retry(activity, || Connection::open_with_flags(self.file(), flags))?;
+        self.set_up(&connection)?;
+        Ok(connection)
+    }
+
+    fn set_up(&self, connection: &Connection) -> Result<()> {
+        let set = || {
+            connection.busy_timeout(Duration::from_millis(200))?;
+            connection.set_prepared_statement_cache_capacity(32);
+            if !self.options.read_only {
+                connection.pragma_update(None, "foreign_keys", 1)?;
+                connection.pragma_update(None, "synchronous", if self.options.sync { "normal" } else { "off" })?;
+                connection.pragma_update(None, "wal_autocheckpoint", AUTO_CHECKPOINT)?;
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            }
+            Ok(())
+        };
+        set().map_err(self.failed())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Connection>> {
+        // A panic in a statement leaves a transaction that is rolled back; the connection is fine.
+        self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Asks within one snapshot of the database.
+    pub(super) fn read<T>(&self, activity: &Activity, mut question: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        activity.check()?;
+        if let Ok(mut writer) = self.writer.try_lock() {
+            let connection = match &mut *writer {
+                Some(connection) => connection,
+                none => none.insert(self.connect(activity)?),
+            };
+            return self.snapshot(activity, connection, &mut question);
+        }
+        let pooled = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => self.connect(activity)?,
+        };
+        let answer = self.snapshot(activity, &connection, &mut question);
+        self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(connection);
+        answer
+    }
+
+    fn snapshot<T>(
+        &self,
+        activity: &Activity,
+        connection: &Connection,
+        question: &mut dyn FnMut(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let mut pauses = Pauses::new();
+        loop {
+            let attempt = match connection.unchecked_transaction() {
+                Ok(transaction) => question(&transaction),
+                Err(source) => Err(self.failed()(source)),
+            };
+            match attempt {
+                Err(Error::Database { source, .. }) if is_busy(&source) => pauses.pause(activity)?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes in one transaction: all of it or, on an error, nothing.
+    pub(super) fn write<T>(&self, activity: &Activity, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly(self.options.folder.clone()));
+        }
+        let mut writer = self.writer();
+        let connection = match &mut *writer {
+            Some(connection) => connection,
+            none => none.insert(self.connect(activity)?),
+        };
+        let transaction = self.begin(activity, connection)?;
+        let value = work(&transaction)?;
+        // Once begun, a commit is not given up: in WAL mode nobody can be in its way.
+        transaction.commit().map_err(self.failed())?;
+        Ok(value)
+    }
+
+    fn begin<'c>(&self, activity: &Activity, connection: &'c mut Connection) -> Result<Transaction<'c>> {
+        let connection: &'c Connection = connection;
+        self.retry(activity, || Transaction::new_unchecked(connection, TransactionBehavior::Immediate))
+    }
+
+    fn retry<T>(&self, activity: &Activity, mut step: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {
+        let mut pauses = Pauses::new();
+        loop {
+            match step() {
+                Err(error) if is_busy(&error) => pauses.pause(activity)?,
+                done => return done.map_err(self.failed()),
+            }
+        }
+    }
+
+    /// Makes what was committed durable: the WAL is synced.
+    pub(super) fn sync(&self) -> Result<()> {
+        let path = self.options.folder.join("db.sqlite-wal");
+        match File::open(&path) {
+            Ok(file) if self.options.sync => file.sync_all().map_err(Error::io("syncing", &path)),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("opening", &path)(error)),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let wal = self.options.folder.join("db.sqlite-wal");
+        if let Some(connection) = self.writer.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())
+            && !self.options.read_only
+            && fs::metadata(wal).is_ok_and(|found| found.len() > WAL_KEPT)
+        {
+            // Passive: if others are at work, one of them will do it.
+            let _ = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, FileLockingProtocolFailed};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | FileLockingProtocolFailed))
+}
+
+fn write_durably(path: &Path, text: &str) -> Result<()> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(Error::io("writing", path))
+}
+
+/// A row of `ValidPaths`, still as text.
+pub(super) struct PathRow {
+    pub(super) id: i64,
+    pub(super) hash: String,
+    pub(super) registration_time: i64,
+    pub(super) deriver: Option<String>,
+    pub(super) nar_size: Option<i64>,
+    pub(super) ultimate: Option<i64>,
+    pub(super) signatures: Option<String>,
+    pub(super) content_address: Option<String>,
+}
+
+/// The number of a valid path.
+pub(super) fn path_id(connection: &Connection, path: &str) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("select id from ValidPaths where path = ?")?
+        .query_row([path], |row| row.get(0))
+        .optional()
+}
+
+/// The row of a valid path.
+pub(super) fn path_row(connection: &Connection, path: &str) -> rusqlite::Result<Option<PathRow>> {
+    connection
+        .prepare_cached(
+            "select id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths where path = ?",
+        )?
+        .query_row([path], |row| {
+            Ok(PathRow {
+                id: row.get(0)?,
+                hash: row.get(1)?,
+                registration_time: row.get(2)?,
+                deriver: row.get(3)?,
+                nar_size: row.get(4)?,
+                ultimate: row.get(5)?,
+                signatures: row.get(6)?,
+                content_address: row.get(7)?,
+            })
+        })
+        .optional()
+}
+
+/// One column of text, for every row of a statement with one parameter.
+pub(super) fn texts<P: rusqlite::ToSql>(
+    connection: &Connection,
+    statement: &str,
+    parameter: P,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let rows = statement.query_map([parameter], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// By number: what a path refers to.
+pub(super) const REFERENCES_OF: &str = "select path from Refs join ValidPaths on reference = id where referrer = ?";
+
+/// By path: what refers to it.
+pub(super) const REFERRERS_OF: &str = "select path from Refs join ValidPaths on referrer = id \
+     where reference = (select id from ValidPaths where path = ?)";
+
+/// By path of an output: the derivations that have it.
+pub(super) const DERIVERS_OF: &str =
+    "select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?";
+
+/// By a JSON list of paths: their closure.
+pub(super) const CLOSURE_OF: &str = "with recursive closure(id) as (
+       select id from ValidPaths where path in (select value from json_each(?))
+       union select reference from Refs join closure on referrer = closure.id)
+     select path from ValidPaths join closure using (id)";
+
+/// By a JSON list of paths: everything that leads to them.
+pub(super) const REFERRERS_CLOSURE_OF: &str = "with recursive closure(id) as (
+       select id from ValidPaths where path in (select value from json_each(?))
+       union select referrer from Refs join closure on reference = closure.id)
+     select path from ValidPaths join closure using (id)";

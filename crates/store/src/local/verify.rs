@@ -1,0 +1,205 @@
+//! Comparing what the database says with what is on the disk.
+//!
+//! A registered path whose object is gone is taken out of the database, unless something valid refers to it. With contents, every
+//! object is read and its hash compared. Findings are told as messages of the activity, in C++ Nix's words.
+//!
+//! Absent: repairing, which needs a builder or another store.
+
+use super::LocalStore;
+use super::add::Watched;
+use super::lock::{open_lock_file, wait_flock};
+use crate::{Error, Result, Store, validity};
+use activity::{Activity, Verbosity};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, Write};
+use store_model::{Hash, HashAlgorithm, Hasher, PathInfo, StorePath};
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// Paths whose bytes are not what was registered, or that cannot be read.
+    pub modified: BTreeSet<StorePath>,
+    /// Paths whose objects are gone while valid paths refer to them.
+    pub missing: BTreeSet<StorePath>,
+    /// Paths whose objects were gone, and that were taken out of the database.
+    pub removed: BTreeSet<StorePath>,
+    /// Names in `.links` whose bytes are others.
+    pub bad_links: BTreeSet<String>,
+}
+
+impl Verification {
+    /// Whether something is wrong still.
+    pub fn has_errors(&self) -> bool {
+        !(self.modified.is_empty() && self.missing.is_empty() && self.bad_links.is_empty())
+    }
+}
+
+impl LocalStore {
+    /// Checks the store; `check_contents` reads every object.
+    pub fn verify(&self, activity: &Activity, check_contents: bool) -> Result<Verification> {
+        let gc_path = self.options.state_dir.join("gc.lock");
+        let gc_lock = open_lock_file(&gc_path)?;
+        wait_flock(activity, &gc_lock, &gc_path, false)?;
+        let tell = |text: &str| activity.message(Verbosity::Info, text);
+        let mut result = Verification::default();
+        tell("reading the Nix store...");
+        let on_disk = self.names_on_disk()?;
+        tell("checking path existence...");
+        let registered = self.all_valid_paths(activity)?;
+        let gone: BTreeSet<StorePath> = registered.difference(&on_disk).cloned().collect();
+        self.remove_gone(activity, &gone, &mut result)?;
+        if check_contents {
+            tell("checking link hashes...");
+            self.check_links(activity, &mut result)?;
+            tell("checking store hashes...");
+            for path in registered.difference(&gone) {
+                self.check_contents(activity, path, &mut result)?;
+            }
+        }
+        Ok(result)
+    }
+
+    fn names_on_disk(&self) -> Result<BTreeSet<StorePath>> {
+        let folder = &self.options.real_dir;
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(folder).map_err(Error::io("reading directory", folder))? {
+            let entry = entry.map_err(Error::io("reading directory", folder))?;
+            if let Some(Ok(path)) = entry.file_name().to_str().map(StorePath::parse) {
+                names.insert(path);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Takes paths whose objects are gone out of the database, those first to which nothing refers.
+    fn remove_gone(&self, activity: &Activity, gone: &BTreeSet<StorePath>, result: &mut Verification) -> Result<()> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let order = self.topological_order(activity, gone)?;
+        for path in order.iter().rev() {
+            let printed = self.options.store_dir.print(path);
+            let mut referrers = self.referrers(activity, path)?;
+            referrers.remove(path);
+            if referrers.is_empty() {
+                let text = format!("path '{printed}' disappeared, removing from database...");
+                activity.message(Verbosity::Info, &text);
+                self.invalidate(activity, path)?;
+                result.removed.insert(path.clone());
+            } else {
+                let text = format!("path '{printed}' disappeared, but it still has valid referrers!");
+                activity.message(Verbosity::Error, &text);
+                result.missing.insert(path.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn invalidate(&self, activity: &Activity, path: &StorePath) -> Result<()> {
+        let printed = self.options.store_dir.print(path);
+        self.database.write(activity, |transaction| {
+            transaction
+                .execute("delete from ValidPaths where path = ?", [&printed])
+                .map(|_| ())
+                .map_err(self.database.failed())
+        })
+    }
+
+    fn check_links(&self, activity: &Activity, result: &mut Verification) -> Result<()> {
+        let folder = self.options.real_dir.join(".links");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("reading directory", &folder)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::io("reading directory", &folder))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let (hash, _) = hash_tree(activity, &entry.path())?;
+            if hash.to_nix32() != name {
+                let path = entry.path();
+                let text = format!(
+                    "link \"{}\" was modified! expected hash {name}, got '{}'",
+                    path.display(),
+                    hash.to_nix32()
+                );
+                activity.message(Verbosity::Error, &text);
+                result.bad_links.insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_contents(&self, activity: &Activity, path: &StorePath, result: &mut Verification) -> Result<()> {
+        // A path collected meanwhile by hand is nothing to complain about.
+        let [Some(info)] = &self.path_infos(activity, std::slice::from_ref(path))?[..] else { return Ok(()) };
+        let printed = self.options.store_dir.print(path);
+        match hash_tree(activity, &self.real_path(path)) {
+            Ok((got, _)) if got == info.nar_hash => return Ok(()),
+            Ok((got, _)) => {
+                let text = format!("path '{printed}' was modified! expected hash '{}', got '{got}'", info.nar_hash);
+                activity.message(Verbosity::Error, &text);
+            }
+            Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
+            Err(error) => activity.message(Verbosity::Error, &error.to_string()),
+        }
+        result.modified.insert(path.clone());
+        Ok(())
+    }
+
+    /// Writes the list of all valid paths.
+    pub fn dump_db(&self, activity: &Activity, out: &mut dyn Write) -> Result<()> {
+        let paths: Vec<StorePath> = self.all_valid_paths(activity)?.into_iter().collect();
+        for part in paths.chunks(1024) {
+            for info in self.path_infos(activity, part)?.into_iter().flatten() {
+                validity::write_entry(&self.options.store_dir, &info, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers the paths of such a list. Objects must be in place; in the short form (`with_hash` false) they are
+    /// canonicalised if wanted and hashed. Paths that are valid already are left alone then, and only then.
+    pub fn load_db(
+        &self,
+        activity: &Activity,
+        with_hash: bool,
+        canonicalise: bool,
+        input: &mut dyn BufRead,
+    ) -> Result<()> {
+        let entries = validity::read_entries(&self.options.store_dir, with_hash, input)?;
+        let paths: Vec<StorePath> = entries.iter().map(|entry| entry.path.clone()).collect();
+        let valid = if with_hash { BTreeSet::new() } else { self.valid_paths(activity, &paths)? };
+        let mut infos = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if valid.contains(&entry.path) {
+                continue;
+            }
+            let (hash, size) = match entry.nar {
+                Some(nar) => nar,
+                None => {
+                    let real = self.real_path(&entry.path);
+                    if canonicalise {
+                        self.canonicaliser(None).canonicalise(activity, &real)?;
+                    }
+                    hash_tree(activity, &real)?
+                }
+            };
+            let mut info = PathInfo::new(entry.path, hash, size);
+            info.deriver = entry.deriver;
+            info.references = entry.references.into_iter().collect();
+            infos.push(info);
+        }
+        crate::WritableStore::register(self, activity, &infos)
+    }
+}
+
+/// sha256 and size of the NAR of an object of the host.
+pub(super) fn hash_tree(activity: &Activity, path: &std::path::Path) -> Result<(Hash, u64)> {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    let mut out = Watched { activity, inner: &mut hasher };
+    file_tree::nar::dump_path(path, &mut out)?;
+    let size = hasher.bytes();
+    Ok((hasher.finish(), size))
+}

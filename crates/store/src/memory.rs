@@ -1,0 +1,271 @@
+//! A store in memory: the reference for what stores do, and the store of tests.
+//!
+//! Paths, metadata and trees in maps behind one lock. Absent: durability, collection, processes.
+
+use crate::closure::topological_order;
+use crate::{AddTree, BuildLogs, Error, LogWriter, Result, Store, TemporaryRoots, WritableStore, WriteOptions};
+use activity::Activity;
+use file_tree::{FlatContents, MemoryTree, NarWriter, TreePath, TreeSink, nar, read_nar, walk};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
+use store_model::derivation::{TextObject, aterm};
+use store_model::{
+    ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputName, PathInfo, StoreDir, StorePath,
+};
+
+/// A store in memory.
+pub struct MemoryStore {
+    store_dir: StoreDir,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    valid: BTreeMap<StorePath, PathInfo>,
+    trees: BTreeMap<StorePath, Vec<u8>>,
+    roots: BTreeSet<StorePath>,
+    logs: BTreeMap<StorePath, Vec<u8>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(store_dir: StoreDir) -> MemoryStore {
+        MemoryStore { store_dir, inner: Arc::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Puts the archive of an object in place, for [`WritableStore::register`] to make it valid.
+    pub fn put_nar(&self, path: StorePath, nar: Vec<u8>) {
+        self.inner().trees.insert(path, nar);
+    }
+
+    fn insert(&self, info: PathInfo, nar: Vec<u8>) -> Result<()> {
+        self.put_nar(info.path.clone(), nar);
+        self.insert_infos(&[info])
+    }
+
+    fn insert_infos(&self, infos: &[PathInfo]) -> Result<()> {
+        let mut inner = self.inner();
+        let new: FxHashMap<&StorePath, &PathInfo> = infos.iter().map(|info| (&info.path, info)).collect();
+        for info in infos {
+            if info.content_address.is_some() && !info.is_content_addressed(&self.store_dir) {
+                return Err(Error::NotContentAddressed(self.store_dir.print(&info.path)));
+            }
+            let unknown = |path: &&StorePath| !new.contains_key(*path) && !inner.valid.contains_key(*path);
+            if let Some(reference) = info.references.iter().find(unknown) {
+                return Err(Error::InvalidPath(self.store_dir.print(reference)));
+            }
+        }
+        topological_order(&self.store_dir, new.keys().map(|path| (*path).clone()), |path| {
+            new.get(path).map(|info| info.references.iter().cloned().collect()).unwrap_or_default()
+        })?;
+        for info in infos {
+            inner.valid.insert(info.path.clone(), info.clone());
+        }
+        Ok(())
+    }
+
+    fn insert_text(&self, object: &TextObject) -> Result<()> {
+        let mut archive = Vec::new();
+        nar::dump_bytes(&object.contents, &mut archive)?;
+        let hash = Hash::of(HashAlgorithm::Sha256, &archive);
+        let mut info = PathInfo::new(object.path.clone(), hash, archive.len() as u64);
+        info.references.clone_from(&object.references);
+        info.content_address = Some(ContentAddress { method: ContentAddressMethod::Text, hash: object.hash });
+        self.insert(info, archive)
+    }
+}
+
+impl Store for MemoryStore {
+    fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
+    fn valid_paths(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
+        activity.check()?;
+        let inner = self.inner();
+        Ok(paths.iter().filter(|path| inner.valid.contains_key(*path)).cloned().collect())
+    }
+
+    fn path_infos(&self, activity: &Activity, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>> {
+        activity.check()?;
+        let inner = self.inner();
+        Ok(paths.iter().map(|path| inner.valid.get(path).cloned()).collect())
+    }
+
+    fn referrers(&self, activity: &Activity, path: &StorePath) -> Result<BTreeSet<StorePath>> {
+        activity.check()?;
+        let inner = self.inner();
+        Ok(inner.valid.values().filter(|i| i.references.contains(path)).map(|i| i.path.clone()).collect())
+    }
+
+    fn valid_derivers(&self, activity: &Activity, path: &StorePath) -> Result<BTreeSet<StorePath>> {
+        let mut derivers = BTreeSet::new();
+        for drv in self.all_valid_paths(activity)?.into_iter().filter(StorePath::is_derivation) {
+            if self.derivation_outputs(activity, &drv)?.values().flatten().any(|output| output == path) {
+                derivers.insert(drv);
+            }
+        }
+        Ok(derivers)
+    }
+
+    fn derivation_outputs(
+        &self,
+        activity: &Activity,
+        drv: &StorePath,
+    ) -> Result<BTreeMap<OutputName, Option<StorePath>>> {
+        Ok(self.read_derivation(activity, drv)?.output_paths(&self.store_dir)?)
+    }
+
+    fn all_valid_paths(&self, activity: &Activity) -> Result<BTreeSet<StorePath>> {
+        activity.check()?;
+        Ok(self.inner().valid.keys().cloned().collect())
+    }
+
+    fn path_from_hash_part(&self, activity: &Activity, hash_part: &str) -> Result<Option<StorePath>> {
+        activity.check()?;
+        Ok(self.inner().valid.keys().find(|path| path.hash_part() == hash_part).cloned())
+    }
+
+    fn nar(&self, activity: &Activity, path: &StorePath, out: &mut dyn Write) -> Result<()> {
+        activity.check()?;
+        let inner = self.inner();
+        let archive = inner.trees.get(path).ok_or_else(|| Error::InvalidPath(self.store_dir.print(path)))?;
+        out.write_all(archive).map_err(Error::Stream)
+    }
+}
+
+impl WritableStore for MemoryStore {
+    fn add_text(&self, activity: &Activity, object: &TextObject, _options: &WriteOptions) -> Result<()> {
+        activity.check()?;
+        if object.path.is_derivation() {
+            aterm::parse(&self.store_dir, &object.contents, object.path.derivation_name()?)?;
+        }
+        self.insert_text(object)
+    }
+
+    fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()> {
+        let by_path: FxHashMap<&StorePath, &TextObject> = derivations.iter().map(|o| (&o.path, o)).collect();
+        let order = topological_order(&self.store_dir, by_path.keys().map(|path| (*path).clone()), |path| {
+            by_path.get(path).map(|object| object.references.iter().cloned().collect()).unwrap_or_default()
+        })?;
+        order.iter().try_for_each(|path| self.add_text(activity, by_path[path], &WriteOptions::default()))
+    }
+
+    fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, _options: &WriteOptions) -> Result<PathInfo> {
+        activity.check()?;
+        let mut copy = MemoryTree::default();
+        walk(tree.accessor, tree.path, tree.filter, &mut copy)?;
+        let mut hasher = Hasher::new(tree.algorithm);
+        let all = &mut |_: &TreePath, _| Ok(true);
+        match tree.method {
+            ContentAddressMethod::NixArchive => nar::dump(&copy, &TreePath::root(), all, &mut hasher)?,
+            ContentAddressMethod::Flat | ContentAddressMethod::Text => {
+                walk(&copy, &TreePath::root(), all, &mut FlatContents(&mut hasher))?;
+            }
+            ContentAddressMethod::Git => return Err(Error::GitHashing),
+        }
+        let address = ContentAddress { method: tree.method, hash: hasher.finish() };
+        let path = self.store_dir.content_addressed_path(tree.name, &address, &tree.references)?;
+        let mut archive = Vec::new();
+        if tree.method == ContentAddressMethod::NixArchive {
+            nar::dump(&copy, &TreePath::root(), all, &mut archive)?;
+        } else {
+            nar::dump_bytes(&file_tree::SourceAccessor::read_file(&copy, &TreePath::root())?, &mut archive)?;
+        }
+        let mut info = PathInfo::new(path, Hash::of(HashAlgorithm::Sha256, &archive), archive.len() as u64);
+        info.references.clone_from(&tree.references.others);
+        info.content_address = Some(address);
+        if let Some(known) = self.inner().valid.get(&info.path) {
+            return Ok(known.clone());
+        }
+        self.insert(info.clone(), archive)?;
+        Ok(info)
+    }
+
+    fn add_nar(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, options: &WriteOptions) -> Result<()> {
+        activity.check()?;
+        let printed = || self.store_dir.print(&info.path);
+        if let Some(keys) = &options.trusted_keys
+            && info.good_signatures(&self.store_dir, keys) == 0
+        {
+            return Err(Error::Untrusted(printed()));
+        }
+        // Written anew from the events: the bytes are those of the one archive of the tree.
+        let mut archive = Vec::new();
+        let mut writer = NarWriter::new(&mut archive)?;
+        read_nar(nar, &mut writer as &mut dyn TreeSink)?;
+        writer.finish()?;
+        let got = Hash::of(HashAlgorithm::Sha256, &archive);
+        if got != info.nar_hash {
+            return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash, got });
+        }
+        if archive.len() as u64 != info.nar_size {
+            let got = archive.len() as u64;
+            return Err(Error::SizeMismatch { path: printed(), specified: info.nar_size, got });
+        }
+        self.insert(info.clone(), archive)
+    }
+
+    fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
+        activity.check()?;
+        if let Some(info) = infos.iter().find(|info| !self.inner().trees.contains_key(&info.path)) {
+            return Err(Error::MissingObject(self.store_dir.print(&info.path)));
+        }
+        self.insert_infos(infos)
+    }
+}
+
+impl TemporaryRoots for MemoryStore {
+    fn add_temp_roots(&self, activity: &Activity, paths: &[StorePath]) -> Result<()> {
+        activity.check()?;
+        self.inner().roots.extend(paths.iter().cloned());
+        Ok(())
+    }
+}
+
+impl BuildLogs for MemoryStore {
+    fn build_log(&self, activity: &Activity, drv: &StorePath) -> Result<Option<Vec<u8>>> {
+        activity.check()?;
+        Ok(self.inner().logs.get(drv).cloned())
+    }
+
+    fn create_log(&self, drv: &StorePath) -> Result<Box<dyn LogWriter>> {
+        Ok(Box::new(MemoryLog { inner: Arc::clone(&self.inner), drv: drv.clone(), text: Vec::new() }))
+    }
+}
+
+struct MemoryLog {
+    inner: Arc<Mutex<Inner>>,
+    drv: StorePath,
+    text: Vec<u8>,
+}
+
+impl Write for MemoryLog {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl LogWriter for MemoryLog {
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for MemoryLog {
+    fn drop(&mut self) {
+        let mut inner = self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        inner.logs.insert(self.drv.clone(), std::mem::take(&mut self.text));
+    }
+}
