@@ -86,7 +86,8 @@ fn sha256(data: &[u8]) -> [u8; 32] {
 
 impl Derivation {
     /// Gives every output its path, where it can be told: deferred outputs become input-addressed and their variables
-    /// (absent or empty) become the path, variables of fixed outputs likewise. Outputs stay deferred when something
+    /// become the path, variables of fixed outputs likewise. The variables should be there already, empty: an empty one
+    /// is part of the hash, an absent one is not. Outputs stay deferred when something
     /// below is. A path or variable that is there and wrong is an error.
     pub fn fill_in_output_paths<E: From<Error>>(
         &mut self,
