@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use activity::Cancelled;
+use store_model::BuildStatus;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -65,6 +66,29 @@ pub enum Error {
         /// The setting's value.
         group: String,
     },
+    /// A tree cannot be read, hashed or restored.
+    #[error("{0}")]
+    Tree(file_tree::Error),
+    /// The store refused or failed.
+    #[error("{0}")]
+    Store(store::Error),
+    /// A noun is not one.
+    #[error("{0}")]
+    Model(#[from] store_model::Error),
+    /// Settings or derivation ask for what is not done.
+    #[error("{0}")]
+    Refused(String),
+    /// A part of the builder itself failed.
+    #[error("a thread of the builder ended in an unexpected way")]
+    Panicked,
+    /// A build ended without its outputs: a result for whoever wanted them, not a fault of ours.
+    #[error("{message}")]
+    Build {
+        /// The kind of end.
+        status: BuildStatus,
+        /// For the user.
+        message: String,
+    },
     /// The user asked for the end.
     #[error("{0}")]
     Cancelled(Cancelled),
@@ -73,6 +97,15 @@ pub enum Error {
 impl From<Cancelled> for Error {
     fn from(cancelled: Cancelled) -> Self {
         Self::Cancelled(cancelled)
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Store(other),
+        }
     }
 }
 

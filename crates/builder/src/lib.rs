@@ -1,10 +1,36 @@
 //! From wanted paths to registered outputs.
+//!
+//! A request's way: [`plan`] says what must be made, pure and step by step; [`schedule`] which of it goes next; `run.rs` is
+//! the loop around both, with a thread per job and a registrar; `local.rs` builds one derivation in a [`sandbox`], or
+//! `builtin/` fetches and unpacks it; `outputs/` judges what came out. Everyone else sees [`LocalBuilder`].
+//!
+//! Absent: reading of settings ([`BuilderOptions`] are plain values), collection, remote machines; substitution is a trait
+//! without a source; content-addressed, impure and dynamic derivations are refused with a reason.
+//!
+//! A program that uses this crate must call [`child_main`] first thing when its first argument is
+//! [`sandbox::CHILD_ARGUMENT`]: sandboxes are the program itself, executed again.
 
+mod builder;
 mod builtin;
+mod environment;
 mod error;
+mod failure;
 mod folders;
+mod known;
+mod local;
+mod log;
+mod options;
+mod outputs;
+pub mod plan;
+mod run;
 pub mod sandbox;
+pub mod schedule;
+mod substitute;
 mod users;
 
+pub use builder::{LocalBuilder, exit_status};
 pub use error::{Error, Result};
+pub use options::{BuilderOptions, SandboxMode, SandboxPath};
 pub use sandbox::child_main;
+pub use substitute::Substituter;
+pub use users::UserPool;

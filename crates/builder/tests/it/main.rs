@@ -3,6 +3,8 @@
 //! The binary has its own entry, because sandbox children are this binary executed again. It runs the tests named on its
 //! command line (all without one), several at once, and says for each whether it passed or why it was skipped.
 
+mod build;
+mod rig;
 mod sandbox;
 
 use std::panic::catch_unwind;
@@ -31,7 +33,7 @@ fn main() {
     }
     let words: Vec<_> = arguments.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let all: Vec<Test> = sandbox::TESTS.iter().copied().filter(|(name, _)| chosen(name)).collect();
+    let all: Vec<Test> = [build::TESTS, sandbox::TESTS].concat().into_iter().filter(|(name, _)| chosen(name)).collect();
     if arguments.iter().any(|word| word == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return;

@@ -1,0 +1,189 @@
+//! The builder of a local store, as everyone else sees it: wanted paths in, results out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use activity::Activity;
+use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Store};
+use store_model::{
+    BuildResult, BuildStatus, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputName, OutputsSpec, Realisation,
+};
+use transfer::Transfer;
+
+use crate::error::{Error, Result};
+use crate::known::Known;
+use crate::options::BuilderOptions;
+use crate::plan::{NodeId, Plan, State};
+use crate::run::{Run, Shared, unobtainable};
+
+/// Builds in a local store. Cheap to make; requests may come from several threads at once.
+pub struct LocalBuilder {
+    shared: Shared,
+}
+
+/// Something wanted, and what the plan made of it.
+enum Wanted<'a> {
+    Path(&'a DerivedPath),
+    Node(NodeId, &'a OutputsSpec),
+    Refused(String),
+}
+
+impl LocalBuilder {
+    /// A builder for a store. Nothing is started or looked at yet.
+    pub fn new(store: Arc<LocalStore>, options: BuilderOptions, transfer: Arc<Transfer>) -> Self {
+        Self { shared: Shared::new(store, options, transfer) }
+    }
+
+    /// The knobs it was made with.
+    pub fn options(&self) -> &BuilderOptions {
+        &self.shared.options
+    }
+
+    fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
+        let mut plan = Plan::new(self.shared.store.store_dir().clone());
+        let wanted = wanted
+            .iter()
+            .map(|path| match (plan.want(path, mode), path) {
+                (Err(why), _) => Wanted::Refused(why),
+                (Ok(Some(id)), DerivedPath::Built { outputs, .. }) => Wanted::Node(id, outputs),
+                (Ok(_), path) => Wanted::Path(path),
+            })
+            .collect();
+        (plan, wanted)
+    }
+
+    fn build_all(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
+        let (mut plan, wanted) = self.planned(wanted, mode);
+        self.shared.settle(activity, &mut plan)?;
+        let mut times = Default::default();
+        if !plan.to_build().is_empty() {
+            let known = Known::new(&self.shared.store);
+            times = Run::new(&self.shared, &known, &mut plan, activity).drive()?;
+        }
+        Ok(wanted
+            .iter()
+            .map(|one| match one {
+                Wanted::Refused(why) => BuildResult::new(BuildStatus::MiscFailure, why.clone()),
+                Wanted::Path(path) => self.path_result(&plan, path),
+                Wanted::Node(id, outputs) => {
+                    let mut result = node_result(&plan, *id, outputs);
+                    if let Some(&(start, stop)) = times.get(id) {
+                        (result.start_time, result.stop_time, result.times_built) = (start, stop, 1);
+                    }
+                    result
+                }
+            })
+            .collect())
+    }
+
+    fn path_result(&self, plan: &Plan, path: &DerivedPath) -> BuildResult {
+        let base = path.base();
+        match plan.is_valid(base) {
+            Some(true) => BuildResult::new(BuildStatus::AlreadyValid, ""),
+            _ => {
+                BuildResult::new(BuildStatus::NoSubstituters, unobtainable(&self.shared.store.store_dir().print(base)))
+            }
+        }
+    }
+}
+
+/// The result for some outputs of a derivation.
+///
+/// A node that was neither finished nor failed was given up because another one failed; it has no message of its own, like
+/// in C++ Nix. Realisations are keyed by zeros: the true key costs a walk over all inputs, and nobody looks for an
+/// input-addressed or fixed output by it.
+fn node_result(plan: &Plan, id: NodeId, outputs: &OutputsSpec) -> BuildResult {
+    let mut result = match plan.state(id) {
+        State::Present => BuildResult::new(BuildStatus::AlreadyValid, ""),
+        State::Built => BuildResult::new(BuildStatus::Built, ""),
+        State::Failed(status, why) => BuildResult::new(*status, why.clone()),
+        State::Unread | State::Unsure | State::Waiting | State::Ready | State::Running => {
+            BuildResult::new(BuildStatus::MiscFailure, "")
+        }
+    };
+    result.is_non_deterministic = result.status == BuildStatus::NotDeterministic;
+    if result.status.is_success() {
+        let realisation = |name: &OutputName, path: &store_model::StorePath| Realisation {
+            id: DrvOutput { drv_hash: Hash::zero(HashAlgorithm::Sha256), output: name.clone() },
+            out_path: path.clone(),
+            signatures: Default::default(),
+        };
+        result.built_outputs = plan
+            .outputs(id)
+            .iter()
+            .filter(|(name, _)| outputs.contains(name))
+            .filter_map(|(name, path)| path.as_ref().map(|path| (name.clone(), realisation(name, path))))
+            .collect::<BTreeMap<_, _>>();
+    }
+    result
+}
+
+impl Builder for LocalBuilder {
+    fn build(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> store::Result<Vec<BuildResult>> {
+        self.build_all(activity, wanted, mode).map_err(Into::into)
+    }
+
+    fn plan(&self, activity: &Activity, wanted: &[DerivedPath]) -> store::Result<MissingPaths> {
+        let (mut plan, _) = self.planned(wanted, BuildMode::Normal);
+        self.shared.settle(activity, &mut plan).map_err(store::Error::from)?;
+        Ok(MissingPaths {
+            will_build: plan.to_build().into_iter().collect(),
+            unknown: plan.unknown().into_iter().collect(),
+            ..MissingPaths::default()
+        })
+    }
+}
+
+impl From<Error> for store::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            Error::Store(error) => error,
+            other => Self::Builder { message: other.to_string(), class: other.class(), source: Some(Box::new(other)) },
+        }
+    }
+}
+
+/// The bits of C++ Nix's exit status that one result adds: see [`exit_status`].
+fn exit_bits(status: BuildStatus) -> u8 {
+    match status {
+        BuildStatus::TimedOut => 0b0101,
+        BuildStatus::HashMismatch => 0b0110,
+        BuildStatus::NotDeterministic => 0b1000,
+        BuildStatus::PermanentFailure | BuildStatus::InputRejected => 0b0100,
+        _ => 0,
+    }
+}
+
+/// The exit status of a program whose builds ended so: 0 where all succeeded, 100 and its relatives where the kind of
+/// failure has one (101 timed out, 102 wrong hash, 104 not deterministic; several add up), else 1.
+pub fn exit_status<'a>(results: impl IntoIterator<Item = &'a BuildResult>) -> u8 {
+    let (mut bits, mut failed) = (0, false);
+    for result in results {
+        failed |= !result.status.is_success();
+        bits |= exit_bits(result.status);
+    }
+    match (failed, bits) {
+        (false, _) => 0,
+        (true, 0) => 1,
+        (true, bits) => 0b110_0000 | bits,
+    }
+}
+
+/// What a caller of this crate decides by.
+impl Error {
+    /// See [`ErrorClass`].
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Cancelled(_) => ErrorClass::Cancelled,
+            Self::Store(error) => error.class(),
+            Self::Build { .. } => ErrorClass::BuildFailure,
+            Self::Io { source, .. } | Self::Setup { source, .. } => match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorClass::Transient,
+                std::io::ErrorKind::PermissionDenied => ErrorClass::Denied,
+                _ => ErrorClass::Permanent,
+            },
+            _ => ErrorClass::Permanent,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The tar form: members one after another. Long names come in members of their own, in GNU's way or in pax records;
+//! both are read here with bounds, which is why the crate is used in its raw mode.
+
+use std::io::{self, BufRead, Read};
+
+use ::tar::{Archive, Entry, EntryType, PaxExtensions};
+
+use super::bad;
+use super::tree::Tree;
+
+/// The longest name, link target or set of pax records.
+const LONGEST_EXTENSION: u64 = 1 << 20;
+
+/// What earlier members say about the next one.
+#[derive(Default)]
+struct Extensions {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+/// Unpacks what the tree wants.
+pub(super) fn unpack(input: &mut dyn BufRead, tree: &mut Tree) -> io::Result<()> {
+    let mut archive = Archive::new(input);
+    let mut extensions = Extensions::default();
+    let mut any = false;
+    for entry in archive.entries()?.raw(true) {
+        let mut entry = entry?;
+        any = true;
+        match entry.header().entry_type() {
+            EntryType::GNULongName => extensions.path = Some(text(&mut entry)?),
+            EntryType::GNULongLink => extensions.link = Some(text(&mut entry)?),
+            EntryType::XHeader => pax(&mut entry, &mut extensions)?,
+            EntryType::XGlobalHeader => {}
+            _ => member(&mut entry, std::mem::take(&mut extensions), tree)?,
+        }
+    }
+    // An empty tar is two blocks of zeros; anything else without members is no tar.
+    if any || archive.into_inner().fill_buf()?.is_empty() { Ok(()) } else { Err(bad("not an archive")) }
+}
+
+fn member(entry: &mut Entry<'_, impl Read>, extensions: Extensions, tree: &mut Tree) -> io::Result<()> {
+    let header = entry.header();
+    let path = extensions.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    if !tree.wants(&path)? {
+        return Ok(());
+    }
+    let kind = header.entry_type();
+    let link =
+        || extensions.link.or_else(|| header.link_name_bytes().map(|name| name.into_owned())).unwrap_or_default();
+    match kind {
+        EntryType::Directory => tree.folder(&path),
+        EntryType::Symlink => tree.link(&path, &link()),
+        EntryType::Link => tree.twin(&path, &link()),
+        // In the oldest form a name with a slash at its end is a folder.
+        EntryType::Regular if path.ends_with(b"/") && header.as_ustar().is_none() && header.as_gnu().is_none() => {
+            tree.folder(&path)
+        }
+        EntryType::Regular | EntryType::Continuous => {
+            let executable = header.mode().is_ok_and(|mode| mode & 0o100 != 0);
+            let size = entry.size();
+            let mut counted = Counted { inner: entry, bytes: 0 };
+            tree.file(&path, executable, &mut counted)?;
+            if counted.bytes == size { Ok(()) } else { Err(bad("the archive ends in the middle of a file")) }
+        }
+        other => Err(bad(format!(
+            "the member '{}' is of the unsupported kind {:?}",
+            String::from_utf8_lossy(&path),
+            char::from(other.as_byte())
+        ))),
+    }
+}
+
+struct Counted<R> {
+    inner: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.bytes += length as u64;
+        Ok(length)
+    }
+}
+
+fn contents(entry: &mut Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
+    let size = entry.size();
+    if size > LONGEST_EXTENSION {
+        return Err(bad("a name is too long"));
+    }
+    let mut bytes = Vec::new();
+    entry.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A name in GNU's way ends in a NUL.
+fn text(entry: &mut Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = contents(entry)?;
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    bytes.truncate(end);
+    Ok(bytes)
+}
+
+fn pax(entry: &mut Entry<'_, impl Read>, extensions: &mut Extensions) -> io::Result<()> {
+    let bytes = contents(entry)?;
+    for record in PaxExtensions::new(&bytes) {
+        let record = record?;
+        match record.key_bytes() {
+            b"path" => extensions.path = Some(record.value_bytes().to_owned()),
+            b"linkpath" => extensions.link = Some(record.value_bytes().to_owned()),
+            // The header's own number is then wrong, and only files over 8 GB have such a record.
+            b"size" => return Err(bad("a member is too large")),
+            key if key.starts_with(b"GNU.sparse.") => return Err(bad("a sparse member is not supported")),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,489 @@
+//! One derivation, built here: from inputs that are valid to outputs in their places.
+//!
+//! The steps: what it may see (closure of inputs), who runs it (a build user, when we are root), where (build folder, and
+//! a root of its own when isolated), what it is given (environment), the run itself, and what became of it (`outputs/`).
+//! Where the machine refuses isolation, the next weaker form that is allowed is tried.
+//!
+//! Absent: locks and registration (`run.rs`); everything here is undone by dropping it, on every way out.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use activity::{Activity, ActivityKind};
+use store::{BuildLogs, BuildMode, Store};
+use store_model::derivation::DerivationOptions;
+use store_model::{BuildStatus, Derivation, DerivationKind, OutputName, PathInfo, StorePath};
+
+use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
+use crate::error::{Error, IoContext, Result};
+use crate::folders::{BuildDir, ChrootDir, ChrootPlan, remove_tree};
+use crate::known::Known;
+use crate::log::BuildLog;
+use crate::options::{BuilderOptions, SandboxMode};
+use crate::outputs::register::{self, Made};
+use crate::outputs::rewrite::scratch_path;
+use crate::run::Shared;
+use crate::sandbox::request::{Action, IdMap, Identity, Isolation, Limits, Mount, SandboxRequest};
+use crate::sandbox::supervise::{self, Bounds, Ended};
+use crate::users::BuildUser;
+use crate::{builtin, failure};
+
+/// A derivation whose inputs are valid and whose outputs are locked by us.
+pub(crate) struct Job {
+    pub path: StorePath,
+    pub derivation: Arc<Derivation>,
+    pub outputs: BTreeMap<OutputName, StorePath>,
+    /// Outputs that are valid already and stay as they are (all of them in a check).
+    pub valid: Vec<OutputName>,
+    pub mode: BuildMode,
+    /// Outputs of input derivations, and input sources.
+    pub inputs: Vec<StorePath>,
+}
+
+/// What surrounds every job of a run.
+pub(crate) struct Site<'a> {
+    pub shared: &'a Shared,
+    pub known: &'a Known<'a>,
+    /// The job's own activity: log lines go here.
+    pub activity: &'a Activity,
+}
+
+/// How a builder is shut in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walls {
+    /// All namespaces, the user namespace among them.
+    UserNamespace,
+    /// All namespaces but that one; only root can.
+    Namespaces,
+    /// None.
+    Open,
+}
+
+/// The state of one attempt, in the order in which it comes about.
+pub(crate) struct Attempt<'a> {
+    pub site: &'a Site<'a>,
+    pub job: &'a Job,
+    pub options: &'a DerivationOptions,
+    pub kind: DerivationKind,
+    pub walls: Walls,
+    pub user: Option<BuildUser>,
+    pub build_dir: BuildDir,
+    pub chroot: Option<ChrootDir>,
+    /// Where each output is written: its own path, or another one where that is taken.
+    pub scratch: BTreeMap<OutputName, StorePath>,
+    pub inputs: &'a BTreeMap<StorePath, Arc<PathInfo>>,
+}
+
+/// Builds. The outputs are in place afterwards, but not registered.
+///
+/// # Errors
+/// [`Error::Build`] is a build that failed; everything else a fault of ours or of the machine.
+pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
+    let shared = site.shared;
+    let options = DerivationOptions::of(shared.store.store_dir(), &job.derivation).map_err(|error| {
+        let path = shared.store.store_dir().print(&job.path);
+        Error::Build {
+            status: BuildStatus::InputRejected,
+            message: format!("while parsing derivation '{path}': {error}"),
+        }
+    })?;
+    let kind = job.derivation.kind()?;
+    if builtin::is_fetch(&job.derivation) {
+        return builtin::fetchurl::build(site, job);
+    }
+    let inputs = site.known.closure(site.activity, job.inputs.iter().cloned())?;
+    let mut walls = walls(site, job, &options, kind)?;
+    loop {
+        match attempt(site, job, &options, (kind, walls), &inputs) {
+            Err(Error::IsolationRefused { step, source }) => {
+                walls = weaker(site, walls, Error::IsolationRefused { step, source })?;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The walls that settings and derivation ask for, as far as this machine was seen to give them.
+fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: DerivationKind) -> Result<Walls> {
+    let store = &site.shared.store;
+    let mut isolated = match site.shared.options.sandbox {
+        SandboxMode::Enabled if options.no_chroot => {
+            return Err(Error::Refused(format!(
+                "derivation '{}' has '__noChroot' set, but that's not allowed when 'sandbox' is 'true'",
+                store.store_dir().print(&job.path)
+            )));
+        }
+        SandboxMode::Enabled => true,
+        SandboxMode::Disabled => false,
+        SandboxMode::Relaxed => kind.is_sandboxed() && !options.no_chroot,
+    };
+    // Only a mount can show such a store at the paths that its objects name.
+    isolated |= !store.is_at_logical_path();
+    Ok(match isolated {
+        false => Walls::Open,
+        true if site.shared.no_user_namespace.load(Ordering::Relaxed) => Walls::Namespaces,
+        true => Walls::UserNamespace,
+    })
+}
+
+/// What is tried after the machine refused.
+fn weaker(site: &Site<'_>, walls: Walls, error: Error) -> Result<Walls> {
+    let shared = site.shared;
+    if walls == Walls::UserNamespace && rustix::process::geteuid().is_root() {
+        shared.no_user_namespace.store(true, Ordering::Relaxed);
+        return Ok(Walls::Namespaces);
+    }
+    if walls == Walls::Open || !shared.options.sandbox_fallback || !shared.store.is_at_logical_path() {
+        return Err(error);
+    }
+    site.activity.warn(&format!(
+        "building without a sandbox, because {error}; the builder sees this machine's files, processes and network"
+    ));
+    Ok(Walls::Open)
+}
+
+fn attempt(
+    site: &Site<'_>,
+    job: &Job,
+    options: &DerivationOptions,
+    (kind, walls): (DerivationKind, Walls),
+    inputs: &BTreeMap<StorePath, Arc<PathInfo>>,
+) -> Result<Made> {
+    let shared = site.shared;
+    if walls == Walls::Open && Path::new("/homeless-shelter").exists() {
+        return Err(Error::Refused(
+            "home directory '/homeless-shelter' exists; please remove it to assure purity of builds without sandboxing"
+                .into(),
+        ));
+    }
+    let user = build_user(site, job, walls)?;
+    let builds = shared.options.build_dir.clone().unwrap_or_else(|| shared.store.state_dir().join("builds"));
+    shared.sweep_once(&builds);
+    let build_dir = BuildDir::create(&builds, walls != Walls::Open, user.as_ref())?;
+    let mut attempt = Attempt {
+        site,
+        job,
+        options,
+        kind,
+        walls,
+        user,
+        build_dir,
+        chroot: None,
+        scratch: scratch_outputs(site, job, walls)?,
+        inputs,
+    };
+    if walls != Walls::Open {
+        attempt.chroot = Some(attempt.make_chroot()?);
+    }
+    let action = attempt.action()?;
+    let request = attempt.request(action)?;
+    let ended = attempt.run(&request)?;
+    drop(request);
+    match ended {
+        Ok(()) => register::outputs(&attempt),
+        Err(error) => {
+            if shared.options.keep_failed && !job.derivation.is_builtin() {
+                let path = attempt.build_dir.keep().display().to_string();
+                site.activity.message(activity::Verbosity::Error, &format!("note: keeping build directory \"{path}\""));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A user to run as; waits until one is free. `None` where we are not root, or where root asked for no build users and no
+/// walls.
+fn build_user(site: &Site<'_>, job: &Job, walls: Walls) -> Result<Option<BuildUser>> {
+    let shared = site.shared;
+    let pool = &shared.options.users;
+    let isolated = walls != Walls::Open;
+    if !rustix::process::geteuid().is_root() || (pool.group.is_empty() && !isolated) {
+        return Ok(None);
+    }
+    let mut waiting = None;
+    loop {
+        if let Some(user) = pool.acquire(shared.store.state_dir(), isolated)? {
+            if !isolated {
+                shared.open_store_to(user.gid)?;
+            }
+            return Ok(Some(user));
+        }
+        waiting.get_or_insert_with(|| {
+            let path = shared.store.store_dir().print(&job.path);
+            let text = format!("waiting for a free build user ID for '{path}'");
+            site.activity.child_at(activity::Verbosity::Warn, ActivityKind::BuildWaiting, &text, &[])
+        });
+        site.activity.check()?;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// Inside walls every output is written to its own path. Outside, a path that is valid already is taken.
+fn scratch_outputs(site: &Site<'_>, job: &Job, walls: Walls) -> Result<BTreeMap<OutputName, StorePath>> {
+    let mut scratch = BTreeMap::new();
+    for (name, path) in &job.outputs {
+        let taken = walls == Walls::Open && job.valid.contains(name);
+        let path = if taken { scratch_path(&job.path, path) } else { path.clone() };
+        if taken {
+            let real = site.shared.store.real_path(&path);
+            remove_tree(&real).io("removing", &real)?;
+        }
+        scratch.insert(name.clone(), path);
+    }
+    Ok(scratch)
+}
+
+impl Attempt<'_> {
+    pub(crate) fn options(&self) -> &BuilderOptions {
+        &self.site.shared.options
+    }
+
+    /// User and group that the builder has where it runs.
+    fn inside_ids(&self) -> (u32, u32) {
+        match (self.walls, &self.user) {
+            (Walls::Namespaces, Some(user)) => (user.uid, user.gid),
+            _ => (1000, 100),
+        }
+    }
+
+    fn build_dir_inside(&self) -> &Path {
+        if self.walls == Walls::Open { &self.build_dir.inner } else { &self.options().sandbox_build_dir }
+    }
+
+    /// Where an output of the builder lies on the host.
+    pub(crate) fn real_output(&self, path: &StorePath) -> PathBuf {
+        let store = &self.site.shared.store;
+        match &self.chroot {
+            Some(chroot) => chroot.real(&store.store_dir().print(path)),
+            None => store.real_path(path),
+        }
+    }
+
+    fn make_chroot(&self) -> Result<ChrootDir> {
+        let store = &self.site.shared.store;
+        let mut top = store.real_path(&self.job.path).into_os_string();
+        top.push(".chroot");
+        ChrootDir::create(&ChrootPlan {
+            top: top.into(),
+            store_dir: store.store_dir().as_str(),
+            build_dir: &self.options().sandbox_build_dir,
+            inside: self.inside_ids(),
+            user: self.user.as_ref(),
+            host_network: !self.kind.is_sandboxed(),
+        })
+    }
+
+    /// What the child does: a builtin, or the builder with its arguments and environment.
+    fn action(&self) -> Result<Action> {
+        let derivation = &self.job.derivation;
+        let store_dir = self.site.shared.store.store_dir();
+        if derivation.is_builtin() {
+            let output = self.scratch.get("out").map(|path| PathBuf::from(store_dir.print(path)));
+            return builtin::action(derivation, output);
+        }
+        let mut rewrites = Rewrites::default();
+        for (name, scratch) in &self.scratch {
+            rewrites.placeholder(name, &store_dir.print(scratch));
+            if let Some(path) = self.job.outputs.get(name).filter(|path| *path != scratch) {
+                rewrites.path(path, scratch);
+            }
+        }
+        let environment = environment(&Given {
+            store_dir,
+            derivation,
+            options: self.options,
+            build_dir: &self.build_dir_inside().to_string_lossy(),
+            cores: cores(self.options().cores),
+            fixed: self.kind == DerivationKind::Fixed,
+            impure_variables: (!self.kind.is_sandboxed()).then_some(&self.options().impure_variables),
+            graphs: &self.graphs()?,
+            rewrites: &rewrites,
+        });
+        self.write_files(&environment)?;
+        let name = derivation.builder.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let argv = std::iter::once(name.to_owned()).chain(derivation.args.iter().map(|arg| rewrites.apply(arg)));
+        let variable = |(name, value): (Vec<u8>, Vec<u8>)| OsString::from_vec([name, value].join(&b'='));
+        Ok(Action::Exec {
+            program: PathBuf::from(OsStr::from_bytes(&derivation.builder)),
+            argv: argv.map(OsString::from_vec).collect(),
+            env: environment.variables.into_iter().map(variable).collect(),
+        })
+    }
+
+    fn write_files(&self, environment: &Environment) -> Result<()> {
+        for (name, contents) in &environment.files {
+            let path = self.build_dir.inner.join(name);
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(0o666).custom_flags(libc::O_NOFOLLOW);
+            options.open(&path).and_then(|mut file| file.write_all(contents)).io("writing", &path)?;
+            if let Some(user) = &self.user {
+                chown(&path, Some(user.uid), Some(user.gid)).io("changing the owner of", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The closures that `exportReferencesGraph` names; they must be among the inputs.
+    fn graphs(&self) -> Result<BTreeMap<String, Vec<GraphEntry>>> {
+        let (known, activity) = (self.site.known, self.site.activity);
+        let store = &self.site.shared.store;
+        let mut graphs = BTreeMap::new();
+        for (name, paths) in &self.options.export_references_graph {
+            if let Some(path) = paths.iter().find(|path| !self.inputs.contains_key(*path)) {
+                let path = store.store_dir().print(path);
+                return Err(Error::Build {
+                    status: BuildStatus::InputRejected,
+                    message: format!(
+                        "cannot export references of path '{path}' because it is not in the input closure of the derivation"
+                    ),
+                });
+            }
+            let mut closure = known.closure(activity, paths.iter().cloned())?;
+            // A derivation in it brings its outputs along.
+            for path in closure.keys().filter(|path| path.is_derivation()).cloned().collect::<Vec<_>>() {
+                let outputs = store.derivation_outputs(activity, &path)?;
+                closure.extend(known.closure(activity, outputs.into_values().flatten())?);
+            }
+            let mut entries = Vec::new();
+            for info in closure.into_values() {
+                let closure_size = match &self.job.derivation.structured_attrs {
+                    None => 0,
+                    Some(_) => known.closure(activity, [info.path.clone()])?.values().map(|info| info.nar_size).sum(),
+                };
+                entries.push(GraphEntry { info, closure_size });
+            }
+            graphs.insert(name.clone(), entries);
+        }
+        Ok(graphs)
+    }
+
+    fn request(&self, action: Action) -> Result<SandboxRequest> {
+        let options = self.options();
+        let isolation = match &self.chroot {
+            None => None,
+            Some(chroot) => Some(self.isolation(chroot)?),
+        };
+        let identity = match (&self.user, &isolation) {
+            (Some(user), None) => Some(Identity { uid: user.uid, gid: user.gid, groups: user.groups.clone() }),
+            _ => None,
+        };
+        Ok(SandboxRequest {
+            parent: std::process::id(),
+            isolation,
+            identity,
+            work_dir: self.build_dir_inside().to_owned(),
+            limits: Limits {
+                filter_syscalls: options.filter_syscalls,
+                allow_new_privileges: options.allow_new_privileges,
+                personality_32bit: is_32bit_guest(&options.system, &self.job.derivation.platform),
+            },
+            action,
+        })
+    }
+
+    fn isolation(&self, chroot: &ChrootDir) -> Result<Isolation> {
+        let options = self.options();
+        let (uid, gid) = self.inside_ids();
+        let (outside_uid, outside_gid) = match &self.user {
+            Some(user) => (user.uid, user.gid),
+            None => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        };
+        let map = IdMap { inside_uid: uid, inside_gid: gid, outside_uid, outside_gid, count: 1 };
+        Ok(Isolation {
+            root: chroot.root.clone(),
+            user_namespace: (self.walls == Walls::UserNamespace).then_some(map),
+            uid,
+            gid,
+            host_network: !self.kind.is_sandboxed(),
+            private_dev: !options.sandbox_paths.iter().any(|path| path.target == Path::new("/dev")),
+            mounts: self.mounts()?,
+            kvm: options.system_features.contains("kvm"),
+            shm_size: options.sandbox_shm_size.clone(),
+            require_drop_groups: options.require_drop_groups,
+        })
+    }
+
+    /// Everything that is bound into the root. Outputs never are, even where a sandbox path has them in its closure.
+    fn mounts(&self) -> Result<Vec<Mount>> {
+        let (options, store) = (self.options(), &self.site.shared.store);
+        let mut mounts = BTreeMap::new();
+        let mut add = |target: PathBuf, source: PathBuf, read_only: bool, optional: bool| {
+            mounts.insert(target.clone(), Mount { source, target, read_only, optional });
+        };
+        if let Some(path) = self.options.impure_host_deps.first() {
+            return Err(Error::Refused(format!(
+                "derivation '{}' requested impure path '{path}', but it was not in allowed-impure-host-deps",
+                store.store_dir().print(&self.job.path)
+            )));
+        }
+        add(options.sandbox_build_dir.clone(), self.build_dir.inner.clone(), false, false);
+        let mut from_store = Vec::new();
+        for path in options.sandbox_paths.iter().filter(|path| path.source != Path::new("/proc")) {
+            add(path.target.clone(), path.source.clone(), false, path.optional);
+            from_store.extend(path.source.to_str().and_then(|text| store.store_dir().parse_inside(text).ok()));
+        }
+        if !from_store.is_empty() {
+            let paths: Vec<_> = from_store.into_iter().map(|(path, _)| path).collect();
+            let valid = store.valid_paths(self.site.activity, &paths)?;
+            for path in self.site.known.closure(self.site.activity, valid)?.into_keys() {
+                add(store.store_dir().print(&path).into(), store.real_path(&path), true, false);
+            }
+        }
+        if !self.kind.is_sandboxed() {
+            for name in ["/etc/resolv.conf", "/etc/services", "/etc/hosts"] {
+                if let Ok(source) = fs::canonicalize(name) {
+                    add(name.into(), source, true, true);
+                }
+            }
+            if let Some(source) = options.ca_file.as_ref().and_then(|file| fs::canonicalize(file).ok()) {
+                add("/etc/ssl/certs/ca-certificates.crt".into(), source, true, true);
+            }
+        }
+        for path in self.inputs.keys() {
+            add(store.store_dir().print(path).into(), store.real_path(path), true, false);
+        }
+        for path in self.job.outputs.values() {
+            mounts.remove(Path::new(&store.store_dir().print(path)));
+        }
+        Ok(mounts.into_values().collect())
+    }
+
+    /// Runs the builder to its end; the inner error is a build that failed.
+    fn run(&self, request: &SandboxRequest) -> Result<Result<()>> {
+        let (options, store) = (self.options(), &self.site.shared.store);
+        let file = if options.keep_log { Some(store.create_log(&self.job.path)?) } else { None };
+        let mut log = BuildLog::new(self.site.activity, options.log_lines, file);
+        let bounds = Bounds {
+            timeout: options.timeout,
+            max_silent: options.max_silent,
+            max_log: options.max_log_size,
+            log_owner: self.user.as_ref().map(|user| user.uid),
+        };
+        let ended = supervise::run(self.site.activity, &options.own_binary, request, &bounds, &mut |bytes| {
+            log.take(bytes);
+        });
+        let tail = log.finish();
+        let ended = ended?;
+        Ok(if ended == Ended::Exited(0) { Ok(()) } else { Err(failure::of_builder(self, ended, &tail)) })
+    }
+}
+
+/// `cores`, or all that this process may use.
+fn cores(setting: usize) -> usize {
+    if setting != 0 { setting } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// Whether the kernel must pretend to be the 32-bit machine.
+fn is_32bit_guest(system: &str, platform: &[u8]) -> bool {
+    matches!(
+        (system, platform),
+        ("x86_64-linux", b"i686-linux") | ("aarch64-linux", b"armv7l-linux" | b"armv6l-linux" | b"armv5tel-linux")
+    )
+}

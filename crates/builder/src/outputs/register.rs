@@ -1,0 +1,353 @@
+//! From the builder's files to objects in their places, with everything the store will say about them.
+//!
+//! Order matters: what the builder left is first shown to be its own and made unchangeable, then read once, then judged,
+//! then moved. Nothing is registered here, except a fixed output that came out with another hash than the author wrote: it
+//! is kept under its true path, so that correcting the hash needs no second download.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use store::{BuildMode, Canonicaliser, Scratch, Store, TemporaryRoots};
+use store_model::derivation::DerivationOptions;
+use store_model::store_dir::output_path_name;
+use store_model::{
+    BuildStatus, ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, OutputName, PathInfo,
+    References, StorePath,
+};
+
+use super::check::Checked;
+use super::rewrite::rewrite;
+use super::scan::{ScanOptions, Scanned, scan};
+use crate::error::{Error, IoContext, Result};
+use crate::folders::remove_tree;
+use crate::local::{Attempt, Job, Site};
+
+/// What a build made.
+pub(crate) struct Made {
+    /// Every output, those that were valid before included.
+    pub outputs: BTreeMap<OutputName, Arc<PathInfo>>,
+    /// What is in place and not registered.
+    pub fresh: Vec<PathInfo>,
+}
+
+/// An output that nobody can change any more, and what is in it.
+pub(crate) struct Read<'a> {
+    /// Where it lies now.
+    pub path: PathBuf,
+    pub scanned: Scanned,
+    /// The folder that it lies in, if that is to go afterwards.
+    pub _scratch: Option<Scratch<'a>>,
+}
+
+/// Takes over the outputs of a builder that ended well.
+///
+/// # Errors
+/// [`Error::Build`] where they are not acceptable.
+pub(crate) fn outputs(attempt: &Attempt<'_>) -> Result<Made> {
+    let (site, job) = (attempt.site, attempt.job);
+    let store = &site.shared.store;
+    let mut canonicaliser = store.canonicaliser(attempt.user.as_ref().map(|user| (user.uid, user.uid)));
+    let wanted: Vec<&OutputName> =
+        job.outputs.keys().filter(|name| job.mode != BuildMode::Normal || !job.valid.contains(name)).collect();
+    for name in &wanted {
+        claim(attempt, name, &mut canonicaliser)?;
+    }
+    let redirects: Vec<_> = job
+        .outputs
+        .iter()
+        .map(|(name, path)| (attempt.scratch[name].clone(), path.clone()))
+        .filter(|(scratch, path)| scratch != path)
+        .collect();
+    let mut candidates: BTreeSet<StorePath> = attempt.inputs.keys().cloned().collect();
+    candidates.extend(attempt.scratch.values().chain(job.outputs.values()).cloned());
+    let mut reads = BTreeMap::new();
+    for name in wanted {
+        let real = attempt.real_output(&attempt.scratch[name]);
+        if !redirects.is_empty() && attempt.kind != DerivationKind::Fixed {
+            rewrite(&real, &redirects)?;
+            store.canonicaliser(None).canonicalise(site.activity, &real)?;
+        }
+        let discard = attempt.options.unsafe_discard_references.get(name).copied().unwrap_or(false);
+        let candidates = if discard { BTreeSet::new() } else { candidates.clone() };
+        reads.insert(name.clone(), read(attempt, name, real, candidates)?);
+    }
+    refuse_cycles(attempt, &reads)?;
+    finish(site, job, attempt.options, reads, &Origin::default())
+}
+
+/// Checks that an output is there and the builder's own, and gives it the metadata of a store object.
+fn claim(attempt: &Attempt<'_>, name: &str, canonicaliser: &mut Canonicaliser) -> Result<()> {
+    let real = attempt.real_output(&attempt.scratch[name]);
+    let found = match fs::symlink_metadata(&real) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let path = attempt.site.shared.store.store_dir().print(&attempt.job.path);
+            return Err(rejected(format!(
+                "builder for '{path}' failed to produce output path for output '{name}' at \"{}\"",
+                real.display()
+            )));
+        }
+        result => result.io("getting the status of", &real)?,
+    };
+    let foreign = attempt.user.as_ref().is_some_and(|user| user.uid != found.uid());
+    // Somebody else may have had a hand in what others can write to.
+    if foreign || (!found.is_symlink() && found.mode() & 0o022 != 0) {
+        return Err(rejected(format!(
+            "suspicious ownership or permission on \"{}\" for output '{name}'; rejecting this build output",
+            real.display()
+        )));
+    }
+    Ok(canonicaliser.canonicalise(attempt.site.activity, &real)?)
+}
+
+/// Reads an output once. A fixed output whose builder could talk to the outside is copied on the way: a descriptor that was
+/// given to another process could change the original at any time.
+fn read<'a>(attempt: &Attempt<'a>, name: &str, real: PathBuf, candidates: BTreeSet<StorePath>) -> Result<Read<'a>> {
+    let activity = attempt.site.activity;
+    let Some(address) = fixed_address(attempt.job, name) else {
+        let scanned = scan(activity, &real, candidates, &ScanOptions::default())?;
+        return Ok(Read { path: real, scanned, _scratch: None });
+    };
+    refuse_wrong_kind(&real, address.method)?;
+    let scratch = attempt.site.shared.store.create_scratch(activity)?;
+    let copy = scratch.path().join("x");
+    let options = ScanOptions { address: Some((address.method, address.hash.algorithm())), copy_to: Some(&copy) };
+    let scanned = scan(activity, &real, candidates, &options)?;
+    remove_tree(&real).io("removing", &real)?;
+    Ok(Read { path: copy, scanned, _scratch: Some(scratch) })
+}
+
+/// What the author says an output's contents are; `None` for an input-addressed one.
+pub(crate) fn fixed_address(job: &Job, name: &str) -> Option<ContentAddress> {
+    match job.derivation.outputs.get(name) {
+        Some(DerivationOutput::CAFixed(address)) => Some(*address),
+        _ => None,
+    }
+}
+
+/// Flat hashes are of plain files.
+fn refuse_wrong_kind(real: &Path, method: ContentAddressMethod) -> Result<()> {
+    let found = fs::symlink_metadata(real).io("getting the status of", real)?;
+    match method {
+        ContentAddressMethod::NixArchive => Ok(()),
+        ContentAddressMethod::Git => Err(Error::Refused(
+            "experimental Nix feature 'git-hashing' is disabled; add '--extra-experimental-features git-hashing' to enable it".into(),
+        )),
+        ContentAddressMethod::Flat | ContentAddressMethod::Text if !found.is_file() || found.mode() & 0o100 != 0 => {
+            Err(rejected(format!(
+                "output path \"{}\" should be a non-executable regular file since recursive hashing is not enabled (one of outputHashMode={{flat,text}} is true)",
+                real.display()
+            )))
+        }
+        ContentAddressMethod::Flat | ContentAddressMethod::Text => Ok(()),
+    }
+}
+
+/// Outputs may refer to each other in one direction only.
+fn refuse_cycles(attempt: &Attempt<'_>, reads: &BTreeMap<OutputName, Read<'_>>) -> Result<()> {
+    let by_path: BTreeMap<&StorePath, &OutputName> =
+        attempt.job.outputs.iter().map(|(name, path)| (path, name)).collect();
+    let uses = |name: &OutputName| -> Vec<&OutputName> {
+        let references = reads.get(name).map(|read| &read.scanned.references);
+        references
+            .into_iter()
+            .flatten()
+            .filter_map(|path| by_path.get(path).copied())
+            .filter(|other| *other != name)
+            .collect()
+    };
+    // Takes away outputs that use nothing that is left; a rest is a circle.
+    let mut left: BTreeSet<&OutputName> = reads.keys().collect();
+    while let Some(free) = left.iter().copied().find(|name| !uses(name).iter().any(|used| left.contains(used))) {
+        left.remove(free);
+    }
+    let Some(name) = left.first().copied() else { return Ok(()) };
+    let parent = left.iter().copied().find(|other| uses(other).contains(&name)).unwrap_or(name);
+    Err(rejected(format!(
+        "cycle detected in build of '{}' in the references of output '{name}' from output '{parent}'",
+        attempt.site.shared.store.store_dir().print(&attempt.job.path)
+    )))
+}
+
+/// Where the bytes of a fixed output came from.
+#[derive(Default)]
+pub(crate) struct Origin<'a> {
+    /// The place, for the message about a wrong hash.
+    pub url: Option<&'a str>,
+    /// Wrong bytes are not worth keeping, or not to be shown.
+    pub discard_mismatch: bool,
+}
+
+/// Judges the outputs and moves them to their places, or compares them with what is there.
+pub(crate) fn finish(
+    site: &Site<'_>,
+    job: &Job,
+    options: &DerivationOptions,
+    reads: BTreeMap<OutputName, Read<'_>>,
+    origin: &Origin<'_>,
+) -> Result<Made> {
+    let store_dir = site.shared.store.store_dir();
+    let mut infos = BTreeMap::new();
+    for (name, read) in &reads {
+        if let Some(wanted) = fixed_address(job, name) {
+            check_fixed(site, job, name, (read, wanted), origin)?;
+        }
+        infos.insert(name.clone(), Arc::new(path_info(site, job, name, read)?));
+    }
+    let fresh: BTreeSet<OutputName> = infos.keys().cloned().collect();
+    for (name, path) in &job.outputs {
+        if !infos.contains_key(name) {
+            infos.insert(name.clone(), site.known.info(site.activity, path)?);
+        }
+    }
+    let checked = Checked { store_dir, derivation: &job.path, outputs: &infos };
+    checked.apply(&options.output_checks, &mut |path| site.known.info(site.activity, path))?;
+    let mut to_register = Vec::new();
+    for name in fresh {
+        let (read, info) = (&reads[&name], &infos[&name]);
+        if job.mode == BuildMode::Check {
+            compare(site, job, read, info)?;
+        } else {
+            let place = site.shared.store.real_path(&info.path);
+            // Without isolation the builder wrote it there.
+            if read.path != place {
+                remove_tree(&place).io("removing", &place)?;
+                move_tree(&read.path, &place)?;
+            }
+            to_register.push((**info).clone());
+        }
+    }
+    Ok(Made { outputs: infos, fresh: to_register })
+}
+
+fn path_info(site: &Site<'_>, job: &Job, name: &str, read: &Read<'_>) -> Result<PathInfo> {
+    let scanned = &read.scanned;
+    let mut info = PathInfo::new(job.outputs[name].clone(), scanned.nar_hash, scanned.nar_size);
+    info.references = scanned.references.clone();
+    info.deriver = Some(job.path.clone());
+    info.registration_time = now();
+    info.ultimate = true;
+    info.content_address = fixed_address(job, name);
+    for key in &site.shared.options.secret_keys {
+        info.sign(site.shared.store.store_dir(), key)?;
+    }
+    Ok(info)
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
+}
+
+/// A fixed output must have its hash and refer to nothing.
+fn check_fixed(
+    site: &Site<'_>,
+    job: &Job,
+    name: &str,
+    (read, wanted): (&Read<'_>, ContentAddress),
+    origin: &Origin<'_>,
+) -> Result<()> {
+    let store_dir = site.shared.store.store_dir();
+    let path = store_dir.print(&job.path);
+    let got = read.scanned.address.unwrap_or(read.scanned.nar_hash);
+    let references = &read.scanned.references;
+    if got != wanted.hash {
+        if references.is_empty() && !origin.discard_mismatch && job.mode == BuildMode::Normal {
+            keep_under_true_path(site, job, name, read, ContentAddress { hash: got, ..wanted })?;
+        }
+        let url = origin.url.map(|url| format!("\n     url:    {url}")).unwrap_or_default();
+        return Err(Error::Build {
+            status: BuildStatus::HashMismatch,
+            message: format!(
+                "hash mismatch in fixed-output derivation '{path}':\n  specified: {}\n     got:    {}{url}",
+                wanted.hash.to_sri(),
+                got.to_sri()
+            ),
+        });
+    }
+    match references.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::Build {
+            status: BuildStatus::HashMismatch,
+            message: format!(
+                "fixed-output derivations must not reference store paths: '{path}' references {} distinct paths, e.g. '{}'",
+                references.len(),
+                store_dir.print(first)
+            ),
+        }),
+    }
+}
+
+fn keep_under_true_path(
+    site: &Site<'_>,
+    job: &Job,
+    name: &str,
+    read: &Read<'_>,
+    address: ContentAddress,
+) -> Result<()> {
+    let (store, activity) = (&site.shared.store, site.activity);
+    let object = output_path_name(&job.derivation.name, name);
+    let path = store.store_dir().content_addressed_path(&object, &address, &References::default())?;
+    store.add_temp_roots(activity, std::slice::from_ref(&path))?;
+    let _lock = store.lock_paths(activity, std::slice::from_ref(&path))?;
+    if !store.valid_paths(activity, std::slice::from_ref(&path))?.is_empty() {
+        return Ok(());
+    }
+    let place = store.real_path(&path);
+    remove_tree(&place).io("removing", &place)?;
+    move_tree(&read.path, &place)?;
+    let mut info = path_info(site, job, name, read)?;
+    info.path = path;
+    info.content_address = Some(address);
+    info.signatures.clear();
+    for key in &site.shared.options.secret_keys {
+        info.sign(store.store_dir(), key)?;
+    }
+    Ok(store.register_outputs(activity, &[info])?)
+}
+
+/// A second build must give the same bytes.
+fn compare(site: &Site<'_>, job: &Job, read: &Read<'_>, info: &PathInfo) -> Result<()> {
+    let store = &site.shared.store;
+    let before = site.known.info(site.activity, &info.path)?;
+    if before.nar_hash == info.nar_hash {
+        return remove_tree(&read.path).io("removing", &read.path);
+    }
+    let path = store.store_dir().print(&job.path);
+    let place = store.real_path(&info.path);
+    let mut message = format!("derivation '{path}' may not be deterministic: output \"{}\" differs", place.display());
+    if site.shared.options.keep_failed {
+        let mut beside = place.into_os_string();
+        beside.push(".check");
+        let beside = PathBuf::from(beside);
+        remove_tree(&beside).io("removing", &beside)?;
+        move_tree(&read.path, &beside)?;
+        message += &format!(" from \"{}\"", beside.display());
+    } else {
+        remove_tree(&read.path).io("removing", &read.path)?;
+    }
+    Err(Error::Build { status: BuildStatus::NotDeterministic, message })
+}
+
+/// Renames. A folder that is moved elsewhere has its entry for `..` changed, which only its owner's write permission allows
+/// to others than root.
+pub(crate) fn move_tree(from: &Path, to: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(from).io("getting the status of", from)?;
+    let closed = found.is_dir() && found.mode() & 0o200 == 0 && !rustix::process::geteuid().is_root();
+    let mode = |path: &Path, mode: u32| {
+        fs::set_permissions(path, Permissions::from_mode(mode & 0o7777)).io("changing the mode of", path)
+    };
+    if closed {
+        mode(from, found.mode() | 0o200)?;
+    }
+    fs::rename(from, to).io("moving into the store", from)?;
+    if closed { mode(to, found.mode()) } else { Ok(()) }
+}
+
+fn rejected(message: String) -> Error {
+    Error::Build { status: BuildStatus::OutputRejected, message }
+}

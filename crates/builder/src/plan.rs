@@ -1,0 +1,541 @@
+//! What must be done for the wanted paths: pure, and grown step by step.
+//!
+//! [`Plan::want`] may come at any time, also while builds run. The plan says what it must know next
+//! ([`Plan::questions`]: derivations to read, paths whose validity counts), takes the answers as facts
+//! ([`Plan::learned`]), and lets every node settle: present, ready, waiting, failed. A derivation whose wanted outputs are
+//! valid is present, and its inputs are never looked at; otherwise everything it uses is wanted in turn. Each node and each
+//! edge is touched a bounded number of times, so the cost is linear in the part of the graph that is looked at.
+//!
+//! Absent: reading, locks, processes (`run.rs`); which job goes first (`schedule.rs`). A node is keyed by a derivation path,
+//! so that one that resolves to another derivation can become an edge; building such ones is refused with a reason.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use store::BuildMode;
+use store_model::{
+    BuildStatus, Derivation, DerivationKind, DerivedPath, OutputName, OutputsSpec, SingleDerivedPath, StoreDir,
+    StorePath,
+};
+
+/// A derivation in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+/// Where a node stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its derivation is not known yet.
+    Unread,
+    /// The validity of something it depends on is not known yet.
+    Unsure,
+    /// All wanted outputs are valid; nothing to do.
+    Present,
+    /// To be built, once what it uses is there.
+    Waiting,
+    /// Everything it uses is there.
+    Ready,
+    /// Handed out as a job.
+    Running,
+    /// Built here, in this plan.
+    Built,
+    /// It will not be built; why, and the kind of end.
+    Failed(BuildStatus, String),
+}
+
+/// An answer to a question, or news of a job.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// The contents of a derivation.
+    Derivation(StorePath, Arc<Derivation>),
+    /// A derivation cannot be read.
+    NoDerivation(StorePath, String),
+    /// Whether a path is valid.
+    Valid(StorePath, bool),
+    /// A job was begun.
+    Started(NodeId),
+    /// A job made all outputs.
+    Built(NodeId),
+    /// Another process made the outputs meanwhile.
+    Present(NodeId),
+    /// A job failed.
+    Failed(NodeId, BuildStatus, String),
+}
+
+/// What the plan must know to go on, in bulk.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Derivations to read.
+    pub derivations: Vec<StorePath>,
+    /// Paths to ask the store about.
+    pub paths: Vec<StorePath>,
+}
+
+#[derive(Debug)]
+struct Node {
+    path: StorePath,
+    derivation: Option<Arc<Derivation>>,
+    outputs: BTreeMap<OutputName, Option<StorePath>>,
+    wanted: BTreeSet<OutputName>,
+    all_wanted: bool,
+    mode: BuildMode,
+    state: State,
+    /// Inputs have been added as nodes.
+    expanded: bool,
+    dependents: Vec<NodeId>,
+    /// Inputs that are not there yet, and those that will never be.
+    unfinished: u32,
+    failed_inputs: u32,
+    rank: u32,
+}
+
+/// The plan.
+#[derive(Debug)]
+pub struct Plan {
+    store_dir: StoreDir,
+    nodes: Vec<Node>,
+    by_path: HashMap<StorePath, NodeId>,
+    valid: HashMap<StorePath, Option<bool>>,
+    questions: Questions,
+    unsure: Vec<NodeId>,
+    ready: Vec<NodeId>,
+    fresh_edges: bool,
+    wanted_paths: Vec<StorePath>,
+}
+
+impl Plan {
+    /// An empty plan for a store.
+    pub fn new(store_dir: StoreDir) -> Self {
+        Self {
+            store_dir,
+            nodes: Vec::new(),
+            by_path: HashMap::new(),
+            valid: HashMap::new(),
+            questions: Questions::default(),
+            unsure: Vec::new(),
+            ready: Vec::new(),
+            fresh_edges: false,
+            wanted_paths: Vec::new(),
+        }
+    }
+
+    /// Adds something wanted. For outputs of a derivation the answer is its node.
+    ///
+    /// # Errors
+    /// What is wanted of an output of a derivation that is itself an output is not built: the text says so.
+    pub fn want(&mut self, wanted: &DerivedPath, mode: BuildMode) -> Result<Option<NodeId>, String> {
+        match wanted {
+            DerivedPath::Opaque(path) => {
+                self.ask_validity(path);
+                self.wanted_paths.push(path.clone());
+                Ok(None)
+            }
+            DerivedPath::Built { drv: SingleDerivedPath::Opaque(path), outputs } => {
+                Ok(Some(self.want_outputs(path, outputs, mode)))
+            }
+            DerivedPath::Built { drv: SingleDerivedPath::Built { .. }, .. } => Err(format!(
+                "'{}' is an output of a derivation that is built itself (experimental feature 'dynamic-derivations'), which is not supported",
+                wanted.print(&self.store_dir)
+            )),
+        }
+    }
+
+    fn want_outputs(&mut self, path: &StorePath, outputs: &OutputsSpec, mode: BuildMode) -> NodeId {
+        let id = self.node(path);
+        let node = &mut self.nodes[id.0 as usize];
+        match outputs {
+            OutputsSpec::All => node.all_wanted = true,
+            OutputsSpec::Names(names) => node.wanted.extend(names.iter().cloned()),
+        }
+        if mode != BuildMode::Normal {
+            node.mode = mode;
+        }
+        // What was enough before may not be now.
+        if node.state == State::Present {
+            node.state = State::Unsure;
+            self.unsure.push(id);
+        }
+        id
+    }
+
+    fn node(&mut self, path: &StorePath) -> NodeId {
+        if let Some(&id) = self.by_path.get(path) {
+            return id;
+        }
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.nodes.push(Node {
+            path: path.clone(),
+            derivation: None,
+            outputs: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            all_wanted: false,
+            mode: BuildMode::Normal,
+            state: State::Unread,
+            expanded: false,
+            dependents: Vec::new(),
+            unfinished: 0,
+            failed_inputs: 0,
+            rank: 0,
+        });
+        self.by_path.insert(path.clone(), id);
+        self.questions.derivations.push(path.clone());
+        id
+    }
+
+    fn ask_validity(&mut self, path: &StorePath) {
+        if !self.valid.contains_key(path) {
+            self.valid.insert(path.clone(), None);
+            self.questions.paths.push(path.clone());
+        }
+    }
+
+    /// Takes what must be found out next. When both lists are empty the plan is settled.
+    pub fn questions(&mut self) -> Questions {
+        std::mem::take(&mut self.questions)
+    }
+
+    /// Takes an answer or news. Call [`Plan::settle`] after a batch.
+    pub fn learned(&mut self, fact: Fact) {
+        match fact {
+            Fact::Valid(path, valid) => {
+                self.valid.insert(path, Some(valid));
+            }
+            Fact::NoDerivation(path, why) => {
+                if let Some(&id) = self.by_path.get(&path) {
+                    self.fail(id, BuildStatus::MiscFailure, why);
+                }
+            }
+            Fact::Derivation(path, derivation) => {
+                if let Some(&id) = self.by_path.get(&path) {
+                    self.read(id, derivation);
+                }
+            }
+            Fact::Started(id) => self.nodes[id.0 as usize].state = State::Running,
+            Fact::Built(id) => self.finish(id, State::Built),
+            Fact::Present(id) => self.finish(id, State::Present),
+            Fact::Failed(id, status, why) => self.fail(id, status, why),
+        }
+    }
+
+    fn read(&mut self, id: NodeId, derivation: Arc<Derivation>) {
+        match derivation.output_paths(&self.store_dir) {
+            Ok(outputs) => {
+                outputs.values().flatten().for_each(|path| self.ask_validity(path));
+                let node = &mut self.nodes[id.0 as usize];
+                node.outputs = outputs;
+                node.derivation = Some(derivation);
+                node.state = State::Unsure;
+                self.unsure.push(id);
+            }
+            Err(error) => self.fail(id, BuildStatus::InputRejected, error.to_string()),
+        }
+    }
+
+    /// Lets every node that was waiting for facts go as far as it can.
+    pub fn settle(&mut self) {
+        while !self.unsure.is_empty() {
+            let mut stuck = Vec::new();
+            for id in std::mem::take(&mut self.unsure) {
+                if !self.consider(id) {
+                    stuck.push(id);
+                }
+            }
+            let moved = !self.unsure.is_empty();
+            self.unsure.extend(stuck);
+            if !moved {
+                break;
+            }
+        }
+        if std::mem::take(&mut self.fresh_edges) {
+            self.rank();
+        }
+    }
+
+    /// Decides about one node; false where a fact is missing still.
+    fn consider(&mut self, id: NodeId) -> bool {
+        let node = &self.nodes[id.0 as usize];
+        let Some(derivation) = node.derivation.clone() else { return true };
+        if node.state != State::Unsure {
+            return true;
+        }
+        if !node.expanded {
+            match self.wanted_outputs_valid(id) {
+                Err(why) => {
+                    self.fail(id, BuildStatus::MiscFailure, why);
+                    return true;
+                }
+                Ok(None) => return false,
+                Ok(Some(true)) if node.mode == BuildMode::Normal => {
+                    self.finish(id, State::Present);
+                    return true;
+                }
+                Ok(Some(valid)) => {
+                    let why = refusal(&derivation).or_else(|| match node.mode {
+                        BuildMode::Check if !valid => Some(unchecked(&self.store_dir.print(&node.path))),
+                        BuildMode::Repair => Some("repairing outputs is not supported".to_owned()),
+                        _ => None,
+                    });
+                    if let Some(why) = why {
+                        self.fail(id, BuildStatus::MiscFailure, why);
+                        return true;
+                    }
+                    self.expand(id, &derivation);
+                }
+            }
+        }
+        self.check_sources(id, &derivation)
+    }
+
+    /// Whether every wanted output is valid; `None` where that is not known.
+    fn wanted_outputs_valid(&self, id: NodeId) -> Result<Option<bool>, String> {
+        let node = &self.nodes[id.0 as usize];
+        let unknown: Vec<_> = node.wanted.iter().filter(|name| !node.outputs.contains_key(*name)).collect();
+        if !unknown.is_empty() {
+            let names: Vec<_> = unknown.iter().map(|name| format!("'{name}'")).collect();
+            let path = self.store_dir.print(&node.path);
+            return Err(format!("derivation '{path}' does not have wanted outputs {}", names.join(", ")));
+        }
+        let mut all = Some(true);
+        for (name, path) in &node.outputs {
+            if !node.all_wanted && !node.wanted.contains(name) {
+                continue;
+            }
+            // An output without a known path is not there.
+            match path.as_ref().map_or(Some(false), |path| self.valid.get(path).copied().flatten()) {
+                Some(false) => return Ok(Some(false)),
+                None => all = None,
+                Some(true) => {}
+            }
+        }
+        Ok(all)
+    }
+
+    fn expand(&mut self, id: NodeId, derivation: &Derivation) {
+        self.nodes[id.0 as usize].expanded = true;
+        for source in &derivation.input_srcs {
+            self.ask_validity(source);
+        }
+        for (input, used) in &derivation.input_drvs {
+            let child = self.want_outputs(input, &OutputsSpec::Names(used.outputs.clone()), BuildMode::Normal);
+            self.nodes[child.0 as usize].dependents.push(id);
+            self.fresh_edges = true;
+            match self.nodes[child.0 as usize].state {
+                State::Built => {}
+                State::Failed(..) => self.nodes[id.0 as usize].failed_inputs += 1,
+                _ => self.nodes[id.0 as usize].unfinished += 1,
+            }
+        }
+    }
+
+    fn check_sources(&mut self, id: NodeId, derivation: &Derivation) -> bool {
+        let mut missing = None;
+        for source in &derivation.input_srcs {
+            match self.valid.get(source).copied().flatten() {
+                None => return false,
+                Some(false) => missing = missing.or(Some(source)),
+                Some(true) => {}
+            }
+        }
+        if let Some(source) = missing {
+            let (source, user) = (self.store_dir.print(source), self.store_dir.print(&self.nodes[id.0 as usize].path));
+            let why = format!("dependency '{source}' of '{user}' does not exist, and substitution is disabled");
+            self.fail(id, BuildStatus::MiscFailure, why);
+            return true;
+        }
+        self.nodes[id.0 as usize].state = State::Waiting;
+        self.release(id);
+        true
+    }
+
+    /// Moves a waiting node on when none of its inputs is open any more.
+    fn release(&mut self, id: NodeId) {
+        let node = &self.nodes[id.0 as usize];
+        if node.state != State::Waiting || node.unfinished != 0 {
+            return;
+        }
+        if node.failed_inputs == 0 {
+            self.nodes[id.0 as usize].state = State::Ready;
+            self.ready.push(id);
+        } else {
+            let text = self.dependency_failure(id);
+            self.fail(id, BuildStatus::DependencyFailed, text);
+        }
+    }
+
+    fn dependency_failure(&self, id: NodeId) -> String {
+        let node = &self.nodes[id.0 as usize];
+        let count = node.failed_inputs;
+        let noun = if count == 1 { "dependency" } else { "dependencies" };
+        let path = self.store_dir.print(&node.path);
+        format!("Cannot build '{path}'.\nReason: {count} {noun} failed.{}", self.output_list(id))
+    }
+
+    /// `Output paths:` and the paths that are known, as error messages end; empty without any.
+    pub fn output_list(&self, id: NodeId) -> String {
+        let known: BTreeSet<_> = self.nodes[id.0 as usize].outputs.values().flatten().collect();
+        if known.is_empty() {
+            return String::new();
+        }
+        known.iter().fold("\nOutput paths:".to_owned(), |text, path| text + "\n  " + &self.store_dir.print(path))
+    }
+
+    fn finish(&mut self, id: NodeId, state: State) {
+        let outputs: Vec<_> = self.nodes[id.0 as usize].outputs.values().flatten().cloned().collect();
+        if state == State::Built {
+            self.valid.extend(outputs.into_iter().map(|path| (path, Some(true))));
+        }
+        self.close(id, state, false);
+    }
+
+    fn fail(&mut self, id: NodeId, status: BuildStatus, why: String) {
+        // Failures spread along a list, not by recursion: chains may be long.
+        let mut next = vec![(id, status, why)];
+        while let Some((id, status, why)) = next.pop() {
+            for dependent in self.close(id, State::Failed(status, why), true) {
+                next.push((dependent, BuildStatus::DependencyFailed, self.dependency_failure(dependent)));
+            }
+        }
+    }
+
+    /// Ends a node and counts down its dependents. Answers which of them fail with it.
+    fn close(&mut self, id: NodeId, state: State, failed: bool) -> Vec<NodeId> {
+        let node = &mut self.nodes[id.0 as usize];
+        if matches!(node.state, State::Present | State::Built | State::Failed(..)) {
+            return Vec::new();
+        }
+        node.state = state;
+        let mut fail_too = Vec::new();
+        // Each is told once, even if the node is opened again for another output.
+        for dependent in std::mem::take(&mut node.dependents) {
+            let user = &mut self.nodes[dependent.0 as usize];
+            user.unfinished = user.unfinished.saturating_sub(1);
+            user.failed_inputs += u32::from(failed);
+            if user.state == State::Waiting && user.unfinished == 0 && user.failed_inputs != 0 {
+                fail_too.push(dependent);
+            } else {
+                self.release(dependent);
+            }
+        }
+        fail_too
+    }
+
+    /// Length of the longest chain of builds that waits for each node: what goes first shortens the whole.
+    fn rank(&mut self) {
+        // Dependents first: a node is done when all its dependents are.
+        let mut open = vec![0u32; self.nodes.len()];
+        for node in self.nodes.iter().filter(|node| node.expanded) {
+            for input in node.derivation.iter().flat_map(|derivation| derivation.input_drvs.keys()) {
+                if let Some(&NodeId(child)) = self.by_path.get(input) {
+                    open[child as usize] += 1;
+                }
+            }
+        }
+        let mut users_of_none: Vec<usize> = (0..open.len()).filter(|&at| open[at] == 0).collect();
+        for node in &mut self.nodes {
+            node.rank = 0;
+        }
+        while let Some(at) = users_of_none.pop() {
+            let rank = self.nodes[at].rank + 1;
+            let Some(derivation) = self.nodes[at].derivation.clone().filter(|_| self.nodes[at].expanded) else {
+                continue;
+            };
+            for input in derivation.input_drvs.keys() {
+                let Some(&NodeId(child)) = self.by_path.get(input) else { continue };
+                let child = child as usize;
+                self.nodes[child].rank = self.nodes[child].rank.max(rank);
+                open[child] = open[child].saturating_sub(1);
+                if open[child] == 0 {
+                    users_of_none.push(child);
+                }
+            }
+        }
+    }
+
+    /// Nodes that became ready since the last call, in the order they were wanted.
+    pub fn take_ready(&mut self) -> Vec<NodeId> {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.sort_unstable();
+        ready
+    }
+
+    /// How many builds wait, in the longest chain, for this one.
+    pub fn rank_of(&self, id: NodeId) -> u32 {
+        self.nodes[id.0 as usize].rank
+    }
+
+    /// Where a node stands.
+    pub fn state(&self, id: NodeId) -> &State {
+        &self.nodes[id.0 as usize].state
+    }
+
+    /// A node's derivation path.
+    pub fn path(&self, id: NodeId) -> &StorePath {
+        &self.nodes[id.0 as usize].path
+    }
+
+    /// What is asked of a node.
+    pub fn mode(&self, id: NodeId) -> BuildMode {
+        self.nodes[id.0 as usize].mode
+    }
+
+    /// A node's derivation, once read.
+    pub fn derivation(&self, id: NodeId) -> Option<&Arc<Derivation>> {
+        self.nodes[id.0 as usize].derivation.as_ref()
+    }
+
+    /// A node's outputs, with those paths that are known.
+    pub fn outputs(&self, id: NodeId) -> &BTreeMap<OutputName, Option<StorePath>> {
+        &self.nodes[id.0 as usize].outputs
+    }
+
+    /// The node of a derivation.
+    pub fn find(&self, path: &StorePath) -> Option<NodeId> {
+        self.by_path.get(path).copied()
+    }
+
+    /// What is known about a path.
+    pub fn is_valid(&self, path: &StorePath) -> Option<bool> {
+        self.valid.get(path).copied().flatten()
+    }
+
+    /// Every node, in the order they were first wanted.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// Derivations that will be built, in the order they were first wanted.
+    pub fn to_build(&self) -> Vec<StorePath> {
+        let building = |node: &&Node| matches!(node.state, State::Waiting | State::Ready | State::Running);
+        self.nodes.iter().filter(building).map(|node| node.path.clone()).collect()
+    }
+
+    /// Wanted paths, and sources of derivations that are to be built, which are neither valid nor made by anything here.
+    pub fn unknown(&self) -> Vec<StorePath> {
+        self.wanted_paths.iter().filter(|path| self.is_valid(path) == Some(false)).cloned().collect()
+    }
+}
+
+/// Why a derivation cannot be built by this version; `None` where it can.
+fn refusal(derivation: &Derivation) -> Option<String> {
+    let feature = match derivation.kind() {
+        Err(error) => return Some(error.to_string()),
+        Ok(DerivationKind::InputAddressed | DerivationKind::Fixed) => None,
+        Ok(DerivationKind::Floating | DerivationKind::Deferred) => Some("ca-derivations"),
+        Ok(DerivationKind::Impure) => Some("impure-derivations"),
+    };
+    let dynamic = derivation.input_drvs.values().any(|used| !used.dynamic.is_empty()).then_some("dynamic-derivations");
+    feature.or(dynamic).map(|feature| {
+        format!(
+            "building derivation '{}' needs the experimental feature '{feature}', which is not supported",
+            derivation.name
+        )
+    })
+}
+
+fn unchecked(path: &str) -> String {
+    format!(
+        "some outputs of '{path}' are not valid, so checking is not possible\n\
+         Hint: --rebuild and --check error if the derivation was not previously built and cannot be substituted.\n      \
+         Remove it to perform a fresh build, or use --repair to rewrite missing or corrupted builds in the store."
+    )
+}

@@ -1,0 +1,555 @@
+//! The loop: asks what the plan must know, starts what is ready, takes what comes back, registers it.
+//!
+//! One loop per request, in the caller's thread; one thread per running job, which also is the thread that the job's
+//! processes die with. Finished outputs go to a registrar, which makes all that came in while it was busy durable and
+//! registers it in one transaction; until then they keep their locks, and later builds of this loop use them already.
+//! Several loops at once share the bounds of running jobs, and meet at the locks of outputs like loops of different
+//! processes: who does not get a lock waits, looks again, and takes the result.
+//!
+//! Absent: deciding (`plan.rs`, `schedule.rs`) and building (`local.rs`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use activity::{Activity, ActivityKind, CancelToken, Cancelled, Field};
+use store::{BuildMode, ErrorClass, LocalStore, PathLocks, Store, TemporaryRoots};
+use store_model::{BuildStatus, Derivation, PathInfo, StorePath};
+use transfer::Transfer;
+
+use crate::error::{Error, Result};
+use crate::known::Known;
+use crate::local::{self, Job, Site};
+use crate::options::BuilderOptions;
+use crate::outputs::register::{Made, now};
+use crate::plan::{Fact, NodeId, Plan};
+use crate::schedule::{Class, Schedule};
+use crate::{builtin, failure};
+
+/// What all loops of one builder have in common.
+pub(crate) struct Shared {
+    pub store: Arc<LocalStore>,
+    pub options: BuilderOptions,
+    pub transfer: Arc<Transfer>,
+    /// The machine was seen to refuse user namespaces.
+    pub no_user_namespace: AtomicBool,
+    swept: Once,
+    running: [AtomicUsize; 2],
+    derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
+}
+
+/// Derivations that are remembered between requests.
+const MOST_DERIVATIONS: usize = 20_000;
+
+impl Shared {
+    pub(crate) fn new(store: Arc<LocalStore>, options: BuilderOptions, transfer: Arc<Transfer>) -> Self {
+        Self {
+            store,
+            options,
+            transfer,
+            no_user_namespace: AtomicBool::new(false),
+            swept: Once::new(),
+            running: Default::default(),
+            derivations: Mutex::default(),
+        }
+    }
+
+    /// Where build folders are made.
+    pub(crate) fn builds_dir(&self) -> PathBuf {
+        self.options.build_dir.clone().unwrap_or_else(|| self.store.state_dir().join("builds"))
+    }
+
+    /// Removes, once, what killed processes left.
+    pub(crate) fn sweep_once(&self, builds: &Path) {
+        self.swept.call_once(|| crate::folders::sweep(builds));
+    }
+
+    /// Lets the members of a group write into the store folder, as builders without isolation must.
+    pub(crate) fn open_store_to(&self, gid: u32) -> Result<()> {
+        use crate::error::IoContext;
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let real = self.store.real_dir();
+        let found = std::fs::metadata(real).io("getting the status of", real)?;
+        if found.gid() != gid || found.mode() & 0o7777 != 0o1775 {
+            chown(real, None, Some(gid)).io("changing the owner of", real)?;
+            let mode = std::fs::Permissions::from_mode(0o1775);
+            std::fs::set_permissions(real, mode).io("changing the mode of", real)?;
+        }
+        Ok(())
+    }
+
+    fn derivation(&self, activity: &Activity, path: &StorePath) -> Result<Arc<Derivation>> {
+        let known = |map: &Mutex<HashMap<_, _>>| map.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        if let Some(derivation) = known(&self.derivations) {
+            return Ok(derivation);
+        }
+        let derivation = Arc::new(self.store.read_derivation(activity, path)?);
+        let mut map = self.derivations.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= MOST_DERIVATIONS {
+            map.clear();
+        }
+        map.insert(path.clone(), Arc::clone(&derivation));
+        Ok(derivation)
+    }
+
+    /// Finds out everything that the plan asks.
+    pub(crate) fn settle(&self, activity: &Activity, plan: &mut Plan) -> Result<()> {
+        loop {
+            let questions = plan.questions();
+            if questions.derivations.is_empty() && questions.paths.is_empty() {
+                plan.settle();
+                return Ok(());
+            }
+            // Rooted first, asked then: nothing that is answered for can be collected.
+            self.store.add_temp_roots(activity, &questions.derivations)?;
+            self.store.add_temp_roots(activity, &questions.paths)?;
+            for path in questions.derivations {
+                activity.check()?;
+                match self.derivation(activity, &path) {
+                    Ok(derivation) => plan.learned(Fact::Derivation(path, derivation)),
+                    Err(Error::Store(error)) if error.class() == ErrorClass::NotFound => {
+                        let why = unobtainable(&self.store.store_dir().print(&path));
+                        plan.learned(Fact::NoDerivation(path, why));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let valid = self.store.valid_paths(activity, &questions.paths)?;
+            for path in questions.paths {
+                let is_valid = valid.contains(&path);
+                plan.learned(Fact::Valid(path, is_valid));
+            }
+            plan.settle();
+        }
+    }
+
+    fn admit(&self, class: Class, bound: usize) -> bool {
+        let running = &self.running[class as usize];
+        running.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < bound).then_some(now + 1)).is_ok()
+    }
+
+    fn release(&self, class: Class) {
+        self.running[class as usize].fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What is said of a path that is not there and that nothing makes.
+pub(crate) fn unobtainable(path: &str) -> String {
+    format!("path '{path}' is required, but there is no substituter that can build it")
+}
+
+/// What the loop hears.
+enum News {
+    Ended { id: NodeId, class: Class, result: Result<Made>, locks: PathLocks, times: (i64, i64) },
+    Registered { count: usize, result: Result<()> },
+}
+
+/// Outputs on their way to registration, with the locks that they keep until then.
+struct Finished {
+    infos: Vec<PathInfo>,
+    _locks: PathLocks,
+}
+
+/// A job that another process works on.
+struct Waiting {
+    id: NodeId,
+    class: Class,
+    next_try: Instant,
+    pause: Duration,
+    _activity: Activity,
+}
+
+/// One loop.
+pub(crate) struct Run<'a> {
+    shared: &'a Shared,
+    known: &'a Known<'a>,
+    plan: &'a mut Plan,
+    activity: &'a Activity,
+    /// Ends this loop's jobs only.
+    token: CancelToken,
+    schedule: Schedule,
+    waiting: Vec<Waiting>,
+    builds: Activity,
+    counts: Counts,
+    fatal: Option<Error>,
+    /// A build failed, and nothing new begins.
+    stopped: bool,
+    /// When each job began and ended.
+    pub times: HashMap<NodeId, (i64, i64)>,
+    unregistered: usize,
+}
+
+#[derive(Default)]
+struct Counts {
+    done: u64,
+    expected: u64,
+    failed: u64,
+}
+
+const TICK: Duration = Duration::from_millis(100);
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(shared: &'a Shared, known: &'a Known<'a>, plan: &'a mut Plan, activity: &'a Activity) -> Self {
+        let options = &shared.options;
+        let fetches = if options.http_connections == 0 { 128 } else { options.http_connections };
+        let expected = plan.to_build().len() as u64;
+        Self {
+            shared,
+            known,
+            plan,
+            activity,
+            token: CancelToken::new(),
+            schedule: Schedule::new(options.max_jobs.max(1), fetches),
+            waiting: Vec::new(),
+            builds: activity.child_at(activity::Verbosity::Debug, ActivityKind::Builds, "", &[]),
+            counts: Counts { expected, ..Counts::default() },
+            fatal: None,
+            stopped: false,
+            times: HashMap::new(),
+            unregistered: 0,
+        }
+    }
+
+    /// Builds everything that the plan says.
+    ///
+    /// # Errors
+    /// Faults of ours and of the machine; builds that failed are states of the plan.
+    pub(crate) fn drive(mut self) -> Result<HashMap<NodeId, (i64, i64)>> {
+        let (tell, hear) = mpsc::channel();
+        let (to_registrar, from_loop) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let (store, activity) = (&*self.shared.store, self.activity);
+            let news = tell.clone();
+            let registrar = scope.spawn(move || register(store, activity, &from_loop, &news));
+            self.turn(scope, &tell, &hear, &to_registrar);
+            drop(to_registrar);
+            join(registrar);
+        });
+        match self.fatal {
+            Some(error) => Err(error),
+            None => Ok(self.times),
+        }
+    }
+
+    fn turn<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        tell: &Sender<News>,
+        hear: &Receiver<News>,
+        registrar: &Sender<Finished>,
+    ) where
+        'a: 'scope,
+    {
+        let mut jobs = HashMap::new();
+        loop {
+            if !self.stopped {
+                self.admit_ready();
+                self.retry_locks(scope, tell, &mut jobs);
+                self.start_jobs(scope, tell, &mut jobs);
+            }
+            self.report();
+            let starving = !self.stopped && self.schedule.has_ready();
+            if self.schedule.running() == 0 && self.waiting.is_empty() && self.unregistered == 0 && !starving {
+                return;
+            }
+            match hear.recv_timeout(self.pause(starving)) {
+                Ok(News::Ended { id, class, result, locks, times }) => {
+                    if let Some(job) = jobs.remove(&id) {
+                        join(job);
+                    }
+                    self.schedule.ended(class);
+                    self.shared.release(class);
+                    self.ended(id, result, locks, times, registrar);
+                }
+                Ok(News::Registered { count, result }) => {
+                    self.unregistered -= count;
+                    if let Err(error) = result {
+                        self.stop(Some(error));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if self.fatal.is_none()
+                && let Err(cancelled) = self.activity.check()
+            {
+                self.stop(Some(cancelled.into()));
+            }
+        }
+    }
+
+    fn pause(&self, starving: bool) -> Duration {
+        let next = self.waiting.iter().map(|waiting| waiting.next_try.saturating_duration_since(Instant::now()));
+        next.min().unwrap_or(TICK).min(if starving { TICK / 5 } else { TICK })
+    }
+
+    /// Nothing new begins, and what runs is ended.
+    fn stop(&mut self, error: Option<Error>) {
+        self.stopped = true;
+        self.schedule.abandon();
+        self.waiting.clear();
+        self.token.cancel();
+        if let Some(error) = error {
+            self.fatal.get_or_insert(error);
+        }
+    }
+
+    fn admit_ready(&mut self) {
+        // A job that is refused may make others ready to fail.
+        loop {
+            let ready = self.plan.take_ready();
+            if ready.is_empty() {
+                return;
+            }
+            for id in ready {
+                let Some(derivation) = self.plan.derivation(id) else { continue };
+                let (options, store_dir) = (&self.shared.options, self.shared.store.store_dir());
+                match failure::unsuitable(options, store_dir, self.plan.path(id), derivation) {
+                    Some(why) => {
+                        self.failed(id, BuildStatus::InputRejected, why);
+                        if self.stopped {
+                            return;
+                        }
+                    }
+                    None => {
+                        let class = if builtin::is_fetch(derivation) { Class::Fetch } else { Class::Build };
+                        self.schedule.ready(id, class, self.plan.rank_of(id));
+                    }
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, id: NodeId, status: BuildStatus, why: String) {
+        self.counts.failed += 1;
+        self.plan.learned(Fact::Failed(id, status, why));
+        if !self.shared.options.keep_going {
+            self.stop(None);
+        }
+    }
+
+    fn start_jobs<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        tell: &Sender<News>,
+        jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
+    ) where
+        'a: 'scope,
+    {
+        let shared = self.shared;
+        let bounds = self.schedule.bounds();
+        while let Some((id, class)) = self.schedule.start_next(|class| shared.admit(class, bounds[class as usize])) {
+            match self.prepare(id) {
+                Ok(Prepared::Job(job, locks)) => {
+                    self.plan.learned(Fact::Started(id));
+                    jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
+                    continue;
+                }
+                Ok(Prepared::Present(infos)) => {
+                    self.known.add(infos);
+                    self.counts.done += 1;
+                    self.plan.learned(Fact::Present(id));
+                }
+                Ok(Prepared::Locked) => self.wait_for_lock(id, class),
+                Err(error) => self.stop(Some(error)),
+            }
+            self.schedule.ended(class);
+            shared.release(class);
+            self.admit_ready();
+            if self.stopped {
+                return;
+            }
+        }
+    }
+
+    fn wait_for_lock(&mut self, id: NodeId, class: Class) {
+        let paths: Vec<_> =
+            self.plan.outputs(id).values().flatten().map(|path| self.shared.store.real_path(path)).collect();
+        let list: Vec<_> = paths.iter().map(|path| format!("'{}'", path.display())).collect();
+        let text = format!("waiting for lock on {}", list.join(", "));
+        let pause = Duration::from_millis(5);
+        self.waiting.push(Waiting {
+            id,
+            class,
+            next_try: Instant::now() + pause,
+            pause,
+            _activity: self.activity.child_at(activity::Verbosity::Warn, ActivityKind::BuildWaiting, &text, &[]),
+        });
+    }
+
+    /// Looks again at jobs that others have locked; those whose time has come go back to the schedule when the lock is
+    /// free, or are done when the outputs are there.
+    fn retry_locks<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        tell: &Sender<News>,
+        jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
+    ) where
+        'a: 'scope,
+    {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.next_try <= now);
+        self.waiting = later;
+        for mut waiting in due {
+            let (id, class) = (waiting.id, waiting.class);
+            let bound = self.schedule.bounds()[class as usize];
+            // Without a place it is of no use to hold the lock.
+            let admitted = self.schedule.has_place(class) && self.shared.admit(class, bound);
+            let prepared = if admitted { self.prepare(id) } else { Ok(Prepared::Locked) };
+            match prepared {
+                Ok(Prepared::Job(job, locks)) => {
+                    self.schedule.started(class);
+                    self.plan.learned(Fact::Started(id));
+                    jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
+                    continue;
+                }
+                Ok(Prepared::Present(infos)) => {
+                    self.known.add(infos);
+                    self.counts.done += 1;
+                    self.plan.learned(Fact::Present(id));
+                }
+                Ok(Prepared::Locked) => {
+                    waiting.pause = (waiting.pause * 2).min(TICK);
+                    waiting.next_try = now + waiting.pause;
+                    self.waiting.push(waiting);
+                }
+                Err(error) => self.stop(Some(error)),
+            }
+            if admitted {
+                self.shared.release(class);
+            }
+        }
+        self.admit_ready();
+    }
+
+    /// Locks the outputs and looks at them once more: since the question, another process may have made them.
+    fn prepare(&self, id: NodeId) -> Result<Prepared> {
+        let store = &self.shared.store;
+        let Some(derivation) = self.plan.derivation(id).cloned() else { return Ok(Prepared::Locked) };
+        let outputs: BTreeMap<_, _> = self
+            .plan
+            .outputs(id)
+            .iter()
+            .filter_map(|(name, path)| path.clone().map(|path| (name.clone(), path)))
+            .collect();
+        let paths: Vec<StorePath> = outputs.values().cloned().collect();
+        let mut inputs: Vec<StorePath> = derivation.input_srcs.iter().cloned().collect();
+        for (input, used) in &derivation.input_drvs {
+            let Some(node) = self.plan.find(input) else { continue };
+            let made = self.plan.outputs(node);
+            inputs.extend(used.outputs.iter().filter_map(|name| made.get(name).cloned().flatten()));
+        }
+        // The derivation's path names the root that is made for its builder, so it is rooted with the rest.
+        store.add_temp_roots(self.activity, &paths)?;
+        let Some(locks) = store.try_lock_paths(&paths)? else { return Ok(Prepared::Locked) };
+        let mode = self.plan.mode(id);
+        let valid = store.valid_paths(self.activity, &paths)?;
+        if mode == BuildMode::Normal && valid.len() == paths.len() {
+            let infos = store.path_infos(self.activity, &paths)?;
+            return Ok(Prepared::Present(infos.into_iter().flatten().map(Arc::new).collect()));
+        }
+        for path in paths.iter().filter(|path| !valid.contains(*path)) {
+            store.remove_tree(&store.real_path(path))?;
+        }
+        let valid = outputs.iter().filter(|(_, path)| valid.contains(*path)).map(|(name, _)| name.clone()).collect();
+        let path = self.plan.path(id).clone();
+        Ok(Prepared::Job(Box::new(Job { path, derivation, outputs, valid, mode, inputs }), locks))
+    }
+
+    fn spawn<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        tell: &Sender<News>,
+        (id, class): (NodeId, Class),
+        job: Job,
+        locks: PathLocks,
+    ) -> ScopedJoinHandle<'scope, ()>
+    where
+        'a: 'scope,
+    {
+        let (shared, known) = (self.shared, self.known);
+        let path = shared.store.store_dir().print(&job.path);
+        let text = match job.mode {
+            BuildMode::Normal => format!("building '{path}'"),
+            BuildMode::Repair => format!("repairing outputs of '{path}'"),
+            BuildMode::Check => format!("checking outputs of '{path}'"),
+        };
+        let fields = [Field::from(path), Field::from(""), Field::Int(1), Field::Int(1)];
+        let activity = self.builds.with_token(self.token.clone()).child(ActivityKind::Build, &text, &fields);
+        let tell = tell.clone();
+        scope.spawn(move || {
+            let begun = now();
+            let work =
+                std::panic::AssertUnwindSafe(|| local::build(&Site { shared, known, activity: &activity }, &job));
+            // A panic is a fault of ours; it must not leave the loop waiting for ever.
+            let result = std::panic::catch_unwind(work).unwrap_or(Err(Error::Panicked));
+            drop(activity);
+            let _ = tell.send(News::Ended { id, class, result, locks, times: (begun, now()) });
+        })
+    }
+
+    fn ended(
+        &mut self,
+        id: NodeId,
+        result: Result<Made>,
+        locks: PathLocks,
+        times: (i64, i64),
+        registrar: &Sender<Finished>,
+    ) {
+        self.times.insert(id, times);
+        match result {
+            Ok(made) => {
+                self.counts.done += 1;
+                self.known.add(made.outputs.into_values());
+                if !made.fresh.is_empty() {
+                    self.unregistered += 1;
+                    if registrar.send(Finished { infos: made.fresh, _locks: locks }).is_err() {
+                        self.unregistered -= 1;
+                        self.stop(Some(Error::Panicked));
+                    }
+                }
+                self.plan.learned(Fact::Built(id));
+            }
+            Err(Error::Build { status, message }) => self.failed(id, status, message),
+            // Ended because another one failed.
+            Err(Error::Cancelled(Cancelled)) if self.stopped => {}
+            Err(error) => self.stop(Some(error)),
+        }
+    }
+
+    fn report(&self) {
+        let Counts { done, expected, failed } = self.counts;
+        self.builds.progress(done, expected.max(done), self.schedule.running() as u64, failed);
+    }
+}
+
+/// What became of the attempt to begin a job.
+enum Prepared {
+    Job(Box<Job>, PathLocks),
+    Present(Vec<Arc<PathInfo>>),
+    Locked,
+}
+
+/// Makes durable and registers what comes, everything that came in the meantime together.
+fn register(store: &LocalStore, activity: &Activity, from_loop: &Receiver<Finished>, news: &Sender<News>) {
+    // A build that ended is registered also when the user asked for the end in between.
+    let activity = activity.with_token(CancelToken::new());
+    while let Ok(first) = from_loop.recv() {
+        let mut group = vec![first];
+        group.extend(from_loop.try_iter());
+        let infos: Vec<PathInfo> = group.iter_mut().flat_map(|finished| std::mem::take(&mut finished.infos)).collect();
+        let result = store.register_outputs(&activity, &infos).map_err(Error::from);
+        // Locks are given back after the rows are there, never before.
+        let count = group.len();
+        drop(group);
+        let _ = news.send(News::Registered { count, result });
+    }
+}
+
+fn join(thread: ScopedJoinHandle<'_, ()>) {
+    // Jobs catch their panics; nothing is to be learned here.
+    let _ = thread.join();
+}
