@@ -1,4 +1,39 @@
 //! Nix expressions to values.
+//!
+//! Text is compiled to a [`Program`](program::Program) (`compile`), linked (`code`), and walked by the interpreter (`eval`)
+//! over values (`value`) in memory of its own (`heap`). Everything outside is seen through one trait, [`World`]. What
+//! others use is small: an [`Evaluator`] gives [`Rooted`] values, which it can force, select from, print, and find
+//! derivations in; failures are [`EvalError`]s, made readable by [`Evaluator::report`].
+//!
+//! Evaluation recurses on the native stack: run it under [`with_large_stack`] to nest as deep as C++ Nix.
+//!
+//! Absent on purpose: stores, builds, fetching, settings, printing to anywhere; threads (the forms are ready for them),
+//! a collector (so is the heap).
 
+mod attr_path;
+mod builtins;
+mod code;
 pub mod compile;
+mod error;
+mod eval;
+mod evaluator;
+mod heap;
+mod options;
+mod os;
+mod packages;
 pub mod program;
+mod suggest;
+mod test_world;
+mod value;
+mod world;
+
+pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame};
+pub use evaluator::{Evaluator, Rooted, StringContextElement, ValueKind};
+pub use options::{EvalOptions, SearchPathEntry};
+pub use os::with_large_stack;
+pub use packages::{Package, PackageOutput};
+pub use test_world::TestWorld;
+pub use value::print::PrintOptions;
+pub use world::{
+    CopyRequest, FetchAttribute, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,
+};

@@ -1,0 +1,234 @@
+//! Derivations: the lazy wrapper `derivation`, `derivationStrict`, derivations read back by `import`.
+//!
+//! `derivationStrict` walks in stages: [`attributes`] evaluates the attributes in byte order of their names and collects
+//! them; [`context`] turns the context of all their strings into inputs; [`outputs`] decides the kind of the outputs;
+//! [`finish`] computes paths, hands the `.drv` to the world, remembers its hash, and makes the resulting set.
+//!
+//! Absent on purpose: formats and hashing (`store-model`), writing (`World`).
+
+mod attributes;
+mod context;
+mod finish;
+mod outputs;
+
+use super::builtins;
+use crate::error::EvalError;
+use crate::eval::{Eval, Outcome, lock};
+use crate::program::Symbol;
+use crate::value::{
+    AttrSet, AttrSetBuilder, ContextElement, List, ListBuilder, Partial, Pos, Str, Thunk, Value, sym,
+};
+use rustc_hash::FxHashMap;
+use std::sync::Mutex;
+use store_model::StorePath;
+use store_model::derivation::HashModulo;
+use store_model::derivation::hash_modulo::hash_modulo;
+
+builtins! {
+    /// The derivation of a set of attributes (`name`, `system`, `builder`, `args`, `outputs`, …), made lazily: the set with
+    /// `type`, `drvPath`, `outPath`, `outputName`, `all`, `drvAttrs` and one attribute per output.
+    "derivation" / 1 => derivation, (shown_as_lambda: true);
+    /// The paths of a derivation at once: `drvPath` and one attribute per output. Use `derivation`.
+    "derivationStrict" / 1 => strict;
+}
+
+/// Hashes of the derivations made so far.
+#[derive(Default)]
+pub(crate) struct Memo(Mutex<FxHashMap<StorePath, HashModulo>>);
+
+impl Memo {
+    fn get(&self, path: &StorePath) -> Option<HashModulo> {
+        lock(&self.0).get(path).cloned()
+    }
+
+    fn insert(&self, path: StorePath, hash: HashModulo) {
+        lock(&self.0).insert(path, hash);
+    }
+}
+
+impl Eval {
+    /// The hash that stands for a derivation in those that use it.
+    fn hash_of_derivation(&mut self, path: &StorePath) -> Result<HashModulo, EvalError> {
+        if let Some(hash) = self.shared.derivations.get(path) {
+            return Ok(hash);
+        }
+        self.deeper(|eval| {
+            let world = eval.shared.world.clone();
+            let drv = world.read_derivation(path)?;
+            let mut failure = None;
+            let hash = hash_modulo(world.store_dir(), &drv, false, &mut |input| {
+                eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error))
+            });
+            let hash = hash.map_err(|error| error.into_error(failure))?;
+            eval.shared.derivations.insert(path.clone(), hash.clone());
+            Ok(hash)
+        })
+    }
+}
+
+/// Why hashing stopped: its own error, or one of the lookup's that the caller holds.
+enum Stopped {
+    Model(store_model::Error),
+    Kept,
+}
+
+impl From<store_model::Error> for Stopped {
+    fn from(error: store_model::Error) -> Stopped {
+        Stopped::Model(error)
+    }
+}
+
+impl Stopped {
+    fn keep(place: &mut Option<EvalError>, error: EvalError) -> Stopped {
+        *place = Some(error);
+        Stopped::Kept
+    }
+
+    fn into_error(self, kept: Option<EvalError>) -> EvalError {
+        match (self, kept) {
+            (Stopped::Kept, Some(error)) => error,
+            (Stopped::Model(error), _) => EvalError::eval(error.to_string()),
+            (Stopped::Kept, None) => EvalError::eval("cannot hash a derivation"),
+        }
+    }
+}
+
+fn strict(eval: &mut Eval, args: &[Value]) -> Outcome {
+    let set = eval.expect_attrs(args[0], "while evaluating the argument passed to builtins.derivationStrict")?;
+    let text = "in the attrset passed as argument to builtins.derivationStrict";
+    let Some(name_attr) = set.get(sym::NAME) else {
+        return eval.required(set, sym::NAME, text);
+    };
+    let text = "while evaluating the `name` attribute passed to builtins.derivationStrict";
+    let name = eval
+        .expect_plain_string(name_attr.value.get(), text)
+        .map_err(|error| error.trace(name_attr.pos, "while evaluating the derivation attribute 'name'"))?;
+    let name = String::from_utf8_lossy(name.bytes()).into_owned();
+    make(eval, &name, set).map_err(|error| {
+        let place = eval.describe_pos(name_attr.pos);
+        let text = format!("while evaluating derivation '{name}'\n  whose name attribute is located at {place}");
+        error.trace(Pos::NONE, text)
+    })
+}
+
+fn make(eval: &mut Eval, name: &str, set: AttrSet) -> Outcome {
+    let mut collected = attributes::collect(eval, name, set)?;
+    context::add_inputs(eval, &mut collected)?;
+    outputs::decide(eval, &mut collected)?;
+    finish::finish(eval, collected)
+}
+
+/// The lazy wrapper. What C++ Nix's own does in the language is done here: `outputs` and its names are evaluated, every
+/// other attribute only when asked for.
+fn derivation(eval: &mut Eval, args: &[Value]) -> Outcome {
+    let set = eval.expect_attrs(args[0], "while evaluating the argument passed to the 'derivation' function")?;
+    let strict = Thunk::call(&mut eval.arena, Value::builtin(super::number_of("derivationStrict")), set.into());
+    let outputs = match set.value(sym::OUTPUTS) {
+        Some(outputs) => eval.expect_list(outputs, "while evaluating the 'outputs' attribute of a derivation")?,
+        None => {
+            let out = eval.shared.symbols.value(sym::OUT);
+            List::new(&mut eval.arena, &[out])
+        }
+    };
+    if outputs.is_empty() {
+        return Err(EvalError::eval("'builtins.head' called on an empty list"));
+    }
+    let mut names: Vec<Symbol> = Vec::with_capacity(outputs.len());
+    for output in outputs.iter() {
+        let output = eval.expect_plain_string(output, "while evaluating the name of an output of a derivation")?;
+        names.push(eval.symbol_of(output));
+    }
+    let outputs = OutputSets { strict: strict.into(), names };
+    Ok(outputs.make(eval, set))
+}
+
+/// The sets of a derivation's outputs, which refer to each other.
+struct OutputSets {
+    strict: Value,
+    names: Vec<Symbol>,
+}
+
+impl OutputSets {
+    fn make(&self, eval: &mut Eval, set: AttrSet) -> Value {
+        // The parts that all outputs share; the values of output attributes are put in once they exist.
+        let mut shared = AttrSetBuilder::new(&mut eval.arena, self.names.len() + 2);
+        shared.push(sym::ALL, Pos::NONE, Value::NULL);
+        shared.push(sym::DRV_ATTRS, Pos::NONE, set.into());
+        for name in &self.names {
+            shared.push(*name, Pos::NONE, Value::NULL);
+        }
+        let shared = shared.finish(&mut eval.arena);
+        let drv_path = self.path(eval, sym::DRV_PATH);
+        let kind = eval.shared.symbols.value(sym::DERIVATION);
+        let common = set.update(&mut eval.arena, shared);
+        let mut all = ListBuilder::new(&mut eval.arena, self.names.len());
+        let mut sets: Vec<AttrSet> = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            let out_path = self.path(eval, *name);
+            let text = eval.shared.symbols.value(*name);
+            let own = eval.make_attrs(&[
+                (sym::OUT_PATH, out_path),
+                (sym::DRV_PATH, drv_path),
+                (sym::TYPE, kind),
+                (sym::OUTPUT_NAME, text),
+            ]);
+            let output = common.update(&mut eval.arena, own);
+            all.push(output.into());
+            sets.push(output);
+        }
+        let all = all.finish();
+        for holder in sets.iter().chain(std::iter::once(&common)) {
+            // An attribute of the caller's may be hidden by one of these or hide none; only ours are filled in.
+            if let Some(place) = holder.get(sym::ALL).filter(|attr| attr.value.get() == Value::NULL) {
+                place.value.set(all.into());
+            }
+            for (name, output) in self.names.iter().zip(&sets) {
+                if let Some(place) = holder.get(*name).filter(|attr| attr.value.get() == Value::NULL) {
+                    place.value.set((*output).into());
+                }
+            }
+        }
+        sets[0].into()
+    }
+
+    /// An attribute of the strict result, later.
+    fn path(&self, eval: &mut Eval, name: Symbol) -> Value {
+        let text = eval.shared.symbols.value(name);
+        let select = Partial::new(&mut eval.arena, super::number_of("__getAttr"), &[], &[text]);
+        Thunk::call(&mut eval.arena, select.into(), self.strict).into()
+    }
+}
+
+/// The value of a `.drv` in the store: its path, name and outputs, as `derivation` would give them.
+pub(crate) fn import_derivation(eval: &mut Eval, path: &StorePath) -> Outcome {
+    let world = eval.shared.world.clone();
+    let drv = world.read_derivation(path)?;
+    let printed = world.store_dir().print(path);
+    let context = eval.shared.contexts.single(ContextElement::Whole(path.clone()));
+    let drv_path: Value = Str::new(&mut eval.arena, printed.as_bytes(), context).into();
+    let name = drv.env_var("name").map_or_else(|| drv.name.clone().into_bytes(), <[u8]>::to_vec);
+    let name = eval.string(&name);
+    let mut names = ListBuilder::new(&mut eval.arena, drv.outputs.len());
+    let mut attrs = vec![(sym::DRV_PATH, drv_path), (sym::NAME, name)];
+    let paths = drv.output_paths(world.store_dir()).map_err(|error| EvalError::eval(error.to_string()))?;
+    let mut set = AttrSetBuilder::new(&mut eval.arena, drv.outputs.len() + 4);
+    for (output, known) in &paths {
+        let symbol = eval.intern(output.as_bytes());
+        let value = finish::output_string(eval, path, output, known.as_ref());
+        set.push(symbol, Pos::NONE, value);
+        names.push(eval.shared.symbols.value(symbol));
+    }
+    attrs.push((sym::OUTPUTS, names.finish().into()));
+    let kind = eval.shared.symbols.value(sym::DERIVATION);
+    attrs.push((sym::TYPE, kind));
+    for (name, value) in attrs {
+        set.push(name, Pos::NONE, value);
+    }
+    let set = set.finish(&mut eval.arena);
+    // `derivation` over these, but with the paths that are known: the strict part is the set itself.
+    let outputs: Vec<Symbol> = paths.keys().map(|output| eval.intern(output.as_bytes())).collect();
+    if outputs.is_empty() {
+        return Err(EvalError::eval(format!("derivation '{printed}' has no outputs")));
+    }
+    Ok(OutputSets { strict: set.into(), names: outputs }.make(eval, set))
+}

@@ -1,0 +1,133 @@
+//! Downloads during evaluation.
+//!
+//! The arguments are checked here; the work is the world's, which finds pinned results in the store before it asks the
+//! network.
+
+use super::builtins;
+use crate::error::{ErrorKind, EvalError};
+use crate::eval::{Eval, Outcome};
+use crate::value::{ContextElement, Str, Value, sym};
+use crate::world::FetchRequest;
+use store_model::{Hash, HashAlgorithm};
+
+builtins! {
+    /// A file downloaded into the store: a URL, or `{ url, sha256, name }`.
+    "__fetchurl" / 1 => |eval, args| fetch(eval, args[0], Kind::File);
+    /// An archive downloaded and unpacked into the store: a URL, or `{ url, sha256, name }`.
+    "fetchTarball" / 1 => |eval, args| fetch(eval, args[0], Kind::Tarball);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    File,
+    Tarball,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::File => "fetchurl",
+            Kind::Tarball => "fetchTarball",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Arguments {
+    url: Option<String>,
+    name: String,
+    expected: Option<Hash>,
+    has_name: bool,
+    is_set: bool,
+}
+
+fn arguments(eval: &mut Eval, value: Value, kind: Kind) -> Result<Arguments, EvalError> {
+    let mut arguments = Arguments::default();
+    if kind == Kind::Tarball {
+        arguments.name = "source".into();
+    }
+    let value = eval.force(value)?;
+    let Some(set) = value.as_attrs() else {
+        let url = eval.expect_plain_string(value, "while evaluating the url we should fetch")?;
+        arguments.url = Some(text(url));
+        return Ok(arguments);
+    };
+    arguments.is_set = true;
+    for attr in set.iter() {
+        let value = attr.value.get();
+        match attr.name {
+            sym::URL => {
+                let what = "while evaluating the url we should fetch";
+                arguments.url = Some(text(eval.expect_plain_string_at(value, attr.pos, what)?));
+            }
+            sym::SHA256 => {
+                let what = "while evaluating the sha256 of the content we should fetch";
+                let hash = text(eval.expect_plain_string_at(value, attr.pos, what)?);
+                arguments.expected = Some(super::store::parse_hash(eval, &hash, Some(HashAlgorithm::Sha256))?);
+            }
+            sym::NAME => {
+                let what = "while evaluating the name of the content we should fetch";
+                arguments.name = text(eval.expect_plain_string_at(value, attr.pos, what)?);
+                arguments.has_name = true;
+            }
+            name => {
+                let (name, who) = (eval.text(name), kind.name());
+                return Err(EvalError::eval(format!("unsupported argument '{name}' to '{who}'")));
+            }
+        }
+    }
+    Ok(arguments)
+}
+
+fn text(string: Str) -> String {
+    String::from_utf8_lossy(string.bytes()).into_owned()
+}
+
+fn fetch(eval: &mut Eval, value: Value, kind: Kind) -> Outcome {
+    let arguments = arguments(eval, value, kind)?;
+    let who = kind.name();
+    let Some(url) = arguments.url else { return Err(EvalError::eval("'url' argument required")) };
+    check_uri(eval, &url)?;
+    let name = if arguments.name.is_empty() {
+        url.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+    } else {
+        arguments.name
+    };
+    if let Err(error) = store_model::store_path::check_name(&name) {
+        let advice = if arguments.has_name {
+            format!("Please change the value for the 'name' attribute passed to '{who}'")
+        } else if arguments.is_set {
+            format!("Please add a valid 'name' attribute to the argument for '{who}'")
+        } else {
+            format!("Please pass an attribute set with 'url' and 'name' attributes to '{who}', ")
+        };
+        let message = format!(
+            "invalid store path name when fetching URL '{url}': {error}. {advice}, so that it can create a valid store path."
+        );
+        return Err(EvalError::eval(message.replace(", ,", ", ")));
+    }
+    let expected = arguments.expected;
+    if eval.shared.options.pure && expected.is_none() {
+        let message = format!("in pure evaluation mode, '{who}' requires a 'sha256' argument");
+        return Err(EvalError::new(ErrorKind::Restricted, message));
+    }
+    let request = match kind {
+        Kind::File => FetchRequest::File { url, name, expected },
+        Kind::Tarball => FetchRequest::Tarball { url, name, expected },
+    };
+    let fetched = eval.shared.world.fetch(&eval.activity, &request)?;
+    eval.allow(&fetched.path);
+    let printed = eval.shared.world.store_dir().print(&fetched.path);
+    let context = eval.shared.contexts.single(ContextElement::Opaque(fetched.path));
+    Ok(Str::new(&mut eval.arena, printed.as_bytes(), context).into())
+}
+
+/// Fails if restricted evaluation may not fetch from `uri`.
+fn check_uri(eval: &Eval, uri: &str) -> Result<(), EvalError> {
+    let options = &eval.shared.options;
+    if !options.restricted || options.allowed_uris.iter().any(|prefix| uri.starts_with(prefix.as_str())) {
+        return Ok(());
+    }
+    let message = format!("access to URI '{uri}' is forbidden in restricted mode");
+    Err(EvalError::new(ErrorKind::Restricted, message))
+}

@@ -1,0 +1,584 @@
+//! Extended regular expressions, as libstdc++ reads them, to instructions.
+//!
+//! Source of the rules: POSIX extended syntax with libstdc++'s limits and choices (C++ Nix uses its `std::regex`): a
+//! backslash may stand only before a special character, is literal inside brackets, and a dash there only begins, ends
+//! or makes a range. Bytes, not characters.
+//!
+//! Absent: matching (`matcher.rs`).
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PatternError {
+    /// It is no pattern.
+    Invalid,
+    /// It asks for too much.
+    TooLarge,
+}
+
+/// The most instructions of a pattern; libstdc++ has the same limit for its states.
+const MOST_INSTRUCTIONS: usize = 100_000;
+/// How deep groups may nest.
+const MOST_DEPTH: u32 = 500;
+
+/// A set of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    const NONE: ByteSet = ByteSet([0; 4]);
+
+    fn single(byte: u8) -> ByteSet {
+        let mut set = ByteSet::NONE;
+        set.add(byte);
+        set
+    }
+
+    fn add(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+
+    fn add_all(&mut self, other: ByteSet) {
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+    }
+
+    fn complement(self) -> ByteSet {
+        ByteSet(self.0.map(|word| !word))
+    }
+
+    /// Whether a byte is in it.
+    #[inline(always)]
+    pub(crate) fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 != 0
+    }
+}
+
+/// One step of a compiled pattern; places are indices of instructions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Instruction {
+    /// This byte.
+    Byte(u8),
+    /// A byte of this set (index into [`Pattern::sets`]).
+    Set(u32),
+    /// As many bytes of the set as there are, at least and at most so many.
+    Span { set: u32, least: u32, most: u32 },
+    GroupStart(u32),
+    GroupEnd(u32),
+    /// The beginning of the text.
+    Begin,
+    /// The end of the text.
+    End,
+    /// First `more`, then, if that led nowhere, `out`. A body that may match nothing is entered at most twice at one
+    /// place; `guard` numbers the counter for that.
+    Repeat { more: u32, out: u32, guard: Option<u32> },
+    /// Both: the longer match counts, of equal ones that of `first`.
+    Alternative { first: u32, second: u32 },
+    Jump(u32),
+    Accept,
+}
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub(crate) instructions: Vec<Instruction>,
+    pub(crate) sets: Vec<ByteSet>,
+    /// Number of groups.
+    pub(crate) groups: u32,
+    /// Number of repeat counters.
+    pub(crate) guards: u32,
+    /// Whether there is a `|`: without one the first match found is the one.
+    pub(crate) alternatives: bool,
+    /// The bytes that a match can begin with, unless it can be empty.
+    pub(crate) first: Option<ByteSet>,
+}
+
+#[derive(Clone, Debug)]
+enum Tree {
+    Empty,
+    Set(ByteSet),
+    Begin,
+    End,
+    Group(u32, Box<Tree>),
+    Sequence(Vec<Tree>),
+    Alternative(Box<Tree>, Box<Tree>),
+    Repeat(Box<Tree>, u32, Option<u32>),
+}
+
+impl Tree {
+    fn may_be_empty(&self) -> bool {
+        match self {
+            Tree::Empty | Tree::Begin | Tree::End => true,
+            Tree::Set(_) => false,
+            Tree::Group(_, tree) => tree.may_be_empty(),
+            Tree::Sequence(trees) => trees.iter().all(Tree::may_be_empty),
+            Tree::Alternative(a, b) => a.may_be_empty() || b.may_be_empty(),
+            Tree::Repeat(tree, least, _) => *least == 0 || tree.may_be_empty(),
+        }
+    }
+
+    /// Adds the bytes a match can begin with.
+    fn first(&self, set: &mut ByteSet) {
+        match self {
+            Tree::Empty | Tree::Begin | Tree::End => {}
+            Tree::Set(bytes) => set.add_all(*bytes),
+            Tree::Group(_, tree) | Tree::Repeat(tree, ..) => tree.first(set),
+            Tree::Sequence(trees) => {
+                for tree in trees {
+                    tree.first(set);
+                    if !tree.may_be_empty() {
+                        break;
+                    }
+                }
+            }
+            Tree::Alternative(a, b) => {
+                a.first(set);
+                b.first(set);
+            }
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads and compiles a pattern.
+    pub(crate) fn compile(text: &[u8]) -> Result<Pattern, PatternError> {
+        let mut reader = Reader { text, at: 0, groups: 0, depth: 0, alternatives: false };
+        let tree = reader.disjunction()?;
+        if reader.at < text.len() {
+            return Err(PatternError::Invalid);
+        }
+        let mut first = ByteSet::NONE;
+        tree.first(&mut first);
+        let mut pattern = Pattern {
+            instructions: Vec::new(),
+            sets: Vec::new(),
+            groups: reader.groups,
+            guards: 0,
+            alternatives: reader.alternatives,
+            first: (!tree.may_be_empty()).then_some(first),
+        };
+        pattern.emit(&tree)?;
+        pattern.push(Instruction::Accept)?;
+        Ok(pattern)
+    }
+
+    fn push(&mut self, instruction: Instruction) -> Result<u32, PatternError> {
+        if self.instructions.len() >= MOST_INSTRUCTIONS {
+            return Err(PatternError::TooLarge);
+        }
+        self.instructions.push(instruction);
+        Ok(self.instructions.len() as u32 - 1)
+    }
+
+    fn here(&self) -> u32 {
+        self.instructions.len() as u32
+    }
+
+    fn set_number(&mut self, set: ByteSet) -> u32 {
+        match self.sets.iter().position(|known| *known == set) {
+            Some(number) => number as u32,
+            None => {
+                self.sets.push(set);
+                self.sets.len() as u32 - 1
+            }
+        }
+    }
+
+    fn emit(&mut self, tree: &Tree) -> Result<(), PatternError> {
+        match tree {
+            Tree::Empty => {}
+            Tree::Set(set) => {
+                let mut members = (0..=255).filter(|byte| set.has(*byte));
+                let instruction = match (members.next(), members.next()) {
+                    (Some(byte), None) => Instruction::Byte(byte),
+                    _ => Instruction::Set(self.set_number(*set)),
+                };
+                self.push(instruction)?;
+            }
+            Tree::Begin => {
+                self.push(Instruction::Begin)?;
+            }
+            Tree::End => {
+                self.push(Instruction::End)?;
+            }
+            Tree::Group(number, tree) => {
+                self.push(Instruction::GroupStart(*number))?;
+                self.emit(tree)?;
+                self.push(Instruction::GroupEnd(*number))?;
+            }
+            Tree::Sequence(trees) => {
+                for tree in trees {
+                    self.emit(tree)?;
+                }
+            }
+            Tree::Alternative(a, b) => {
+                let fork = self.push(Instruction::Jump(0))?;
+                self.emit(a)?;
+                let jump = self.push(Instruction::Jump(0))?;
+                let second = self.here();
+                self.instructions[fork as usize] = Instruction::Alternative { first: fork + 1, second };
+                self.emit(b)?;
+                self.instructions[jump as usize] = Instruction::Jump(self.here());
+            }
+            Tree::Repeat(body, least, most) => self.emit_repeat(body, *least, *most)?,
+        }
+        Ok(())
+    }
+
+    fn emit_repeat(&mut self, body: &Tree, least: u32, most: Option<u32>) -> Result<(), PatternError> {
+        if let Tree::Set(set) = body {
+            let counted = least.max(most.unwrap_or(0)) as usize;
+            if counted >= MOST_INSTRUCTIONS {
+                return Err(PatternError::TooLarge);
+            }
+            let set = self.set_number(*set);
+            self.push(Instruction::Span { set, least, most: most.unwrap_or(u32::MAX) })?;
+            return Ok(());
+        }
+        // `a+` repeats its one copy; all other forms have `least` copies first.
+        let copies = if most.is_none() && least == 1 { 0 } else { least };
+        for _ in 0..copies {
+            self.emit(body)?;
+        }
+        match most {
+            None => {
+                let before = self.here();
+                if least == 1 {
+                    self.emit(body)?;
+                }
+                let fork = self.push(Instruction::Jump(0))?;
+                let guard = self.guard(body);
+                if least == 1 {
+                    self.instructions[fork as usize] =
+                        Instruction::Repeat { more: before, out: fork + 1, guard };
+                } else {
+                    self.emit(body)?;
+                    self.push(Instruction::Jump(fork))?;
+                    self.instructions[fork as usize] =
+                        Instruction::Repeat { more: fork + 1, out: self.here(), guard };
+                }
+            }
+            Some(most) => {
+                let mut forks = Vec::new();
+                for _ in least..most {
+                    forks.push((self.push(Instruction::Jump(0))?, self.guard(body)));
+                    self.emit(body)?;
+                }
+                let out = self.here();
+                for (fork, guard) in forks {
+                    self.instructions[fork as usize] = Instruction::Repeat { more: fork + 1, out, guard };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn guard(&mut self, body: &Tree) -> Option<u32> {
+        body.may_be_empty().then(|| {
+            self.guards += 1;
+            self.guards - 1
+        })
+    }
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    groups: u32,
+    depth: u32,
+    alternatives: bool,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn disjunction(&mut self) -> Result<Tree, PatternError> {
+        let mut tree = self.sequence()?;
+        while self.eat(b'|') {
+            self.alternatives = true;
+            tree = Tree::Alternative(Box::new(tree), Box::new(self.sequence()?));
+        }
+        Ok(tree)
+    }
+
+    fn sequence(&mut self) -> Result<Tree, PatternError> {
+        let mut trees = Vec::new();
+        while let Some(byte) = self.peek() {
+            let atom = match byte {
+                b'^' | b'$' => {
+                    self.at += 1;
+                    trees.push(if byte == b'^' { Tree::Begin } else { Tree::End });
+                    continue;
+                }
+                b'.' => {
+                    self.at += 1;
+                    Tree::Set(ByteSet::single(0).complement())
+                }
+                b'(' => self.group()?,
+                b'[' => {
+                    self.at += 1;
+                    Tree::Set(self.bracket()?)
+                }
+                b'\\' => {
+                    let escaped = *self.text.get(self.at + 1).ok_or(PatternError::Invalid)?;
+                    if !b".[\\()*+?{|^$".contains(&escaped) {
+                        return Err(PatternError::Invalid);
+                    }
+                    self.at += 2;
+                    Tree::Set(ByteSet::single(escaped))
+                }
+                b'|' | b')' => break,
+                b'*' | b'+' | b'?' | b'{' | 0 => return Err(PatternError::Invalid),
+                byte => {
+                    self.at += 1;
+                    Tree::Set(ByteSet::single(byte))
+                }
+            };
+            let repeated = self.quantifiers(atom)?;
+            trees.push(repeated);
+        }
+        Ok(match trees.len() {
+            0 => Tree::Empty,
+            1 => trees.remove(0),
+            _ => Tree::Sequence(trees),
+        })
+    }
+
+    fn group(&mut self) -> Result<Tree, PatternError> {
+        self.at += 1;
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return Err(PatternError::TooLarge);
+        }
+        let number = self.groups;
+        self.groups += 1;
+        let tree = self.disjunction()?;
+        if !self.eat(b')') {
+            return Err(PatternError::Invalid);
+        }
+        self.depth -= 1;
+        Ok(Tree::Group(number, Box::new(tree)))
+    }
+
+    fn quantifiers(&mut self, mut tree: Tree) -> Result<Tree, PatternError> {
+        let mut nested = 0;
+        loop {
+            let (least, most) = match self.peek() {
+                Some(b'*') => (0, None),
+                Some(b'+') => (1, None),
+                Some(b'?') => (0, Some(1)),
+                Some(b'{') => {
+                    self.at += 1;
+                    let bounds = self.bounds()?;
+                    tree = Tree::Repeat(Box::new(tree), bounds.0, bounds.1);
+                    nested += 1;
+                    if nested > MOST_DEPTH {
+                        return Err(PatternError::TooLarge);
+                    }
+                    continue;
+                }
+                _ => return Ok(tree),
+            };
+            self.at += 1;
+            tree = Tree::Repeat(Box::new(tree), least, most);
+            nested += 1;
+            if nested > MOST_DEPTH {
+                return Err(PatternError::TooLarge);
+            }
+        }
+    }
+
+    /// After `{`, up to and including `}`.
+    fn bounds(&mut self) -> Result<(u32, Option<u32>), PatternError> {
+        let least = self.number()?.ok_or(PatternError::Invalid)?;
+        let mut most = Some(least);
+        if self.eat(b',') {
+            most = self.number()?;
+        }
+        if !self.eat(b'}') || most.is_some_and(|most| most < least) {
+            return Err(PatternError::Invalid);
+        }
+        Ok((least, most))
+    }
+
+    fn number(&mut self) -> Result<Option<u32>, PatternError> {
+        let start = self.at;
+        let mut value: i64 = 0;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            let next = value.checked_mul(10).and_then(|value| value.checked_add(i64::from(digit - b'0')));
+            value = next.ok_or(PatternError::Invalid)?;
+            self.at += 1;
+        }
+        if value > MOST_INSTRUCTIONS as i64 {
+            return Err(PatternError::TooLarge);
+        }
+        Ok((self.at > start).then_some(value as u32))
+    }
+
+    /// A bracket expression after its `[`.
+    fn bracket(&mut self) -> Result<ByteSet, PatternError> {
+        let negated = self.eat(b'^');
+        let mut set = ByteSet::NONE;
+        let mut last = Last::None;
+        // A dash or bracket that opens the expression is literal.
+        if self.eat(b'-') {
+            last = Last::Byte(b'-');
+        } else if self.eat(b']') {
+            last = Last::Byte(b']');
+        }
+        while self.bracket_item(&mut set, &mut last)? {}
+        if let Last::Byte(byte) = last {
+            set.add(byte);
+        }
+        Ok(if negated { set.complement() } else { set })
+    }
+
+    /// One item of a bracket expression; false at its end.
+    fn bracket_item(&mut self, set: &mut ByteSet, last: &mut Last) -> Result<bool, PatternError> {
+        let byte = self.peek().ok_or(PatternError::Invalid)?;
+        self.at += 1;
+        match byte {
+            b']' => return Ok(false),
+            b'-' => return self.dash(set, last),
+            b'[' => match self.peek().ok_or(PatternError::Invalid)? {
+                b'.' => {
+                    let byte = collating_element(self.class_name(b'.')?)?;
+                    set.add(byte);
+                    last.push_byte(set, byte);
+                }
+                b'=' => {
+                    let byte = collating_element(self.class_name(b'=')?)?;
+                    last.push_class(set);
+                    // Equivalent bytes differ in case only, in the C locale.
+                    set.add(byte.to_ascii_lowercase());
+                    set.add(byte.to_ascii_uppercase());
+                }
+                b':' => {
+                    let class = character_class(self.class_name(b':')?)?;
+                    last.push_class(set);
+                    set.add_all(class);
+                }
+                _ => last.push_byte(set, b'['),
+            },
+            byte => last.push_byte(set, byte),
+        }
+        Ok(true)
+    }
+
+    /// After a dash inside brackets.
+    fn dash(&mut self, set: &mut ByteSet, last: &mut Last) -> Result<bool, PatternError> {
+        if self.eat(b']') {
+            last.push_byte(set, b'-');
+            return Ok(false);
+        }
+        let Last::Byte(start) = *last else { return Err(PatternError::Invalid) };
+        let end = match self.peek().ok_or(PatternError::Invalid)? {
+            b'[' if matches!(self.text.get(self.at + 1), Some(b'.' | b':' | b'=') | None) => {
+                return Err(PatternError::Invalid);
+            }
+            byte => byte,
+        };
+        self.at += 1;
+        // Bytes are compared as signed characters.
+        if (start as i8) > (end as i8) {
+            return Err(PatternError::Invalid);
+        }
+        for byte in start as i8..=end as i8 {
+            set.add(byte as u8);
+        }
+        *last = Last::None;
+        Ok(true)
+    }
+
+    /// The name in `[.name.]` and the like, at its first delimiter.
+    fn class_name(&mut self, delimiter: u8) -> Result<&[u8], PatternError> {
+        self.at += 1;
+        let rest = &self.text[self.at..];
+        let length = rest.iter().position(|byte| *byte == delimiter).ok_or(PatternError::Invalid)?;
+        if rest.get(length + 1) != Some(&b']') {
+            return Err(PatternError::Invalid);
+        }
+        self.at += length + 2;
+        Ok(&rest[..length])
+    }
+}
+
+/// What stood last inside brackets: a byte that may begin a range, or something that may not.
+enum Last {
+    None,
+    Byte(u8),
+    Class,
+}
+
+impl Last {
+    fn push_byte(&mut self, set: &mut ByteSet, byte: u8) {
+        if let Last::Byte(before) = *self {
+            set.add(before);
+        }
+        *self = Last::Byte(byte);
+    }
+
+    fn push_class(&mut self, set: &mut ByteSet) {
+        if let Last::Byte(before) = *self {
+            set.add(before);
+        }
+        *self = Last::Class;
+    }
+}
+
+/// The names of the bytes below 128 that are not their own name, by byte (POSIX, portable character set).
+const COLLATING: &[(&str, u8)] = &[
+    ("NUL", 0), ("SOH", 1), ("STX", 2), ("ETX", 3), ("EOT", 4), ("ENQ", 5), ("ACK", 6), ("alert", 7),
+    ("backspace", 8), ("tab", 9), ("newline", 10), ("vertical-tab", 11), ("form-feed", 12), ("carriage-return", 13),
+    ("SO", 14), ("SI", 15), ("DLE", 16), ("DC1", 17), ("DC2", 18), ("DC3", 19), ("DC4", 20), ("NAK", 21),
+    ("SYN", 22), ("ETB", 23), ("CAN", 24), ("EM", 25), ("SUB", 26), ("ESC", 27), ("IS4", 28), ("IS3", 29),
+    ("IS2", 30), ("IS1", 31), ("space", 32), ("exclamation-mark", 33), ("quotation-mark", 34), ("number-sign", 35),
+    ("dollar-sign", 36), ("percent-sign", 37), ("ampersand", 38), ("apostrophe", 39), ("left-parenthesis", 40),
+    ("right-parenthesis", 41), ("asterisk", 42), ("plus-sign", 43), ("comma", 44), ("hyphen", 45), ("period", 46),
+    ("slash", 47), ("zero", 48), ("one", 49), ("two", 50), ("three", 51), ("four", 52), ("five", 53), ("six", 54),
+    ("seven", 55), ("eight", 56), ("nine", 57), ("colon", 58), ("semicolon", 59), ("less-than-sign", 60),
+    ("equals-sign", 61), ("greater-than-sign", 62), ("question-mark", 63), ("commercial-at", 64),
+    ("left-square-bracket", 91), ("backslash", 92), ("right-square-bracket", 93), ("circumflex", 94),
+    ("underscore", 95), ("grave-accent", 96), ("left-curly-bracket", 123), ("vertical-line", 124),
+    ("right-curly-bracket", 125), ("tilde", 126), ("DEL", 127),
+];
+
+fn collating_element(name: &[u8]) -> Result<u8, PatternError> {
+    if let [byte] = name
+        && byte.is_ascii_alphabetic()
+    {
+        return Ok(*byte);
+    }
+    let found = COLLATING.iter().find(|(known, _)| known.as_bytes() == name);
+    found.map(|(_, byte)| *byte).ok_or(PatternError::Invalid)
+}
+
+fn character_class(name: &[u8]) -> Result<ByteSet, PatternError> {
+    let member: fn(u8) -> bool = match &name.to_ascii_lowercase()[..] {
+        b"d" | b"digit" => |byte| byte.is_ascii_digit(),
+        b"w" => |byte| byte.is_ascii_alphanumeric() || byte == b'_',
+        b"s" | b"space" => |byte| matches!(byte, b' ' | 9..=13),
+        b"alnum" => |byte| byte.is_ascii_alphanumeric(),
+        b"alpha" => |byte| byte.is_ascii_alphabetic(),
+        b"blank" => |byte| matches!(byte, b' ' | b'\t'),
+        b"cntrl" => |byte| byte.is_ascii_control(),
+        b"graph" => |byte| byte.is_ascii_graphic(),
+        b"lower" => |byte| byte.is_ascii_lowercase(),
+        b"print" => |byte| byte == b' ' || byte.is_ascii_graphic(),
+        b"punct" => |byte| byte.is_ascii_punctuation(),
+        b"upper" => |byte| byte.is_ascii_uppercase(),
+        b"xdigit" => |byte| byte.is_ascii_hexdigit(),
+        _ => return Err(PatternError::Invalid),
+    };
+    let mut set = ByteSet::NONE;
+    (0..=255).filter(|byte| member(*byte)).for_each(|byte| set.add(byte));
+    Ok(set)
+}

@@ -1,0 +1,185 @@
+//! The store: texts, paths, placeholders, building what a context names.
+
+use super::builtins;
+use super::paths::replace_all;
+use crate::code::canonical;
+use crate::error::{ErrorKind, EvalError};
+use crate::eval::{Eval, Outcome};
+use crate::value::{ContextElement, ContextId, Str, Value};
+use std::collections::BTreeSet;
+use store_model::derivation::TextObject;
+use store_model::derived_path::{DownstreamPlaceholder, hash_placeholder};
+use store_model::{DerivedPath, Hash, HashAlgorithm, OutputsSpec, SingleDerivedPath, StorePath};
+
+builtins! {
+    /// A text put into the store under a name.
+    "__toFile" / 2 => to_file;
+    /// A path in the store as a string that depends on it.
+    "__storePath" / 1 => store_path;
+    /// What stands for an output's path while it is not known.
+    "placeholder" / 1 => |eval, args| {
+        let output = eval.expect_plain_string(args[0], "while evaluating the first argument passed to builtins.placeholder")?;
+        let placeholder = hash_placeholder(&String::from_utf8_lossy(output.bytes()));
+        Ok(eval.string(placeholder.as_bytes()))
+    };
+}
+
+/// A hash as users write it; an empty one stands for zeros, with a warning.
+pub(crate) fn parse_hash(eval: &Eval, text: &str, algorithm: Option<HashAlgorithm>) -> Result<Hash, EvalError> {
+    if text.is_empty() {
+        let Some(algorithm) = algorithm else {
+            return Err(EvalError::eval("empty hash requires explicit hash algorithm"));
+        };
+        let zero = Hash::zero(algorithm);
+        eval.activity.warn(&format!("found empty hash, assuming '{}'", zero.to_sri()));
+        return Ok(zero);
+    }
+    Hash::parse_any(text, algorithm).map_err(|error| EvalError::eval(error.to_string()))
+}
+
+fn to_file(eval: &mut Eval, args: &[Value]) -> Outcome {
+    let name = eval.expect_plain_string(args[0], "while evaluating the first argument passed to builtins.toFile")?;
+    let contents = eval.expect_string(args[1], "while evaluating the second argument passed to builtins.toFile")?;
+    let name = String::from_utf8_lossy(name.bytes()).into_owned();
+    let mut references = BTreeSet::new();
+    for element in eval.context_elements(contents.context()) {
+        let ContextElement::Opaque(path) = element else {
+            let shown = wire_form(&element);
+            let message =
+                format!("files created by builtins.toFile may not reference derivations, but {name} references {shown}");
+            return Err(EvalError::eval(message));
+        };
+        references.insert(path);
+    }
+    let world = eval.shared.world.clone();
+    let text = TextObject::new(world.store_dir(), &name, contents.bytes().to_vec(), references)
+        .map_err(|error| EvalError::eval(error.to_string()))?;
+    let references: Vec<StorePath> = text.references.iter().cloned().collect();
+    world.add_text(&eval.activity, &text.path, &text.contents, &references)?;
+    eval.allow(&text.path);
+    let printed = world.store_dir().print(&text.path);
+    let context = eval.shared.contexts.single(ContextElement::Opaque(text.path));
+    Ok(Str::new(&mut eval.arena, printed.as_bytes(), context).into())
+}
+
+/// An element of a context as C++ Nix writes it inside.
+fn wire_form(element: &ContextElement) -> String {
+    match element {
+        ContextElement::Opaque(path) => path.to_string(),
+        ContextElement::Output { derivation, output } => format!("!{output}!{derivation}"),
+        ContextElement::Whole(path) => format!("={path}"),
+    }
+}
+
+fn store_path(eval: &mut Eval, args: &[Value]) -> Outcome {
+    if eval.shared.options.pure {
+        let message = "'builtins.storePath' is not allowed in pure evaluation mode";
+        return Err(EvalError::new(ErrorKind::Restricted, message));
+    }
+    let text = "while evaluating the first argument passed to 'builtins.storePath'";
+    let (path, context) = eval.coerce_to_path(args[0], text)?;
+    let world = eval.shared.world.clone();
+    let store_dir = world.store_dir();
+    let path = if store_dir.parse_bytes(&path).is_ok() { path } else { resolve_links(eval, path)? };
+    let shown = String::from_utf8_lossy(&path).into_owned();
+    let Ok((object, _)) = store_dir.parse_inside(&shown) else {
+        return Err(EvalError::eval(format!("path '{shown}' is not in the Nix store")));
+    };
+    if !world.ensure_path(&eval.activity, &object)? {
+        let printed = store_dir.print(&object);
+        return Err(EvalError::eval(format!("path '{printed}' is not valid")));
+    }
+    let own = eval.shared.contexts.single(ContextElement::Opaque(object));
+    let context = eval.shared.contexts.union(context, own);
+    Ok(Str::new(&mut eval.arena, &path, context).into())
+}
+
+/// Follows the links in every part of a path that exists.
+fn resolve_links(eval: &Eval, path: Vec<u8>) -> Result<Vec<u8>, EvalError> {
+    const MOST_LINKS: usize = 1024;
+    let world = &eval.shared.world;
+    let mut done: Vec<u8> = Vec::new();
+    let mut rest: Vec<Vec<u8>> = split(&path);
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        let candidate = [&done[..], b"/", &part].concat();
+        if world.stat(&candidate)? != Some(crate::world::PathType::Symlink) {
+            done = candidate;
+            continue;
+        }
+        links += 1;
+        if links > MOST_LINKS {
+            let shown = String::from_utf8_lossy(&path);
+            return Err(EvalError::eval(format!("infinite symlink recursion in path '{shown}'")));
+        }
+        let target = world.read_link(&candidate)?;
+        let mut joined =
+            if target.starts_with(b"/") { target } else { [&done[..], b"/", &target].concat() };
+        while let Some(part) = rest.pop() {
+            joined.push(b'/');
+            joined.extend_from_slice(&part);
+        }
+        done.clear();
+        rest = split(&canonical(&joined));
+    }
+    if done.is_empty() {
+        done.push(b'/');
+    }
+    Ok(done)
+}
+
+/// The parts of a path, last first.
+fn split(path: &[u8]) -> Vec<Vec<u8>> {
+    let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    let mut parts: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
+    parts.reverse();
+    parts
+}
+
+impl Eval {
+    /// Makes sure that what a context names is in the store, building outputs; gives what placeholders of them stand
+    /// for (empty where paths are known before building).
+    pub(crate) fn realise_context(&mut self, context: ContextId) -> Result<Vec<(String, String)>, EvalError> {
+        let world = self.shared.world.clone();
+        let mut wanted = Vec::new();
+        for element in self.context_elements(context) {
+            match element {
+                ContextElement::Opaque(path) | ContextElement::Whole(path) => {
+                    if !world.ensure_path(&self.activity, &path)? {
+                        let shown = world.store_dir().print(&path);
+                        return Err(EvalError::eval(format!("path '{shown}' is not valid")));
+                    }
+                }
+                ContextElement::Output { derivation, output } => {
+                    let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));
+                    wanted.push(DerivedPath::Built { drv: SingleDerivedPath::Opaque(derivation), outputs });
+                }
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !self.shared.options.import_from_derivation {
+            let shown = wanted[0].print(world.store_dir());
+            let message = format!(
+                "cannot build '{shown}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+            );
+            return Err(EvalError::eval(message));
+        }
+        let mut rewrites = Vec::new();
+        for (path, output, built) in world.realise(&self.activity, &wanted)? {
+            self.allow(&built);
+            if let Ok(placeholder) = DownstreamPlaceholder::of_output(path.base(), &output) {
+                rewrites.push((placeholder.render(), world.store_dir().print(&built)));
+            }
+        }
+        Ok(rewrites)
+    }
+
+    /// Builds what a string's context names and replaces placeholders in its text.
+    pub(crate) fn realise_string(&mut self, string: Str) -> Result<Vec<u8>, EvalError> {
+        let rewrites = self.realise_context(string.context())?;
+        let text = string.bytes().to_vec();
+        Ok(rewrites.into_iter().fold(text, |text, (from, to)| replace_all(&text, from.as_bytes(), to.as_bytes())))
+    }
+}

@@ -1,0 +1,358 @@
+//! Calls: functions of the language, builtins, partial applications, functors.
+//!
+//! One loop takes all the arguments a call is written with. Curried functions are entered without making the closures in
+//! between; a set pattern is bound by one walk over two sorted arrays; a builtin gets its arguments in an array.
+
+use super::{Eval, Next, Outcome};
+use crate::builtins::{MAX_ARITY, TABLE};
+use crate::code::Code;
+use crate::error::EvalError;
+use crate::program::{Formal, LambdaDef, Node, NodeId, Symbol};
+use crate::value::{AttrSet, Env, Partial, Pos, Value, sym};
+
+/// Where the arguments of a call come from.
+trait Arguments: Copy {
+    fn len(self) -> usize;
+    /// The argument, perhaps as a thunk.
+    fn get(self, eval: &mut Eval, index: usize) -> Value;
+    /// The argument, evaluated.
+    fn get_forced(self, eval: &mut Eval, index: usize) -> Outcome;
+}
+
+/// Arguments still to be evaluated.
+#[derive(Clone, Copy)]
+struct NodeArguments<'a> {
+    code: &'static Code,
+    nodes: &'a [u32],
+    env: Env,
+}
+
+impl Arguments for NodeArguments<'_> {
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.nodes.len()
+    }
+
+    #[inline(always)]
+    fn get(self, eval: &mut Eval, index: usize) -> Value {
+        eval.delay(self.code, NodeId(self.nodes[index]), self.env)
+    }
+
+    #[inline(always)]
+    fn get_forced(self, eval: &mut Eval, index: usize) -> Outcome {
+        eval.eval(self.code, NodeId(self.nodes[index]), self.env)
+    }
+}
+
+impl Arguments for &[Value] {
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn get(self, _: &mut Eval, index: usize) -> Value {
+        self[index]
+    }
+
+    #[inline(always)]
+    fn get_forced(self, eval: &mut Eval, index: usize) -> Outcome {
+        eval.force(self[index])
+    }
+}
+
+impl Eval {
+    /// Calls with arguments written in a program; `id` is the call.
+    #[inline(always)]
+    pub(super) fn apply_nodes(
+        &mut self,
+        function: Value,
+        code: &'static Code,
+        id: NodeId,
+        nodes: &[u32],
+        env: Env,
+    ) -> Result<Next, EvalError> {
+        self.enter_call().map_err(|error| error.at(code.pos(id)))?;
+        self.apply(function, NodeArguments { code, nodes, env }, code.pos(id))
+    }
+
+    /// Calls a function with values, all at once.
+    pub(crate) fn call(&mut self, function: Value, arguments: &[Value]) -> Outcome {
+        self.call_at(function, arguments, Pos::NONE)
+    }
+
+    /// The same with the place of the call.
+    pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
+        let depth = self.depth;
+        let outcome = match self.enter_call().and_then(|()| self.force(function)) {
+            Ok(function) => match self.apply(function, arguments, pos) {
+                Ok(Next::Done(value)) => Ok(value),
+                Ok(Next::Enter(code, body, env)) => self.eval(code, body, env),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        self.depth = depth;
+        outcome
+    }
+
+    #[inline(always)]
+    fn apply<A: Arguments>(&mut self, mut function: Value, arguments: A, pos: Pos) -> Result<Next, EvalError> {
+        let mut taken = 0;
+        loop {
+            if let Some(lambda) = function.as_lambda() {
+                let (code, mut index) = lambda.code();
+                let code = self.code(code);
+                let mut closed = lambda.env();
+                loop {
+                    let lambda = &code.lambdas[index as usize];
+                    let env = if lambda.has_formals {
+                        let argument = match arguments.get_forced(self, taken) {
+                            Ok(argument) => argument,
+                            Err(error) => return Err(self.argument_failed(error, code, lambda, pos)),
+                        };
+                        self.bind_formals(code, lambda, closed, argument, pos)?
+                    } else {
+                        let argument = arguments.get(self, taken);
+                        let env = closed.extend(&mut self.arena, 1);
+                        env.slot(0).set(argument);
+                        env
+                    };
+                    taken += 1;
+                    if taken == arguments.len() {
+                        return Ok(Next::Enter(code, lambda.body, env));
+                    }
+                    match code.node(lambda.body) {
+                        Node::Lambda(inner) => (index, closed) = (inner, env),
+                        _ => {
+                            function = self.eval(code, lambda.body, env)?;
+                            break;
+                        }
+                    }
+                }
+                continue;
+            }
+            match self.apply_other(function, arguments, &mut taken, pos)? {
+                Some(value) if taken < arguments.len() => function = value,
+                Some(value) => return Ok(Next::Done(value)),
+                None => return Ok(Next::Done(function)),
+            }
+        }
+    }
+
+    /// Calls what is not a function of the language; takes as many arguments as it can use now.
+    #[inline(always)]
+    fn apply_other<A: Arguments>(
+        &mut self,
+        function: Value,
+        arguments: A,
+        taken: &mut usize,
+        pos: Pos,
+    ) -> Result<Option<Value>, EvalError> {
+        if let Some(number) = function.as_builtin() {
+            let arity = TABLE[number as usize].arity as usize;
+            if arguments.len() - *taken < arity {
+                return self.apply_partly(number, None, arguments, taken).map(Some);
+            }
+            let mut buffer = [Value::NULL; MAX_ARITY];
+            for (index, place) in buffer[..arity].iter_mut().enumerate() {
+                *place = arguments.get(self, *taken + index);
+            }
+            *taken += arity;
+            return self.call_builtin(number, &buffer[..arity], pos).map(Some);
+        }
+        if let Some(partial) = function.as_partial() {
+            let number = partial.builtin();
+            let before = partial.arguments();
+            let arity = TABLE[number as usize].arity as usize;
+            let missing = arity - before.len();
+            if arguments.len() - *taken < missing {
+                return self.apply_partly(number, Some(partial), arguments, taken).map(Some);
+            }
+            let mut buffer = [Value::NULL; MAX_ARITY];
+            for (place, argument) in buffer.iter_mut().zip(before) {
+                *place = argument.get();
+            }
+            for index in 0..missing {
+                buffer[before.len() + index] = arguments.get(self, *taken + index);
+            }
+            *taken += missing;
+            return self.call_builtin(number, &buffer[..arity], pos).map(Some);
+        }
+        let functor = function.as_attrs().and_then(|set| set.get(sym::FUNCTOR));
+        let Some(functor) = functor else { return Err(self.not_a_function(function, pos)) };
+        let argument = arguments.get(self, *taken);
+        *taken += 1;
+        let text = "while calling a functor (an attribute set with a '__functor' attribute)";
+        match self.call_at(functor.value.get(), &[function, argument], functor.pos) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(error.trace(pos, text)),
+        }
+    }
+
+    fn apply_partly<A: Arguments>(
+        &mut self,
+        number: u16,
+        before: Option<Partial>,
+        arguments: A,
+        taken: &mut usize,
+    ) -> Outcome {
+        let mut buffer = [Value::NULL; MAX_ARITY];
+        let count = arguments.len() - *taken;
+        for (index, place) in buffer[..count].iter_mut().enumerate() {
+            *place = arguments.get(self, *taken + index);
+        }
+        *taken += count;
+        let before = before.map_or(&[][..], Partial::arguments);
+        Ok(Partial::new(&mut self.arena, number, before, &buffer[..count]).into())
+    }
+
+    #[inline(always)]
+    fn call_builtin(&mut self, number: u16, arguments: &[Value], pos: Pos) -> Outcome {
+        let builtin = &TABLE[number as usize];
+        let height = self.stack.height();
+        let outcome = match (builtin.function)(self, arguments) {
+            Ok(value) => self.force(value),
+            Err(error) => Err(error),
+        };
+        self.stack.truncate(height);
+        match outcome {
+            Err(error) if builtin.traced => {
+                Err(error.trace(pos, format!("while calling the '{}' builtin", builtin.plain_name())))
+            }
+            outcome => outcome,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_a_function(&mut self, value: Value, pos: Pos) -> EvalError {
+        let shown = self.show_in_error(value);
+        let what = crate::value::print::type_phrase(value);
+        EvalError::type_error(format!("attempt to call something which is not a function but {what}: {shown}")).at(pos)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn argument_failed(&mut self, error: EvalError, code: &'static Code, lambda: &LambdaDef, pos: Pos) -> EvalError {
+        let place = code.pos_of(lambda.offset);
+        let error = error.trace(place, "while evaluating the value passed for the lambda argument");
+        if pos == Pos::NONE { error } else { error.trace(pos, "from call site") }
+    }
+
+    /// Binds a set pattern.
+    #[inline(always)]
+    fn bind_formals(
+        &mut self,
+        code: &'static Code,
+        lambda: &'static LambdaDef,
+        closed: Env,
+        argument: Value,
+        pos: Pos,
+    ) -> Result<Env, EvalError> {
+        let Some(set) = argument.as_attrs() else {
+            let place = code.pos_of(lambda.offset);
+            let error = self.expected("a set", argument, place);
+            return Err(self.argument_failed(error, code, lambda, pos));
+        };
+        let env = closed.extend(&mut self.arena, lambda.slots as usize);
+        if lambda.argument != Symbol::NONE {
+            env.slot(0).set(argument);
+        }
+        let formals = code.formals(lambda);
+        let used = match set.flat() {
+            Some(attrs) if attrs.len() <= 4 * formals.len() => {
+                let mut rest = attrs.iter();
+                let mut next = rest.next();
+                let mut used = 0;
+                for formal in formals {
+                    while let Some(attr) = next {
+                        if attr.name >= formal.name {
+                            break;
+                        }
+                        next = rest.next();
+                    }
+                    if let Some(attr) = next {
+                        if attr.name == formal.name {
+                            env.slot(formal.slot).set(attr.value.get());
+                            used += 1;
+                            next = rest.next();
+                        }
+                    }
+                }
+                used
+            }
+            _ => {
+                let mut used = 0;
+                for formal in formals {
+                    if let Some(value) = set.value(formal.name) {
+                        env.slot(formal.slot).set(value);
+                        used += 1;
+                    }
+                }
+                used
+            }
+        };
+        if used < formals.len() {
+            self.bind_defaults(code, lambda, env, pos)?;
+        }
+        if !lambda.ellipsis && used != set.len() {
+            return Err(self.unexpected_argument(code, lambda, set, pos));
+        }
+        Ok(env)
+    }
+
+    #[inline(never)]
+    fn bind_defaults(
+        &mut self,
+        code: &'static Code,
+        lambda: &'static LambdaDef,
+        env: Env,
+        pos: Pos,
+    ) -> Result<(), EvalError> {
+        for formal in code.formals(lambda) {
+            let cell = env.slot(formal.slot);
+            if cell.get_filled().is_some() {
+                continue;
+            }
+            match formal.default.get() {
+                Some(default) => {
+                    let value = self.delay(code, default, env);
+                    cell.set(value);
+                }
+                None => return Err(self.missing_argument(code, lambda, formal.name, pos)),
+            }
+        }
+        Ok(())
+    }
+
+    fn function_name(&self, lambda: &LambdaDef) -> std::borrow::Cow<'static, str> {
+        if lambda.name == Symbol::NONE { "anonymous lambda".into() } else { self.text(lambda.name) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn missing_argument(&mut self, code: &Code, lambda: &LambdaDef, _first: Symbol, pos: Pos) -> EvalError {
+        // Formals are sorted by number here; the one to name is C++ Nix's first, which sorts them the same way.
+        let name = self.function_name(lambda);
+        let missing = self.text(_first);
+        let message = format!("function '{name}' called without required argument '{missing}'");
+        let error = EvalError::type_error(message).at(code.pos_of(lambda.offset));
+        error.trace(pos, "from call site")
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unexpected_argument(&mut self, code: &Code, lambda: &LambdaDef, set: AttrSet, pos: Pos) -> EvalError {
+        let formals = code.formals(lambda);
+        let known = |name: Symbol| formals.binary_search_by_key(&name, |formal: &Formal| formal.name).is_ok();
+        let unknown = set.iter().find(|attr| !known(attr.name)).map_or(sym::EMPTY, |attr| attr.name);
+        let unknown = self.text(unknown);
+        let names = formals.iter().map(|formal| self.text(formal.name).into_owned());
+        let suggestions = crate::suggest::best_matches(names, &unknown);
+        let name = self.function_name(lambda);
+        let message = format!("function '{name}' called with unexpected argument '{unknown}'");
+        let error = EvalError::type_error(message).at(code.pos_of(lambda.offset)).with_suggestions(suggestions);
+        error.trace(pos, "from call site")
+    }
+}

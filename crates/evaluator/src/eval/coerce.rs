@@ -1,0 +1,237 @@
+//! Values to strings and paths: interpolation, `toString`, derivation attributes.
+
+use super::{Eval, lock};
+use crate::code::canonical;
+use crate::error::EvalError;
+use crate::value::print::type_phrase;
+use crate::value::{AttrSet, ContextElement, ContextId, Pos, Str, Value, View, sym};
+use crate::world::CopyRequest;
+use store_model::{ContentAddressMethod, StorePath};
+
+/// What may become a string, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Coercion {
+    /// Also integers, floats, Booleans, null and lists.
+    pub(crate) more: bool,
+    /// Paths are copied to the store and give their place there.
+    pub(crate) copy: bool,
+}
+
+impl Coercion {
+    /// `"${e}"`, `+` on strings.
+    pub(crate) const INTERPOLATION: Coercion = Coercion { more: false, copy: true };
+    /// What follows a path.
+    pub(crate) const PATH_SEGMENT: Coercion = Coercion { more: false, copy: false };
+    /// `toString`.
+    pub(crate) const TO_STRING: Coercion = Coercion { more: true, copy: false };
+    /// Attributes of a derivation.
+    pub(crate) const DERIVATION: Coercion = Coercion { more: true, copy: true };
+    /// Strings, and sets that say how they become one.
+    pub(crate) const PLAIN: Coercion = Coercion { more: false, copy: false };
+}
+
+/// Bytes being collected with their context.
+#[derive(Default)]
+pub(crate) struct Coerced {
+    /// The text.
+    pub(crate) bytes: Vec<u8>,
+    context: Option<ContextId>,
+}
+
+impl Coerced {
+    /// The context so far.
+    pub(crate) fn context(&self) -> ContextId {
+        self.context.unwrap_or(ContextId::NONE)
+    }
+
+    /// Adds a context.
+    pub(crate) fn add_context(&mut self, eval: &Eval, context: ContextId) {
+        self.context = Some(eval.shared.contexts.union(self.context(), context));
+    }
+
+    /// Adds a string with its context.
+    pub(crate) fn push(&mut self, eval: &Eval, string: Str) {
+        self.bytes.extend_from_slice(string.bytes());
+        self.add_context(eval, string.context());
+    }
+
+    /// The string value.
+    pub(crate) fn finish(self, eval: &mut Eval) -> Str {
+        let context = self.context();
+        Str::new(&mut eval.arena, &self.bytes, context)
+    }
+}
+
+impl Eval {
+    /// The string form of a value.
+    pub(crate) fn coerce(&mut self, value: Value, how: Coercion, text: &'static str) -> Result<Str, EvalError> {
+        self.coerce_at(value, how, Pos::NONE, text)
+    }
+
+    /// The same with the place to name.
+    pub(crate) fn coerce_at(
+        &mut self,
+        value: Value,
+        how: Coercion,
+        pos: Pos,
+        text: &'static str,
+    ) -> Result<Str, EvalError> {
+        let value = self.force(value)?;
+        if let Some(string) = value.as_string() {
+            return Ok(string);
+        }
+        let mut coerced = Coerced::default();
+        self.coerce_into(value, how, pos, text, &mut coerced)?;
+        Ok(coerced.finish(self))
+    }
+
+    /// Appends the string form of a value.
+    pub(crate) fn coerce_into(
+        &mut self,
+        value: Value,
+        how: Coercion,
+        pos: Pos,
+        text: &'static str,
+        out: &mut Coerced,
+    ) -> Result<(), EvalError> {
+        let value = self.force(value)?;
+        if let Some(string) = value.as_string() {
+            out.push(self, string);
+            return Ok(());
+        }
+        self.deeper(|eval| eval.coerce_other(value, how, pos, text, out))
+    }
+
+    fn coerce_other(
+        &mut self,
+        value: Value,
+        how: Coercion,
+        pos: Pos,
+        text: &'static str,
+        out: &mut Coerced,
+    ) -> Result<(), EvalError> {
+        match value.view() {
+            View::Path(path) if how.copy => {
+                let stored = self.copy_to_store(path.bytes())?;
+                self.shared.world.store_dir().print_into(&stored, &mut out.bytes);
+                let context = self.shared.contexts.single(ContextElement::Opaque(stored));
+                out.add_context(self, context);
+            }
+            View::Path(path) => out.bytes.extend_from_slice(path.bytes()),
+            View::Attrs(set) => return self.coerce_attrs(set, how, pos, text, out),
+            View::Bool(true) if how.more => out.bytes.push(b'1'),
+            View::Bool(false) | View::Null if how.more => {}
+            View::Int(int) if how.more => out.bytes.extend_from_slice(int.to_string().as_bytes()),
+            View::Float(float) if how.more => out.bytes.extend_from_slice(fixed_float(float).as_bytes()),
+            View::List(list) if how.more => {
+                let last = list.len().saturating_sub(1);
+                for (index, element) in list.iter().enumerate() {
+                    let element_text = "while evaluating one element of the list";
+                    let element = self.force(element).map_err(|error| error.trace(pos, text))?;
+                    self.coerce_into(element, how, pos, element_text, out).map_err(|error| error.trace(pos, text))?;
+                    if index < last && element.as_list().is_none_or(|list| !list.is_empty()) {
+                        out.bytes.push(b' ');
+                    }
+                }
+            }
+            _ => return Err(self.cannot_coerce(value, pos, text)),
+        }
+        Ok(())
+    }
+
+    fn coerce_attrs(
+        &mut self,
+        set: AttrSet,
+        how: Coercion,
+        pos: Pos,
+        text: &'static str,
+        out: &mut Coerced,
+    ) -> Result<(), EvalError> {
+        if let Some(function) = set.value(sym::TO_STRING) {
+            let result = self.call_at(function, &[set.into()], pos)?;
+            let text = "while evaluating the result of the `__toString` attribute";
+            return self.coerce_into(result, how, pos, text, out);
+        }
+        match set.value(sym::OUT_PATH) {
+            Some(path) => self.coerce_into(path, how, pos, text, out),
+            None => Err(self.cannot_coerce(set.into(), pos, text)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cannot_coerce(&mut self, value: Value, pos: Pos, text: &'static str) -> EvalError {
+        let shown = self.show_in_error(value);
+        EvalError::type_error(format!("cannot coerce {} to a string: {shown}", type_phrase(value))).trace(pos, text)
+    }
+
+    /// The store path of a source, copied once.
+    pub(crate) fn copy_to_store(&mut self, path: &[u8]) -> Result<StorePath, EvalError> {
+        if path.ends_with(b".drv") {
+            return Err(EvalError::eval("file names are not allowed to end in '.drv'"));
+        }
+        if let Some(stored) = lock(&self.shared.copied).get(path) {
+            return Ok(stored.clone());
+        }
+        self.check_readable(path)?;
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name).into_owned();
+        let method = ContentAddressMethod::NixArchive;
+        let request = CopyRequest { path, name: &name, method, filter: None, expected: None };
+        let world = self.shared.world.clone();
+        let stored = world.copy_to_store(&self.activity, request)?;
+        lock(&self.shared.copied).insert(path.to_vec(), stored.clone());
+        Ok(stored)
+    }
+
+    /// A path value, or a string or set that names an absolute path; with the context of the string.
+    pub(crate) fn coerce_to_path(
+        &mut self,
+        value: Value,
+        text: &'static str,
+    ) -> Result<(Vec<u8>, ContextId), EvalError> {
+        let value = self.force(value).map_err(|error| error.trace(Pos::NONE, text))?;
+        if let Some(path) = value.as_path() {
+            return Ok((path.bytes().to_vec(), ContextId::NONE));
+        }
+        if let Some(function) = value.as_attrs().and_then(|set| set.value(sym::TO_STRING)) {
+            let result = self.call(function, &[value])?;
+            return self.coerce_to_path(result, text);
+        }
+        let string = self.coerce(value, Coercion::PLAIN, text)?;
+        if !string.bytes().starts_with(b"/") {
+            let shown = String::from_utf8_lossy(string.bytes());
+            let error = EvalError::eval(format!("string '{shown}' doesn't represent an absolute path"));
+            return Err(error.trace(Pos::NONE, text));
+        }
+        Ok((canonical(string.bytes()), string.context()))
+    }
+
+    /// The elements of a context sorted by their printed form.
+    pub(crate) fn context_elements(&self, context: ContextId) -> Vec<ContextElement> {
+        let mut elements: Vec<ContextElement> = self.shared.contexts.elements(context).cloned().collect();
+        elements.sort();
+        elements
+    }
+
+    /// An element of a context as messages show it.
+    pub(crate) fn display_context_element(&self, element: &ContextElement) -> String {
+        let store_dir = self.shared.world.store_dir();
+        match element {
+            ContextElement::Opaque(path) => store_dir.print(path),
+            ContextElement::Output { derivation, output } => format!("{}^{output}", store_dir.print(derivation)),
+            ContextElement::Whole(path) => format!("{} (deep)", store_dir.print(path)),
+        }
+    }
+}
+
+/// A float with six decimals (C's `%f`).
+pub(crate) fn fixed_float(float: f64) -> String {
+    if float.is_nan() {
+        return if float.is_sign_negative() { "-nan".into() } else { "nan".into() };
+    }
+    if float.is_infinite() {
+        return if float > 0.0 { "inf".into() } else { "-inf".into() };
+    }
+    format!("{float:.6}")
+}

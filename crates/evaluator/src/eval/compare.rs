@@ -1,0 +1,204 @@
+//! Equality and order.
+//!
+//! Equality is deep and forces until a difference. Values that are the same object are equal without a look inside, also
+//! functions; that reaches through lists and sets, whose cells may share an object. Two derivations compare by `outPath`.
+
+use super::Eval;
+use crate::error::{ErrorKind, EvalError};
+use crate::value::print::type_phrase;
+use crate::value::{AttrSet, List, Value, View, sym};
+
+impl Eval {
+    /// Whether two evaluated values are equal.
+    #[inline]
+    pub(crate) fn equal(&mut self, a: Value, b: Value) -> Result<bool, EvalError> {
+        if let (Some(a), Some(b)) = (a.as_small_int(), b.as_small_int()) {
+            return Ok(a == b);
+        }
+        if let (Some(a), Some(b)) = (a.as_string(), b.as_string()) {
+            return Ok(a.bytes() == b.bytes());
+        }
+        self.deeper(|eval| eval.equal_slowly(a, b))
+    }
+
+    #[inline(never)]
+    fn equal_slowly(&mut self, a: Value, b: Value) -> Result<bool, EvalError> {
+        Ok(match (a.view(), b.view()) {
+            (View::Int(a), View::Int(b)) => a == b,
+            (View::Int(a), View::Float(b)) | (View::Float(b), View::Int(a)) => a as f64 == b,
+            (View::Float(a), View::Float(b)) => a == b,
+            (View::Bool(a), View::Bool(b)) => a == b,
+            (View::Null, View::Null) => true,
+            (View::Path(a), View::Path(b)) => a.bytes() == b.bytes(),
+            (View::List(x), View::List(y)) => a == b || self.equal_lists(x, y)?,
+            (View::Attrs(x), View::Attrs(y)) => a == b || self.equal_sets(x, y)?,
+            _ => false,
+        })
+    }
+
+    /// Whether what two cells hold is equal: the same object is, unlooked at, once it evaluates.
+    fn equal_cells(&mut self, a: Value, b: Value) -> Result<bool, EvalError> {
+        let x = self.force(a)?;
+        if a == b && !matches!(x.view(), View::Float(_)) {
+            return Ok(true);
+        }
+        let y = self.force(b)?;
+        if x == y && (x.is_function() || x.is_attrs() || x.is_list()) {
+            return Ok(true);
+        }
+        self.equal(x, y)
+    }
+
+    fn equal_lists(&mut self, a: List, b: List) -> Result<bool, EvalError> {
+        if a.len() != b.len() {
+            return Ok(false);
+        }
+        for (a, b) in a.iter().zip(b.iter()) {
+            if !self.equal_cells(a, b)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn equal_sets(&mut self, a: AttrSet, b: AttrSet) -> Result<bool, EvalError> {
+        if self.is_derivation(a)? && self.is_derivation(b)? {
+            if let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH)) {
+                return self.equal_cells(a, b);
+            }
+        }
+        if a.len() != b.len() {
+            return Ok(false);
+        }
+        for (a, b) in a.iter().zip(b.iter()) {
+            if a.name != b.name || !self.equal_cells(a.value.get(), b.value.get())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a set says that it is a derivation.
+    pub(crate) fn is_derivation(&mut self, set: AttrSet) -> Result<bool, EvalError> {
+        let Some(kind) = set.value(sym::TYPE) else { return Ok(false) };
+        let kind = self.force(kind)?;
+        Ok(kind.as_string().is_some_and(|kind| kind.bytes() == b"derivation"))
+    }
+
+    /// Whether `a` sorts before `b`; both evaluated. `text` names what is compared.
+    #[inline]
+    pub(crate) fn less(&mut self, a: Value, b: Value, text: &'static str) -> Result<bool, EvalError> {
+        if let (Some(a), Some(b)) = (a.as_small_int(), b.as_small_int()) {
+            return Ok(a < b);
+        }
+        if let (Some(a), Some(b)) = (a.as_string(), b.as_string()) {
+            return Ok(a.bytes() < b.bytes());
+        }
+        self.less_slowly(a, b, text)
+    }
+
+    #[inline(never)]
+    fn less_slowly(&mut self, a: Value, b: Value, text: &'static str) -> Result<bool, EvalError> {
+        match (a.view(), b.view()) {
+            (View::Int(a), View::Int(b)) => Ok(a < b),
+            (View::Int(a), View::Float(b)) => Ok((a as f64) < b),
+            (View::Float(a), View::Int(b)) => Ok(a < b as f64),
+            (View::Float(a), View::Float(b)) => Ok(a < b),
+            (View::Path(a), View::Path(b)) => Ok(a.bytes() < b.bytes()),
+            (View::List(a), View::List(b)) => self.deeper(|eval| eval.less_lists(a, b, text)),
+            _ => Err(self.incomparable(a, b, text)),
+        }
+    }
+
+    fn less_lists(&mut self, a: List, b: List, text: &'static str) -> Result<bool, EvalError> {
+        for (index, b) in b.iter().enumerate() {
+            let Some(a) = a.cells().get(index) else { return Ok(true) };
+            let (a, b) = (self.force(a.get())?, self.force(b)?);
+            if !self.equal_cells(a, b)? {
+                return self.less(a, b, text);
+            }
+        }
+        Ok(false)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn incomparable(&mut self, a: Value, b: Value, text: &'static str) -> EvalError {
+        let same = std::mem::discriminant(&a.view()) == std::mem::discriminant(&b.view());
+        let message = if same {
+            let (left, right) = (self.show_in_error(a), self.show_in_error(b));
+            format!("cannot compare {} with {}; values of that type are incomparable (values are {left} and {right})", type_phrase(a), type_phrase(b))
+        } else {
+            let (left, right) = (self.show_in_error(a), self.show_in_error(b));
+            format!("cannot compare {} with {}; values are {left} and {right}", type_phrase(a), type_phrase(b))
+        };
+        let error = EvalError::eval(message);
+        if text.is_empty() { error } else { error.trace(crate::value::Pos::NONE, text) }
+    }
+
+    /// Says how two values differ, for a failed `assert a == b`; no error if it cannot say more than that they do.
+    pub(crate) fn assert_equal(&mut self, a: Value, b: Value) -> Result<(), EvalError> {
+        let difference = |message: String| Err(EvalError::new(ErrorKind::Assertion, message));
+        let (a, b) = (self.force(a)?, self.force(b)?);
+        if std::mem::discriminant(&a.view()) != std::mem::discriminant(&b.view())
+            && !(a.as_number().is_some() && b.as_number().is_some())
+        {
+            let (left, right) = (self.show_in_error(a), self.show_in_error(b));
+            let (what_left, what_right) = (type_phrase(a), type_phrase(b));
+            return difference(format!("{what_left} of value '{left}' is not equal to {what_right} of value '{right}'"));
+        }
+        match (a.view(), b.view()) {
+            (View::List(x), View::List(y)) if x.len() != y.len() => {
+                let (left, right) = (self.show_in_error(a), self.show_in_error(b));
+                difference(format!(
+                    "list of size '{}' is not equal to list of size '{}', left hand side is '{left}', right hand side is '{right}'",
+                    x.len(),
+                    y.len()
+                ))
+            }
+            (View::List(x), View::List(y)) => {
+                for (index, (x, y)) in x.iter().zip(y.iter()).enumerate() {
+                    let text = format!("while comparing list element {index}");
+                    self.assert_equal(x, y).map_err(|error| error.trace(crate::value::Pos::NONE, text))?;
+                }
+                Ok(())
+            }
+            (View::Attrs(x), View::Attrs(y)) => self.assert_equal_sets(x, y),
+            _ if self.equal(a, b)? => Ok(()),
+            _ => {
+                let (left, right) = (self.show_in_error(a), self.show_in_error(b));
+                let what = crate::value::print::type_name(a);
+                let what = if what == "int" { "integer" } else { what };
+                difference(format!("{what} '{left}' is not equal to {what} '{right}'").replace("'\"", "'").replace("\"'", "'"))
+            }
+        }
+    }
+
+    fn assert_equal_sets(&mut self, a: AttrSet, b: AttrSet) -> Result<(), EvalError> {
+        if self.is_derivation(a)? && self.is_derivation(b)? {
+            if let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH)) {
+                let text = "while comparing a derivation by its 'outPath' attribute";
+                return self.assert_equal(a, b).map_err(|error| error.trace(crate::value::Pos::NONE, text));
+            }
+        }
+        let names = |eval: &Eval, set: AttrSet| -> Vec<String> {
+            let mut names: Vec<String> = set.iter().map(|attr| eval.text(attr.name).into_owned()).collect();
+            names.sort();
+            names
+        };
+        let (left, right) = (names(self, a), names(self, b));
+        if left != right {
+            let (left, right) = (self.show_in_error(a.into()), self.show_in_error(b.into()));
+            let message =
+                format!("attribute names of attribute set '{left}' differs from attribute set '{right}'");
+            return Err(EvalError::new(ErrorKind::Assertion, message));
+        }
+        for attr in crate::builtins::in_name_order(self, a) {
+            let Some(other) = b.get(attr.name) else { continue };
+            let text = format!("while comparing attribute '{}'", self.text(attr.name));
+            let compared = self.assert_equal(attr.value.get(), other.value.get());
+            compared.map_err(|error| error.trace(attr.pos, text))?;
+        }
+        Ok(())
+    }
+}

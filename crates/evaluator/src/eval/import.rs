@@ -1,0 +1,202 @@
+//! Files and texts to values: reading, compiling, linking, and the table of files already met.
+
+use super::{Eval, Outcome, lock};
+use crate::code::{Code, INTERNAL, SourceText, link};
+use crate::error::{ErrorKind, EvalError};
+use crate::program::{CompileError, CompileOptions};
+use crate::value::{AttrSet, Env, Thunk, Value};
+use crate::world::{PathType, WorldError, WorldErrorClass};
+use std::sync::Arc;
+use syntax::{Origin, Source};
+
+/// Names visible in a file besides the base scope.
+#[derive(Clone, Copy)]
+pub(crate) enum ImportScope {
+    /// None.
+    Base,
+    /// Those of a set (`scopedImport`).
+    Set(AttrSet),
+}
+
+impl Eval {
+    /// Compiles a text; relative paths in it start from `directory`.
+    pub(crate) fn compile(
+        &mut self,
+        source: Source,
+        directory: &[u8],
+        scope: Option<&[&[u8]]>,
+    ) -> Result<&'static Code, EvalError> {
+        let Some(text) = lock(&self.shared.sources).add(source) else {
+            return Err(EvalError::eval("more than 4 GB of source text"));
+        };
+        let options = self.shared.options.clone();
+        let compile_options = CompileOptions {
+            base: &|name| crate::builtins::global_number(name, &options),
+            scope,
+            pipe_operators: options.has_feature("pipe-operators"),
+            max_depth: self.parse_depth(),
+            stack_floor: self.stack_limit,
+        };
+        let program = crate::compile::compile(&text.source, compile_options)
+            .map_err(|error| compile_failed(&text, error))?;
+        for warning in &program.warnings {
+            let place = self.describe_pos(text.pos_of(warning.offset));
+            self.activity.warn(&format!("{} at {place}", warning.message));
+        }
+        Ok(link(self, program, text, directory))
+    }
+
+    /// How deep an expression may nest on the stack there is.
+    fn parse_depth(&self) -> u32 {
+        let here = 0u8;
+        let room = (std::ptr::from_ref(&here) as usize).saturating_sub(self.stack_limit);
+        u32::try_from(room / 4096).unwrap_or(u32::MAX).max(syntax::DEFAULT_MAX_DEPTH)
+    }
+
+    /// Evaluates a text.
+    pub(crate) fn eval_source(&mut self, source: Source, directory: &[u8]) -> Outcome {
+        let code = self.compile(source, directory, None)?;
+        self.eval(code, code.root, Env::NONE)
+    }
+
+    /// The value of a file (`import`): evaluated once per file.
+    pub(crate) fn import(&mut self, path: &[u8]) -> Outcome {
+        let known = lock(&self.shared.imports).get(path).copied();
+        if let Some(root) = known {
+            let value = lock(&self.shared.roots).get(root);
+            return self.force(value);
+        }
+        let file = self.resolve_expression_path(path)?;
+        let known = lock(&self.shared.imports).get(&file).copied();
+        let root = match known {
+            Some(root) => root,
+            None => {
+                let code = self.read_code(&file, None)?;
+                let thunk = Thunk::expression(&mut self.arena, code.number, code.root.0, Env::NONE);
+                let root = lock(&self.shared.roots).add(thunk.into());
+                lock(&self.shared.imports).insert(file.clone(), root);
+                root
+            }
+        };
+        lock(&self.shared.imports).insert(path.to_vec(), root);
+        let value = lock(&self.shared.roots).get(root);
+        self.force(value)
+    }
+
+    /// The value of a file with more names in scope (`scopedImport`): evaluated each time.
+    pub(crate) fn import_scoped(&mut self, path: &[u8], scope: ImportScope) -> Outcome {
+        let ImportScope::Set(set) = scope else { return self.import(path) };
+        let file = self.resolve_expression_path(path)?;
+        let attrs: Vec<_> = set.iter().collect();
+        let names: Vec<&[u8]> = attrs.iter().map(|attr| self.shared.symbols.bytes(attr.name)).collect();
+        let env = Env::NONE.extend(&mut self.arena, names.len());
+        for (slot, attr) in attrs.iter().enumerate() {
+            env.slot(slot as u32).set(attr.value.get());
+        }
+        let code = self.read_code(&file, Some(&names))?;
+        self.eval(code, code.root, env)
+    }
+
+    fn read_code(&mut self, file: &[u8], scope: Option<&[&[u8]]>) -> Result<&'static Code, EvalError> {
+        let text = match internal_file(file) {
+            Some(text) => text.as_bytes().to_vec(),
+            None => {
+                self.check_readable(file)?;
+                self.shared.world.read_file(file)?
+            }
+        };
+        let name = String::from_utf8_lossy(file).into_owned();
+        let source = Source::new(Origin::File(name.into()), text).map_err(|error| EvalError::eval(error.to_string()))?;
+        self.compile(source, parent(file), scope)
+    }
+
+    /// The file that an expression path means: links followed, `default.nix` of a folder.
+    pub(crate) fn resolve_expression_path(&mut self, path: &[u8]) -> Result<Vec<u8>, EvalError> {
+        const MOST_LINKS: usize = 1024;
+        if internal_file(path).is_some() {
+            return Ok(path.to_vec());
+        }
+        let mut path = path.to_vec();
+        for _ in 0..MOST_LINKS {
+            self.check_readable(&path)?;
+            match self.shared.world.stat(&path)? {
+                Some(PathType::Symlink) => {
+                    let target = self.shared.world.read_link(&path)?;
+                    let joined = if target.starts_with(b"/") {
+                        target
+                    } else {
+                        [parent(&path), b"/", &target].concat()
+                    };
+                    path = crate::code::canonical(&joined);
+                }
+                Some(PathType::Directory) => {
+                    if path != b"/" {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(b"default.nix");
+                    return Ok(path);
+                }
+                Some(_) => return Ok(path),
+                None => {
+                    let shown = String::from_utf8_lossy(&path);
+                    let message = format!("path '{shown}' does not exist");
+                    return Err(WorldError::new(WorldErrorClass::NotFound, message).into());
+                }
+            }
+        }
+        let shown = String::from_utf8_lossy(&path);
+        Err(EvalError::eval(format!("too many symbolic links encountered while traversing the path '{shown}'")))
+    }
+
+    /// Fails if pure or restricted evaluation may not read `path`.
+    pub(crate) fn check_readable(&self, path: &[u8]) -> Result<(), EvalError> {
+        let options = &self.shared.options;
+        if !options.pure && !options.restricted {
+            return Ok(());
+        }
+        let below = |folder: &[u8]| {
+            path.strip_prefix(folder).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with(b"/") || folder.ends_with(b"/")
+            })
+        };
+        if options.allowed_paths.iter().any(|folder| below(folder))
+            || lock(&self.shared.allowed).iter().any(|folder| below(folder))
+            || (!options.pure && options.search_path.iter().any(|entry| below(&entry.value)))
+        {
+            return Ok(());
+        }
+        let mode = if options.pure { "pure evaluation mode (use '--impure' to override)" } else { "restricted mode" };
+        let shown = String::from_utf8_lossy(path);
+        Err(EvalError::new(ErrorKind::Restricted, format!("access to absolute path '{shown}' is forbidden in {mode}")))
+    }
+
+    /// Lets restricted evaluation read what was put into the store.
+    pub(crate) fn allow(&self, path: &store_model::StorePath) {
+        if self.shared.options.pure || self.shared.options.restricted {
+            let printed = self.shared.world.store_dir().print(path).into_bytes();
+            lock(&self.shared.allowed).push(printed);
+        }
+    }
+}
+
+/// The text of a file that is part of the evaluator (`<nix/…>`).
+fn internal_file(path: &[u8]) -> Option<&'static str> {
+    match path.strip_prefix(INTERNAL.as_bytes())? {
+        b"fetchurl.nix" => Some(include_str!("../builtins/fetchurl.nix")),
+        _ => None,
+    }
+}
+
+/// The folder of a path.
+pub(crate) fn parent(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        None | Some(0) => b"/",
+        Some(at) => &path[..at],
+    }
+}
+
+#[cold]
+fn compile_failed(text: &Arc<SourceText>, error: CompileError) -> EvalError {
+    let kind = if error.undefined_variable { ErrorKind::UndefinedVariable } else { ErrorKind::Syntax };
+    EvalError::new(kind, error.message).at(text.pos_of(error.offset))
+}

@@ -1,0 +1,438 @@
+//! The interpreter: nodes and environments to values.
+//!
+//! [`Eval`] is one evaluating thread: its arena, its depth, its scratch stack; what threads share is in [`Shared`].
+//! [`Eval::eval`] walks one expression; tail calls, branches and bodies loop in it, so the native stack grows only where
+//! the language needs it, while the call depth is counted as C++ Nix counts it. [`Eval::force`] evaluates a thunk once.
+//!
+//! Absent on purpose: files and the store (`World`), names (resolved by `compile`), text forms.
+
+mod call;
+mod coerce;
+mod compare;
+mod expect;
+mod forms;
+mod import;
+mod operators;
+mod select;
+
+pub(crate) use coerce::{Coerced, Coercion, fixed_float};
+pub(crate) use import::{ImportScope, parent};
+pub(crate) use operators::Arithmetic;
+
+use crate::code::{Code, Sources};
+use crate::error::{ErrorKind, EvalError};
+use crate::heap::{Arena, Region, RootId, Roots, ValueStack};
+use crate::options::EvalOptions;
+use crate::program::{Node, NodeId, Symbol};
+use crate::value::{
+    AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, OwnerId, Pos, Str, Symbols, Thunk, ThunkState, Value,
+};
+use crate::world::World;
+use activity::Activity;
+use rustc_hash::FxHashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What evaluation of any expression gives.
+pub(crate) type Outcome = Result<Value, EvalError>;
+
+/// What the evaluating threads of one evaluator share.
+pub(crate) struct Shared {
+    /// Everything outside.
+    pub(crate) world: Arc<dyn World>,
+    /// How to evaluate.
+    pub(crate) options: EvalOptions,
+    /// Names.
+    pub(crate) symbols: Symbols,
+    /// String contexts.
+    pub(crate) contexts: Contexts,
+    /// Values that outlive calls.
+    pub(crate) roots: Mutex<Roots>,
+    /// Texts.
+    pub(crate) sources: Mutex<Sources>,
+    /// Programs by number.
+    codes: AppendTable<&'static Code>,
+    /// Failures that thunks remember.
+    failures: Mutex<Vec<EvalError>>,
+    /// Files by path, evaluated or about to be.
+    pub(crate) imports: Mutex<FxHashMap<Vec<u8>, RootId>>,
+    /// The base scope by number.
+    pub(crate) globals: OnceLock<List>,
+    /// What `derivationStrict` made.
+    pub(crate) derivations: crate::builtins::derivation::Memo,
+    /// Paths copied to the store.
+    pub(crate) copied: Mutex<FxHashMap<Vec<u8>, store_model::StorePath>>,
+    /// Paths that restricted evaluation may read because it made them.
+    pub(crate) allowed: Mutex<Vec<Vec<u8>>>,
+    /// State of builtins that keep some (compiled patterns).
+    pub(crate) caches: crate::builtins::Caches,
+    /// The memory; last, because the rest points into it.
+    pub(crate) region: Arc<Region>,
+}
+
+/// Locks a mutex; what it guards stays usable after a panic elsewhere.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One evaluating thread.
+pub(crate) struct Eval {
+    /// What threads share.
+    pub(crate) shared: Arc<Shared>,
+    /// This thread's allocator.
+    pub(crate) arena: Arena,
+    /// Scratch.
+    pub(crate) stack: ValueStack,
+    /// Programs by number, as far as this thread has met them.
+    codes: Vec<&'static Code>,
+    globals: List,
+    /// Calls nested now.
+    pub(crate) depth: u32,
+    max_depth: u32,
+    stack_limit: usize,
+    owner: OwnerId,
+    /// What is being done, for messages and fetches.
+    pub(crate) activity: Arc<Activity>,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// Where evaluation goes on after a call was set up.
+pub(crate) enum Next {
+    /// The result.
+    Done(Value),
+    /// The body of a function.
+    Enter(&'static Code, NodeId, Env),
+}
+
+impl Eval {
+    /// A thread over a world, with the base scope set up.
+    pub(crate) fn new(world: Arc<dyn World>, options: EvalOptions, activity: Activity) -> Eval {
+        let region = Arc::new(Region::default());
+        let mut arena = Arena::new(region.clone());
+        let symbols = Symbols::new(&mut arena);
+        let max_depth = options.max_call_depth;
+        let shared = Arc::new(Shared {
+            world,
+            options,
+            symbols,
+            contexts: Contexts::default(),
+            roots: Mutex::default(),
+            sources: Mutex::default(),
+            codes: AppendTable::default(),
+            failures: Mutex::default(),
+            imports: Mutex::default(),
+            globals: OnceLock::new(),
+            derivations: Default::default(),
+            copied: Mutex::default(),
+            allowed: Mutex::default(),
+            caches: Default::default(),
+            region,
+        });
+        let globals = List::new(&mut arena, &[]);
+        let cancelled = activity.cancel_token().flag();
+        let mut eval = Eval {
+            shared,
+            arena,
+            stack: ValueStack::default(),
+            codes: Vec::new(),
+            globals,
+            depth: 0,
+            max_depth,
+            stack_limit: crate::os::stack_limit(),
+            owner: OwnerId(1),
+            activity: Arc::new(activity),
+            cancelled,
+        };
+        eval.globals = crate::builtins::base_scope(&mut eval);
+        let _ = eval.shared.globals.set(eval.globals);
+        eval
+    }
+
+    /// Takes note of the thread it runs on; called at each entry from outside.
+    pub(crate) fn enter_thread(&mut self) {
+        self.stack_limit = crate::os::stack_limit();
+    }
+
+    /// The number of a name.
+    pub(crate) fn intern(&mut self, name: &[u8]) -> Symbol {
+        self.shared.symbols.intern(&mut self.arena, name)
+    }
+
+    /// The number of a string's text.
+    #[inline]
+    pub(crate) fn symbol_of(&mut self, string: Str) -> Symbol {
+        self.shared.symbols.of(&mut self.arena, string)
+    }
+
+    /// A string value.
+    pub(crate) fn string(&mut self, bytes: &[u8]) -> Value {
+        Str::new(&mut self.arena, bytes, ContextId::NONE).into()
+    }
+
+    /// Registers a program made with its number.
+    pub(crate) fn add_code(&mut self, make: impl FnOnce(u32) -> Code) -> &'static Code {
+        let code = self.shared.region.pin(make(self.shared.codes.len()));
+        let number = self.shared.codes.push(code);
+        debug_assert_eq!(number, code.number, "one thread links at a time");
+        code
+    }
+
+    /// The program with this number.
+    #[inline(always)]
+    pub(crate) fn code(&mut self, number: u32) -> &'static Code {
+        match self.codes.get(number as usize) {
+            Some(code) => code,
+            None => self.meet_codes(number),
+        }
+    }
+
+    #[cold]
+    fn meet_codes(&mut self, number: u32) -> &'static Code {
+        while let Some(code) = self.shared.codes.get(self.codes.len() as u32) {
+            self.codes.push(code);
+        }
+        self.codes[number as usize]
+    }
+
+    /// The value itself, evaluated to its outermost form.
+    #[inline(always)]
+    pub(crate) fn force(&mut self, value: Value) -> Outcome {
+        match value.as_thunk() {
+            None => Ok(value),
+            Some(thunk) => match thunk.done() {
+                Some(value) => Ok(value),
+                None => self.force_thunk(thunk),
+            },
+        }
+    }
+
+    /// Evaluates a thunk that is not done.
+    #[inline(never)]
+    pub(crate) fn force_thunk(&mut self, thunk: Thunk) -> Outcome {
+        self.check_stack()?;
+        let (claim, claimed) = match thunk.claim(self.owner) {
+            Ok(claim) => claim,
+            Err(ThunkState::Done(value)) => return Ok(value),
+            Err(ThunkState::Failed(failure)) => return Err(self.failure(failure)),
+            Err(ThunkState::Running(_) | ThunkState::Suspended) => {
+                return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
+            }
+        };
+        // On unwinding the thunk must not stay claimed.
+        let guard = Restore { thunk, claimed };
+        let outcome = match claim {
+            Claim::Expression { code, node, env } => {
+                let code = self.code(code);
+                self.eval(code, NodeId(node), env)
+            }
+            Claim::Call { function, argument } => self.call(function, &[argument]),
+        };
+        std::mem::forget(guard);
+        match outcome {
+            Ok(value) => {
+                debug_assert!(!value.is_thunk(), "evaluation gives no thunk");
+                thunk.finish(value, claimed);
+                Ok(value)
+            }
+            Err(error) => {
+                self.fail_thunk(thunk, claimed, &error);
+                Err(error)
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail_thunk(&mut self, thunk: Thunk, claimed: u64, error: &EvalError) {
+        if error.kind().is_passing() {
+            thunk.restore(claimed);
+            return;
+        }
+        let mut failures = lock(&self.shared.failures);
+        failures.push(error.clone());
+        thunk.fail(FailureId((failures.len() - 1) as u32), claimed);
+    }
+
+    #[cold]
+    fn failure(&self, failure: FailureId) -> EvalError {
+        lock(&self.shared.failures)[failure.0 as usize].clone()
+    }
+
+    /// Fails when the native stack is nearly used up.
+    #[inline(always)]
+    pub(crate) fn check_stack(&self) -> Result<(), EvalError> {
+        let here = 0u8;
+        if (std::ptr::from_ref(&here) as usize) < self.stack_limit { Err(stack_overflow()) } else { Ok(()) }
+    }
+
+    /// Counts one more nested call. The caller restores `depth`.
+    #[inline(always)]
+    pub(crate) fn enter_call(&mut self) -> Result<(), EvalError> {
+        if self.depth > self.max_depth {
+            return Err(stack_overflow());
+        }
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(cancelled());
+        }
+        self.depth += 1;
+        self.check_stack()
+    }
+
+    /// Counts one more level during `work`.
+    pub(crate) fn deeper<T>(&mut self, work: impl FnOnce(&mut Eval) -> Result<T, EvalError>) -> Result<T, EvalError> {
+        let depth = self.depth;
+        let result = self.enter_call().and_then(|()| work(self));
+        self.depth = depth;
+        result
+    }
+
+    /// Fails when the user asked to stop; for loops that make no calls.
+    pub(crate) fn poll(&self) -> Result<(), EvalError> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(cancelled()) } else { Ok(()) }
+    }
+
+    /// Evaluates a node.
+    pub(crate) fn eval(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
+        let depth = self.depth;
+        let outcome = self.run(code, node, env);
+        self.depth = depth;
+        outcome
+    }
+
+    #[inline(always)]
+    fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env) -> Outcome {
+        loop {
+            match code.node(id) {
+                Node::Const(index) => return Ok(code.constants.get(index as usize)),
+                Node::Var0 { slot } => return self.variable(code, id, env, slot),
+                Node::Var1 { slot } => return self.variable(code, id, env.up(), slot),
+                Node::Var { depth, slot } => {
+                    let mut link = env.up().up();
+                    for _ in 2..depth {
+                        link = link.up();
+                    }
+                    return self.variable(code, id, link, slot);
+                }
+                Node::Select1 { base, name } => return self.select_one(code, id, base, name, env),
+                Node::Call { function, args } => {
+                    let function = self.eval(code, function, env)?;
+                    match self.apply_nodes(function, code, id, code.counted(args), env)? {
+                        Next::Done(value) => return Ok(value),
+                        Next::Enter(next_code, body, next_env) => (code, id, env) = (next_code, body, next_env),
+                    }
+                }
+                Node::If(at) => {
+                    let condition = NodeId(code.extra[at as usize]);
+                    let text = "while evaluating a branch condition";
+                    let branch = if self.condition(code, condition, env, id, text)? { at + 1 } else { at + 2 };
+                    id = NodeId(code.extra[branch as usize]);
+                }
+                Node::Let { bindings, body } => {
+                    env = self.let_env(code, bindings, env);
+                    id = body;
+                }
+                Node::With { scope, body } => {
+                    let scope = self.delay(code, scope, env);
+                    env = env.extend(&mut self.arena, 1);
+                    env.slot(0).set(scope);
+                    id = body;
+                }
+                Node::Assert { condition, body } => {
+                    self.assert(code, id, condition, env)?;
+                    id = body;
+                }
+                Node::Lambda(index) => return Ok(self.closure(code, index, env)),
+                Node::Attrs(index) => return self.attrs(code, index, env),
+                Node::Global(number) => {
+                    let value = self.globals.get(number as usize);
+                    return self.force(value);
+                }
+                Node::InheritFrom { slot } => return self.variable(code, id, env, slot),
+                node => return self.eval_operator(code, id, node, env),
+            }
+        }
+    }
+
+    /// A variable, evaluated; the slot keeps the result.
+    #[inline(always)]
+    fn variable(&mut self, code: &'static Code, id: NodeId, env: Env, slot: u32) -> Outcome {
+        let cell = env.slot(slot);
+        let value = cell.get();
+        let Some(thunk) = value.as_thunk() else { return Ok(value) };
+        let value = match thunk.done() {
+            Some(value) => value,
+            None => match self.force_thunk(thunk) {
+                Ok(value) => value,
+                Err(error) => return Err(place_recursion(error, code, id)),
+            },
+        };
+        cell.set(value);
+        Ok(value)
+    }
+
+    /// The value of a node, later: no thunk is made for what needs no evaluation.
+    #[inline(always)]
+    pub(crate) fn delay(&mut self, code: &'static Code, id: NodeId, env: Env) -> Value {
+        let filled = match code.node(id) {
+            Node::Const(index) => Some(code.constants.get(index as usize)),
+            Node::Var0 { slot } | Node::InheritFrom { slot } => env.slot(slot).get_filled(),
+            Node::Var1 { slot } => env.up().slot(slot).get_filled(),
+            Node::Var { depth, slot } => {
+                let mut link = env.up().up();
+                for _ in 2..depth {
+                    link = link.up();
+                }
+                link.slot(slot).get_filled()
+            }
+            Node::Lambda(index) => Some(self.closure(code, index, env)),
+            Node::Global(number) => Some(self.globals.get(number as usize)),
+            Node::List(range) if range.len == 0 => Some(List::new(&mut self.arena, &[]).into()),
+            _ => None,
+        };
+        match filled {
+            Some(value) => value,
+            None => Thunk::expression(&mut self.arena, code.number, id.0, env).into(),
+        }
+    }
+
+    #[inline(always)]
+    fn closure(&mut self, code: &'static Code, index: u32, env: Env) -> Value {
+        crate::value::Lambda::new(&mut self.arena, code.number, index, env).into()
+    }
+
+    /// The place of a node in the concatenation of all texts.
+    pub(crate) fn text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
+        self.shared.symbols.text(symbol)
+    }
+}
+
+/// Restores a claimed thunk when evaluation unwinds.
+struct Restore {
+    thunk: Thunk,
+    claimed: u64,
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        self.thunk.restore(self.claimed);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn place_recursion(error: EvalError, code: &Code, id: NodeId) -> EvalError {
+    if matches!(error.kind(), ErrorKind::InfiniteRecursion) && error.pos() == Pos::NONE {
+        return error.at(code.pos(id));
+    }
+    error
+}
+
+#[cold]
+fn stack_overflow() -> EvalError {
+    EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded")
+}
+
+#[cold]
+fn cancelled() -> EvalError {
+    EvalError::new(ErrorKind::Cancelled, "interrupted by the user")
+}

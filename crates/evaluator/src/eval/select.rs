@@ -1,0 +1,213 @@
+//! Selection: `a.b`, `a.b.${c} or d`, `a ? b`, names under `with`.
+
+use super::{Eval, Outcome};
+use crate::code::Code;
+use crate::error::{ErrorKind, EvalError};
+use crate::program::{AttrName, NodeId, SelectDef, Symbol};
+use crate::value::{AttrSet, Env, Pos, Value};
+
+impl Eval {
+    /// `base.name`; the attribute keeps the evaluated form.
+    #[inline(always)]
+    pub(super) fn select_one(
+        &mut self,
+        code: &'static Code,
+        id: NodeId,
+        base: NodeId,
+        name: Symbol,
+        env: Env,
+    ) -> Outcome {
+        let base = self.eval(code, base, env)?;
+        let Some(set) = base.as_attrs() else { return Err(self.not_a_set(base, code.pos(id))) };
+        let Some(attr) = set.get(name) else { return Err(self.missing_attribute(set, name, code.pos(id))) };
+        let value = attr.value.get();
+        let Some(thunk) = value.as_thunk() else { return Ok(value) };
+        let value = match thunk.done() {
+            Some(value) => value,
+            None => match self.force_thunk(thunk) {
+                Ok(value) => value,
+                Err(error) => return Err(self.select_failed(error, code, id, attr.pos, || SelectedPath::One(name), env)),
+            },
+        };
+        attr.value.set(value);
+        Ok(value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_a_set(&mut self, value: Value, pos: Pos) -> EvalError {
+        self.expected("a set", value, pos).trace(pos, "while selecting an attribute")
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn missing_attribute(&mut self, set: AttrSet, name: Symbol, pos: Pos) -> EvalError {
+        let wanted = self.text(name);
+        let names = set.iter().map(|attr| self.text(attr.name).into_owned());
+        let suggestions = crate::suggest::best_matches(names, &wanted);
+        EvalError::eval(format!("attribute '{wanted}' missing")).at(pos).with_suggestions(suggestions)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn select_failed(
+        &mut self,
+        error: EvalError,
+        code: &'static Code,
+        id: NodeId,
+        attr_pos: Pos,
+        path: impl FnOnce() -> SelectedPath,
+        env: Env,
+    ) -> EvalError {
+        let error = if matches!(error.kind(), ErrorKind::InfiniteRecursion) && error.pos() == Pos::NONE {
+            error.at(if attr_pos == Pos::NONE { code.pos(id) } else { attr_pos })
+        } else {
+            error
+        };
+        if attr_pos == Pos::NONE || self.is_internal(attr_pos) {
+            return error;
+        }
+        let shown = match path() {
+            SelectedPath::One(name) => self.text(name).into_owned(),
+            SelectedPath::Many(def) => self.show_path(code, def, env),
+        };
+        error.trace(attr_pos, format!("while evaluating the attribute '{shown}'"))
+    }
+
+    fn is_internal(&self, pos: Pos) -> bool {
+        let sources = super::lock(&self.shared.sources);
+        sources.text(pos).is_some_and(|text| text.is_internal())
+    }
+
+    fn show_path(&mut self, code: &'static Code, def: &SelectDef, env: Env) -> String {
+        let mut shown = String::new();
+        for name in &code.names[def.path.indices()] {
+            if !shown.is_empty() {
+                shown.push('.');
+            }
+            match self.attr_name(code, *name, env) {
+                Ok(symbol) => shown.push_str(&self.text(symbol)),
+                Err(_) => shown.push_str("\"${…}\""),
+            }
+        }
+        shown
+    }
+
+    #[inline(always)]
+    fn attr_name(&mut self, code: &'static Code, name: AttrName, env: Env) -> Result<Symbol, EvalError> {
+        match name {
+            AttrName::Static(symbol) => Ok(symbol),
+            AttrName::Dynamic(node) => {
+                let name = self.eval(code, node, env)?;
+                let text = "while evaluating an attribute name";
+                let name = self.expect_plain_string_at(name, code.pos(node), text)?;
+                Ok(self.symbol_of(name))
+            }
+        }
+    }
+
+    /// Any selection that is not `base.name`.
+    #[inline(never)]
+    pub(super) fn select(&mut self, code: &'static Code, id: NodeId, index: u32, env: Env) -> Outcome {
+        let def = &code.selects[index as usize];
+        let default = def.default.get();
+        let mut value = self.eval(code, def.base, env)?;
+        let mut last_pos = Pos::NONE;
+        for name in &code.names[def.path.indices()] {
+            let step = self.select_step(code, id, value, *name, default.is_some(), env);
+            match step {
+                Ok(Some((next, pos))) => (value, last_pos) = (next, pos),
+                Ok(None) => match default {
+                    Some(default) => return self.eval(code, default, env),
+                    None => return Err(EvalError::eval("attribute missing").at(code.pos(id))),
+                },
+                Err(error) => {
+                    return Err(self.select_failed(error, code, id, last_pos, || SelectedPath::Many(def), env));
+                }
+            }
+        }
+        match self.force(value) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.select_failed(error, code, id, last_pos, || SelectedPath::Many(def), env)),
+        }
+    }
+
+    /// One step down; `None` if there is nothing and that is no error.
+    fn select_step(
+        &mut self,
+        code: &'static Code,
+        id: NodeId,
+        value: Value,
+        name: AttrName,
+        optional: bool,
+        env: Env,
+    ) -> Result<Option<(Value, Pos)>, EvalError> {
+        let name = self.attr_name(code, name, env)?;
+        let value = self.force(value)?;
+        let Some(set) = value.as_attrs() else {
+            return if optional { Ok(None) } else { Err(self.not_a_set(value, code.pos(id))) };
+        };
+        match set.get(name) {
+            Some(attr) => Ok(Some((attr.value.get(), attr.pos))),
+            None if optional => Ok(None),
+            None => Err(self.missing_attribute(set, name, code.pos(id))),
+        }
+    }
+
+    /// `base ? path`.
+    #[inline(never)]
+    pub(super) fn has(&mut self, code: &'static Code, index: u32, env: Env) -> Outcome {
+        let def = &code.selects[index as usize];
+        let mut value = self.eval(code, def.base, env)?;
+        for name in &code.names[def.path.indices()] {
+            value = self.force(value)?;
+            let name = self.attr_name(code, *name, env)?;
+            match value.as_attrs().and_then(|set| set.value(name)) {
+                Some(next) => value = next,
+                None => return Ok(Value::FALSE),
+            }
+        }
+        Ok(Value::TRUE)
+    }
+
+    /// A name that only a `with` can define.
+    #[inline(never)]
+    pub(super) fn with_variable(
+        &mut self,
+        code: &'static Code,
+        id: NodeId,
+        name: Symbol,
+        depths: u32,
+        env: Env,
+    ) -> Outcome {
+        for depth in code.counted(depths) {
+            let mut link = env;
+            for _ in 0..*depth {
+                link = link.up();
+            }
+            let cell = link.slot(0);
+            let scope = cell.get();
+            let text = "while evaluating the first subexpression of a with expression";
+            let set = self.expect_attrs_at(scope, code.pos(id), text)?;
+            cell.set(set.into());
+            if let Some(attr) = set.get(name) {
+                let value = attr.value.get();
+                return match self.force(value) {
+                    Ok(value) => {
+                        attr.value.set(value);
+                        Ok(value)
+                    }
+                    Err(error) => Err(super::place_recursion(error, code, id)),
+                };
+            }
+        }
+        let name = self.text(name);
+        Err(EvalError::new(ErrorKind::UndefinedVariable, format!("undefined variable '{name}'")).at(code.pos(id)))
+    }
+}
+
+/// What was selected, for a trace.
+enum SelectedPath {
+    One(Symbol),
+    Many(&'static SelectDef),
+}

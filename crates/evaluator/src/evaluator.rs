@@ -1,0 +1,298 @@
+//! The evaluator as the rest of the house sees it.
+//!
+//! Values leave only as [`Rooted`] handles, which keep them and know nothing; everything is asked of the
+//! [`Evaluator`] they came from. An evaluator belongs to one thread at a time.
+
+use crate::error::{ErrorReport, EvalError, Origin, TraceFrame};
+use crate::eval::{Coercion, Eval, Shared, lock};
+use crate::heap::RootId;
+use crate::options::EvalOptions;
+use crate::value::print::PrintOptions;
+use crate::value::{ContextElement, ContextId, Pos, Thunk, Value, View};
+use crate::world::{World, WorldError};
+use activity::Activity;
+use std::sync::Arc;
+use store_model::StorePath;
+use syntax::Source;
+
+/// A value kept by its evaluator until the handle is dropped. Asking another evaluator about it is a programming error.
+pub struct Rooted {
+    id: RootId,
+    shared: Arc<Shared>,
+}
+
+impl Rooted {
+    pub(crate) fn new(shared: &Arc<Shared>, value: Value) -> Rooted {
+        Rooted { id: lock(&shared.roots).add(value), shared: shared.clone() }
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        lock(&self.shared.roots).get(self.id)
+    }
+}
+
+impl Clone for Rooted {
+    fn clone(&self) -> Rooted {
+        Rooted::new(&self.shared, self.value())
+    }
+}
+
+impl Drop for Rooted {
+    fn drop(&mut self) {
+        lock(&self.shared.roots).remove(self.id);
+    }
+}
+
+impl std::fmt::Debug for Rooted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Rooted").field(&self.id).finish()
+    }
+}
+
+/// What an evaluated value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueKind {
+    /// `null`.
+    Null,
+    /// A Boolean.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A string (its text: [`Evaluator::string`]).
+    String,
+    /// A path, absolute.
+    Path(Vec<u8>),
+    /// A set.
+    Attrs,
+    /// A list.
+    List,
+    /// A function.
+    Function,
+}
+
+/// What a string depends on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StringContextElement {
+    /// A store path as it is.
+    Opaque(StorePath),
+    /// An output of a derivation.
+    Output(StorePath, String),
+    /// A derivation with its closure and all its outputs.
+    Whole(StorePath),
+}
+
+/// One evaluation: files are read and evaluated once, derivations written once.
+pub struct Evaluator {
+    pub(crate) eval: Eval,
+}
+
+impl Evaluator {
+    /// An evaluator over `world`. Messages (`trace`, warnings) and progress go to `activity`, whose token stops it.
+    pub fn new(world: Arc<dyn World>, options: EvalOptions, activity: Activity) -> Evaluator {
+        Evaluator { eval: Eval::new(world, options, activity) }
+    }
+
+    pub(crate) fn rooted(&self, value: Value) -> Rooted {
+        Rooted::new(&self.eval.shared, value)
+    }
+
+    /// Takes note of the calling thread's stack. Every entry from outside starts here.
+    pub(crate) fn enter(&mut self) -> &mut Eval {
+        self.eval.enter_thread();
+        self.eval.depth = 0;
+        &mut self.eval
+    }
+
+    /// How it evaluates.
+    pub fn options(&self) -> &EvalOptions {
+        &self.eval.shared.options
+    }
+
+    /// Evaluates a text to its outermost form. Relative paths in it start from `directory` (absolute).
+    pub fn eval_text(&mut self, text: &[u8], directory: &[u8], origin: Origin) -> Result<Rooted, EvalError> {
+        let eval = self.enter();
+        let source = Source::new(origin, text).map_err(|error| EvalError::eval(error.to_string()))?;
+        let value = eval.eval_source(source, directory)?;
+        Ok(self.rooted(value))
+    }
+
+    /// The same, evaluated only when asked for (`--arg name expr`); the text is compiled now.
+    pub fn delay_text(&mut self, text: &[u8], directory: &[u8], origin: Origin) -> Result<Rooted, EvalError> {
+        let eval = self.enter();
+        let source = Source::new(origin, text).map_err(|error| EvalError::eval(error.to_string()))?;
+        let code = eval.compile(source, directory, None)?;
+        let thunk = Thunk::expression(&mut eval.arena, code.number, code.root.0, crate::value::Env::NONE);
+        Ok(self.rooted(thunk.into()))
+    }
+
+    /// Evaluates a file (a folder means its `default.nix`); `path` is absolute.
+    pub fn eval_file(&mut self, path: &[u8]) -> Result<Rooted, EvalError> {
+        let value = self.enter().import(&crate::code::canonical(path))?;
+        Ok(self.rooted(value))
+    }
+
+    /// Looks a name up in the search path (`<name>`); gives an absolute path.
+    pub fn find_file(&mut self, name: &[u8]) -> Result<Vec<u8>, EvalError> {
+        self.enter().find_in_search_path(name)
+    }
+
+    /// A string value without context (`--argstr`).
+    pub fn make_string(&mut self, text: &[u8]) -> Rooted {
+        let value = self.eval.string(text);
+        self.rooted(value)
+    }
+
+    /// Evaluates to the outermost form.
+    pub fn force(&mut self, value: &Rooted) -> Result<Rooted, EvalError> {
+        let value = value.value();
+        let value = self.enter().force(value)?;
+        Ok(self.rooted(value))
+    }
+
+    /// Evaluates everything inside.
+    pub fn force_deep(&mut self, value: &Rooted) -> Result<(), EvalError> {
+        let value = value.value();
+        self.enter().force_deep(value)
+    }
+
+    /// What a value is, evaluated to its outermost form.
+    pub fn kind(&mut self, value: &Rooted) -> Result<ValueKind, EvalError> {
+        let value = value.value();
+        let value = self.enter().force(value)?;
+        Ok(match value.view() {
+            View::Null => ValueKind::Null,
+            View::Bool(truth) => ValueKind::Bool(truth),
+            View::Int(int) => ValueKind::Int(int),
+            View::Float(float) => ValueKind::Float(float),
+            View::String(_) => ValueKind::String,
+            View::Path(path) => ValueKind::Path(path.bytes().to_vec()),
+            View::Attrs(_) => ValueKind::Attrs,
+            View::List(_) => ValueKind::List,
+            _ => ValueKind::Function,
+        })
+    }
+
+    /// A string's text and context, elements sorted. Other values are an error unless `coerce`, which takes what
+    /// interpolation takes (paths are copied to the store).
+    pub fn string(
+        &mut self,
+        value: &Rooted,
+        coerce: bool,
+    ) -> Result<(Vec<u8>, Vec<StringContextElement>), EvalError> {
+        let value = value.value();
+        let eval = self.enter();
+        let text = "while evaluating a string";
+        let string = if coerce {
+            eval.coerce(value, Coercion::INTERPOLATION, text)?
+        } else {
+            eval.expect_string(value, text)?
+        };
+        let bytes = string.bytes().to_vec();
+        Ok((bytes, self.context(string.context())))
+    }
+
+    pub(crate) fn context(&self, context: ContextId) -> Vec<StringContextElement> {
+        let elements = self.eval.context_elements(context).into_iter();
+        elements
+            .map(|element| match element {
+                ContextElement::Opaque(path) => StringContextElement::Opaque(path),
+                ContextElement::Output { derivation, output } => {
+                    StringContextElement::Output(derivation, output.into())
+                }
+                ContextElement::Whole(path) => StringContextElement::Whole(path),
+            })
+            .collect()
+    }
+
+    /// The text of a string with the placeholders of its context replaced by the real paths, which are built.
+    pub fn realise_string(&mut self, value: &Rooted) -> Result<Vec<u8>, EvalError> {
+        let value = value.value();
+        let eval = self.enter();
+        let string = eval.coerce(value, Coercion::INTERPOLATION, "while evaluating a string")?;
+        eval.realise_string(string)
+    }
+
+    /// The names of a set, in byte order.
+    pub fn attr_names(&mut self, value: &Rooted) -> Result<Vec<Vec<u8>>, EvalError> {
+        let value = value.value();
+        let eval = self.enter();
+        let set = eval.expect_attrs(value, "while evaluating a set")?;
+        let attrs = crate::builtins::in_name_order(eval, set);
+        Ok(attrs.iter().map(|attr| eval.shared.symbols.bytes(attr.name).to_vec()).collect())
+    }
+
+    /// An attribute of a set, not evaluated; `None` if there is none or it is no set.
+    pub fn attr(&mut self, value: &Rooted, name: &str) -> Result<Option<Rooted>, EvalError> {
+        let value = value.value();
+        let eval = self.enter();
+        let value = eval.force(value)?;
+        let name = eval.intern(name.as_bytes());
+        let found = value.as_attrs().and_then(|set| set.value(name));
+        Ok(found.map(|value| self.rooted(value)))
+    }
+
+    /// The elements of a list, not evaluated.
+    pub fn elements(&mut self, value: &Rooted) -> Result<Vec<Rooted>, EvalError> {
+        let value = value.value();
+        let list = self.enter().expect_list(value, "while evaluating a list")?;
+        Ok(list.iter().map(|element| self.rooted(element)).collect())
+    }
+
+    /// Calls a function.
+    pub fn call(&mut self, function: &Rooted, arguments: &[&Rooted]) -> Result<Rooted, EvalError> {
+        let function = function.value();
+        let eval = self.enter();
+        let mut result = function;
+        for argument in arguments {
+            result = eval.call(result, &[argument.value()])?;
+        }
+        let result = eval.force(result)?;
+        Ok(self.rooted(result))
+    }
+
+    /// The form of `nix-instantiate --eval`; evaluates nothing (see [`Evaluator::force_deep`] for `--strict`).
+    pub fn print_plain(&mut self, value: &Rooted) -> Result<Vec<u8>, EvalError> {
+        let value = value.value();
+        self.enter().print_plain(value)
+    }
+
+    /// The form of `nix eval`.
+    pub fn print(&mut self, value: &Rooted, options: PrintOptions) -> Result<Vec<u8>, EvalError> {
+        let value = value.value();
+        self.enter().print_nice(value, options)
+    }
+
+    /// Writes pending derivations. To be called before a path that evaluation gave is shown or used.
+    pub fn flush(&self) -> Result<(), WorldError> {
+        self.eval.shared.world.flush(&self.eval.activity)
+    }
+
+    /// An error made readable.
+    pub fn report(&self, error: &EvalError) -> ErrorReport {
+        let sources = lock(&self.eval.shared.sources);
+        let position = |pos: Pos| if pos == Pos::NONE { None } else { sources.position(pos) };
+        let trace = error
+            .frames()
+            .map(|(text, pos)| TraceFrame { text: text.to_owned(), position: position(pos) })
+            .collect();
+        ErrorReport {
+            kind: error.kind().clone(),
+            message: error.message().to_owned(),
+            position: position(error.pos()),
+            trace,
+            suggestions: error.suggestions().to_vec(),
+        }
+    }
+
+    /// Bytes of value memory handed out so far.
+    pub fn allocated_bytes(&self) -> usize {
+        self.eval.arena.allocated()
+    }
+
+    /// The manual: name, number of arguments and text of every builtin function, in byte order of names.
+    pub fn manual(options: &EvalOptions) -> Vec<(&'static str, u8, &'static str)> {
+        crate::builtins::manual(options)
+    }
+}

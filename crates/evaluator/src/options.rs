@@ -1,0 +1,67 @@
+//! How to evaluate: a plain struct, filled by `session` from the settings.
+
+use std::collections::BTreeSet;
+
+/// One entry of the search path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchPathEntry {
+    /// `nixpkgs` of `nixpkgs=…`; empty if there is none.
+    pub prefix: Vec<u8>,
+    /// An absolute path, or something that `World::resolve_search_path` turns into one.
+    pub value: Vec<u8>,
+}
+
+/// How to evaluate.
+#[derive(Clone, Debug)]
+pub struct EvalOptions {
+    /// `builtins.currentSystem`, where it may be seen.
+    pub system: String,
+    /// The search path, in order.
+    pub search_path: Vec<SearchPathEntry>,
+    /// Nothing outside but what is fetched by hash (`pure-eval`).
+    pub pure: bool,
+    /// Files only below the search path (`restrict-eval`).
+    pub restricted: bool,
+    /// Paths that pure or restricted evaluation may read, besides what it puts into the store itself.
+    pub allowed_paths: Vec<Vec<u8>>,
+    /// URL prefixes that restricted evaluation may fetch.
+    pub allowed_uris: Vec<String>,
+    /// Calls that may nest (`max-call-depth`).
+    pub max_call_depth: u32,
+    /// Building during evaluation is allowed (`allow-import-from-derivation`).
+    pub import_from_derivation: bool,
+    /// `traceVerbose` traces.
+    pub trace_verbose: bool,
+    /// `warn` aborts.
+    pub abort_on_warn: bool,
+    /// Enabled experimental features.
+    pub experimental_features: BTreeSet<String>,
+    /// `builtins.nixVersion`.
+    pub nix_version: String,
+}
+
+impl Default for EvalOptions {
+    fn default() -> Self {
+        EvalOptions {
+            system: "x86_64-linux".into(),
+            search_path: Vec::new(),
+            pure: false,
+            restricted: false,
+            allowed_paths: Vec::new(),
+            allowed_uris: Vec::new(),
+            max_call_depth: 10_000,
+            import_from_derivation: true,
+            trace_verbose: false,
+            abort_on_warn: false,
+            experimental_features: BTreeSet::new(),
+            nix_version: "2.34.8".into(),
+        }
+    }
+}
+
+impl EvalOptions {
+    /// Whether an experimental feature is enabled.
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.experimental_features.contains(name)
+    }
+}

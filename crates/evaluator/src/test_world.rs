@@ -1,0 +1,301 @@
+//! A world of its own: files in memory, a store that remembers what was put into it, no builds, no network.
+//!
+//! For tests of the evaluator and of what stands on it. Derivations and texts are kept; a source is hashed as the real
+//! store would, so store paths are the true ones.
+
+use crate::world::{
+    CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,
+};
+use activity::Activity;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use store_model::derivation::aterm;
+use store_model::{
+    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, StoreDir, StorePath,
+};
+
+/// One thing in the tree.
+#[derive(Clone, Debug)]
+enum Entry {
+    File(Vec<u8>),
+    Directory,
+    Symlink(Vec<u8>),
+}
+
+#[derive(Default)]
+struct Objects {
+    texts: HashMap<StorePath, Vec<u8>>,
+    references: HashMap<StorePath, Vec<StorePath>>,
+}
+
+/// Files in memory and a store in memory.
+pub struct TestWorld {
+    store_dir: StoreDir,
+    entries: BTreeMap<Vec<u8>, Entry>,
+    variables: HashMap<Vec<u8>, Vec<u8>>,
+    objects: Mutex<Objects>,
+}
+
+impl Default for TestWorld {
+    fn default() -> Self {
+        TestWorld::new()
+    }
+}
+
+impl TestWorld {
+    /// An empty tree and an empty store whose folder is `/nix/store`, as tests of store paths expect.
+    pub fn new() -> TestWorld {
+        let store_dir = StoreDir::new("/nix/store").expect("a plain absolute path is a store folder");
+        let entries = BTreeMap::from([(b"/".to_vec(), Entry::Directory)]);
+        TestWorld { store_dir, entries, variables: HashMap::new(), objects: Mutex::default() }
+    }
+
+    fn add(&mut self, path: &str, entry: Entry) {
+        let mut parent = path.rfind('/').map_or("", |at| &path[..at]);
+        while !parent.is_empty() {
+            self.entries.insert(parent.as_bytes().to_vec(), Entry::Directory);
+            parent = parent.rfind('/').map_or("", |at| &parent[..at]);
+        }
+        self.entries.insert(path.as_bytes().to_vec(), entry);
+    }
+
+    /// Adds a file, with the folders above it.
+    pub fn file(mut self, path: &str, text: &[u8]) -> Self {
+        self.add(path, Entry::File(text.to_vec()));
+        self
+    }
+
+    /// Adds a symbolic link.
+    pub fn symlink(mut self, path: &str, target: &str) -> Self {
+        self.add(path, Entry::Symlink(target.as_bytes().to_vec()));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// The `.drv` files and texts put into the store so far.
+    pub fn texts(&self) -> BTreeMap<StorePath, Vec<u8>> {
+        self.lock().texts.iter().map(|(path, text)| (path.clone(), text.clone())).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Objects> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) {
+        let mut objects = self.lock();
+        objects.references.insert(path.clone(), references);
+        objects.texts.insert(path, text);
+    }
+
+    /// Follows links; `None` if nothing is there.
+    fn resolve(&self, path: &[u8]) -> Option<(Vec<u8>, &Entry)> {
+        let mut path = path.to_vec();
+        for _ in 0..40 {
+            match self.entries.get(&path)? {
+                Entry::Symlink(target) => {
+                    path = if target.starts_with(b"/") {
+                        target.clone()
+                    } else {
+                        crate::code::canonical(&[parent(&path), b"/", target].concat())
+                    };
+                }
+                entry => return Some((path, entry)),
+            }
+        }
+        None
+    }
+
+    fn children(&self, path: &[u8]) -> Vec<(Vec<u8>, PathType)> {
+        let prefix = if path == b"/" { b"/".to_vec() } else { [path, b"/"].concat() };
+        let below = self.entries.range(prefix.clone()..);
+        below
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .map(|(name, entry)| (name[prefix.len()..].to_vec(), kind(entry)))
+            .filter(|(name, _)| !name.is_empty() && !name.contains(&b'/'))
+            .collect()
+    }
+
+    /// Writes the NAR form of a tree.
+    fn nar(&self, path: &[u8], filter: &mut Option<&mut PathFilter<'_>>, out: &mut Hasher) -> Result<(), WorldError> {
+        let entry = self.entries.get(path).ok_or_else(|| missing(path))?;
+        token(out, b"(");
+        token(out, b"type");
+        match entry {
+            Entry::File(text) => {
+                for part in [&b"regular"[..], b"contents", text] {
+                    token(out, part);
+                }
+            }
+            Entry::Symlink(target) => {
+                for part in [&b"symlink"[..], b"target", target] {
+                    token(out, part);
+                }
+            }
+            Entry::Directory => {
+                token(out, b"directory");
+                for (name, kind) in self.children(path) {
+                    let child = [path, b"/", &name].concat();
+                    if let Some(filter) = filter {
+                        if !filter(&child, kind)? {
+                            continue;
+                        }
+                    }
+                    for part in [&b"entry"[..], b"(", b"name", &name, b"node"] {
+                        token(out, part);
+                    }
+                    self.nar(&child, filter, out)?;
+                    token(out, b")");
+                }
+            }
+        }
+        token(out, b")");
+        Ok(())
+    }
+}
+
+fn token(out: &mut Hasher, bytes: &[u8]) {
+    const PADDING: [u8; 8] = [0; 8];
+    out.update(&(bytes.len() as u64).to_le_bytes());
+    out.update(bytes);
+    out.update(&PADDING[..bytes.len().next_multiple_of(8) - bytes.len()]);
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').map_or(b"", |at| &path[..at])
+}
+
+fn kind(entry: &Entry) -> PathType {
+    match entry {
+        Entry::File(_) => PathType::Regular,
+        Entry::Directory => PathType::Directory,
+        Entry::Symlink(_) => PathType::Symlink,
+    }
+}
+
+fn missing(path: &[u8]) -> WorldError {
+    let path = String::from_utf8_lossy(path);
+    WorldError::new(WorldErrorClass::NotFound, format!("path '{path}' does not exist"))
+}
+
+fn other(error: impl std::error::Error + Send + Sync + 'static) -> WorldError {
+    WorldError::new(WorldErrorClass::Other, error.to_string()).with_source(error)
+}
+
+impl World for TestWorld {
+    fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
+    fn stat(&self, path: &[u8]) -> Result<Option<PathType>, WorldError> {
+        let folder = self.resolve(parent(path)).map(|(folder, _)| folder);
+        let through_links = folder.map(|folder| [&folder[..], &path[parent(path).len()..]].concat());
+        let found = self.entries.get(path).or_else(|| self.entries.get(&through_links?));
+        Ok(found.map(kind))
+    }
+
+    fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
+        match self.resolve(path) {
+            Some((_, Entry::File(text))) => Ok(text.clone()),
+            Some(_) => {
+                let path = String::from_utf8_lossy(path);
+                Err(WorldError::new(WorldErrorClass::Other, format!("reading from file '{path}': Is a directory")))
+            }
+            None => Err(missing(path)),
+        }
+    }
+
+    fn read_directory(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, PathType)>, WorldError> {
+        match self.resolve(path) {
+            Some((path, Entry::Directory)) => Ok(self.children(&path)),
+            _ => Err(missing(path)),
+        }
+    }
+
+    fn read_link(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
+        match self.entries.get(path) {
+            Some(Entry::Symlink(target)) => Ok(target.clone()),
+            _ => Err(missing(path)),
+        }
+    }
+
+    fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
+        self.variables.get(name).cloned()
+    }
+
+    fn current_time(&self) -> i64 {
+        1_700_000_000
+    }
+
+    fn resolve_search_path(&self, _: &Activity, _: &[u8]) -> Result<Option<Vec<u8>>, WorldError> {
+        Ok(None)
+    }
+
+    fn copy_to_store(&self, _: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError> {
+        let hash = match request.method {
+            ContentAddressMethod::Flat => Hash::of(HashAlgorithm::Sha256, &self.read_file(request.path)?),
+            _ => {
+                let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+                token(&mut hasher, b"nix-archive-1");
+                let (path, _) = self.resolve(request.path).ok_or_else(|| missing(request.path))?;
+                let mut filter = request.filter;
+                self.nar(&path, &mut filter, &mut hasher)?;
+                hasher.flush().map_err(other)?;
+                hasher.finish()
+            }
+        };
+        let none = References::default();
+        self.store_dir.fixed_output_path(request.method, &hash, request.name, &none).map_err(other)
+    }
+
+    fn add_text(&self, _: &Activity, path: &StorePath, text: &[u8], references: &[StorePath]) -> Result<(), WorldError> {
+        self.keep(path.clone(), text.to_vec(), references.to_vec());
+        Ok(())
+    }
+
+    fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
+        self.keep(path, text, references);
+        Ok(())
+    }
+
+    fn flush(&self, _: &Activity) -> Result<(), WorldError> {
+        Ok(())
+    }
+
+    fn read_derivation(&self, path: &StorePath) -> Result<Arc<Derivation>, WorldError> {
+        let printed = self.store_dir.print(path);
+        let text = self.lock().texts.get(path).cloned().ok_or_else(|| missing(printed.as_bytes()))?;
+        let name = path.derivation_name().map_err(other)?;
+        aterm::parse(&self.store_dir, &text, name).map(Arc::new).map_err(other)
+    }
+
+    fn ensure_path(&self, _: &Activity, path: &StorePath) -> Result<bool, WorldError> {
+        Ok(self.lock().texts.contains_key(path))
+    }
+
+    fn realise(
+        &self,
+        _: &Activity,
+        wanted: &[DerivedPath],
+    ) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError> {
+        let what = wanted.first().map(|path| path.print(&self.store_dir)).unwrap_or_default();
+        Err(WorldError::new(WorldErrorClass::BuildFailure, format!("cannot build '{what}' here")))
+    }
+
+    fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError> {
+        Ok(self.lock().references.get(path).cloned().unwrap_or_default())
+    }
+
+    fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
+        let what = match request {
+            FetchRequest::File { url, .. } | FetchRequest::Tarball { url, .. } => url.clone(),
+            FetchRequest::Tree(attributes) => format!("{attributes:?}"),
+        };
+        Err(WorldError::new(WorldErrorClass::Denied, format!("cannot fetch '{what}' here")))
+    }
+}

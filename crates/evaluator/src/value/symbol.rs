@@ -1,0 +1,194 @@
+//! The interner of names, and the append-only table under it.
+//!
+//! Numbers are given by first sight; 0.. are the names in [`sym`]. A symbol's text is a string value, made once, so that
+//! `attrNames` and the like allocate nothing. Numbers must never show in results: whoever shows names sorts by bytes.
+
+use super::{ContextId, Str, Value};
+use crate::heap::Arena;
+use crate::program::Symbol;
+use hashbrown::HashTable;
+use std::hash::Hasher;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+const FIRST_CHUNK_BITS: u32 = 9;
+const CHUNKS: usize = 24;
+
+/// A table that only grows: elements never move, and are read without a lock.
+#[derive(Debug)]
+pub(crate) struct AppendTable<T> {
+    chunks: [OnceLock<Box<[OnceLock<T>]>>; CHUNKS],
+    len: Mutex<u32>,
+}
+
+impl<T> Default for AppendTable<T> {
+    fn default() -> Self {
+        AppendTable { chunks: [const { OnceLock::new() }; CHUNKS], len: Mutex::new(0) }
+    }
+}
+
+impl<T> AppendTable<T> {
+    fn place(index: u32) -> (usize, usize) {
+        let shifted = index + (1 << FIRST_CHUNK_BITS);
+        let chunk = shifted.ilog2() - FIRST_CHUNK_BITS;
+        (chunk as usize, (shifted - (1 << (chunk + FIRST_CHUNK_BITS))) as usize)
+    }
+
+    /// Adds an element and gives its number.
+    pub(crate) fn push(&self, element: T) -> u32 {
+        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = *len;
+        let (chunk, at) = Self::place(index);
+        let chunk_len = 1usize << (chunk as u32 + FIRST_CHUNK_BITS);
+        let cells = self.chunks[chunk].get_or_init(|| (0..chunk_len).map(|_| OnceLock::new()).collect());
+        let fresh = cells[at].set(element).is_ok();
+        assert!(fresh, "a place of the table is filled once");
+        *len += 1;
+        index
+    }
+
+    /// The element with this number, if there is one.
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        let (chunk, at) = Self::place(index);
+        self.chunks[chunk].get()?.get(at)?.get()
+    }
+
+    /// Number of elements.
+    pub(crate) fn len(&self) -> u32 {
+        *self.len.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Names by number and numbers by name.
+#[derive(Debug, Default)]
+pub(crate) struct Symbols {
+    names: AppendTable<Value>,
+    numbers: Mutex<HashTable<u32>>,
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+impl Symbols {
+    /// An interner that knows the names in [`sym`].
+    pub(crate) fn new(arena: &mut Arena) -> Symbols {
+        let symbols = Symbols::default();
+        for (number, name) in sym::NAMES.iter().enumerate() {
+            let symbol = symbols.intern(arena, name.as_bytes());
+            debug_assert_eq!(symbol.0 as usize, number, "the list of fixed names has no doubles");
+        }
+        symbols
+    }
+
+    /// The number of a name.
+    pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
+        let hash_of = |index: &u32| hash(self.bytes(Symbol(*index)));
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = hash(name);
+        if let Some(number) = numbers.find(hash, |index| self.bytes(Symbol(*index)) == name) {
+            return Symbol(*number);
+        }
+        let text = Str::new(arena, name, ContextId::NONE);
+        let number = self.names.push(Value::from(text));
+        text.cache_symbol(Symbol(number));
+        numbers.insert_unique(hash, number, hash_of);
+        Symbol(number)
+    }
+
+    /// The number of a string's text.
+    #[inline]
+    pub(crate) fn of(&self, arena: &mut Arena, string: Str) -> Symbol {
+        if let Some(symbol) = string.cached_symbol() {
+            return symbol;
+        }
+        let symbol = self.intern(arena, string.bytes());
+        string.cache_symbol(symbol);
+        symbol
+    }
+
+    /// The number of a name, if anybody ever mentioned it.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.find(hash(name), |index| self.bytes(Symbol(*index)) == name).map(|number| Symbol(*number))
+    }
+
+    /// The name as a string value.
+    pub(crate) fn value(&self, symbol: Symbol) -> Value {
+        *self.names.get(symbol.0).expect("symbols come from this interner")
+    }
+
+    /// The name.
+    pub(crate) fn bytes(&self, symbol: Symbol) -> &'static [u8] {
+        self.value(symbol).as_string().map_or(b"", Str::bytes)
+    }
+
+    /// The name as text.
+    pub(crate) fn text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
+        String::from_utf8_lossy(self.bytes(symbol))
+    }
+}
+
+macro_rules! fixed_symbols {
+    ($($constant:ident = $name:literal),* $(,)?) => {
+        /// Names with fixed numbers, so that code can name them without looking them up.
+        pub(crate) mod sym {
+            use crate::program::Symbol;
+
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "only used for its numbering")]
+            enum Number { $($constant),* }
+
+            $(#[doc = $name] pub(crate) const $constant: Symbol = Symbol(Number::$constant as u32);)*
+
+            /// All of them, in order.
+            pub(crate) const NAMES: &[&str] = &[$($name),*];
+        }
+    };
+}
+
+fixed_symbols! {
+    NAME = "name", VALUE = "value", TYPE = "type", OUT_PATH = "outPath", DRV_PATH = "drvPath", FUNCTOR = "__functor",
+    TO_STRING = "__toString", OUTPUT_NAME = "outputName", OUTPUTS = "outputs", KEY = "key", START_SET = "startSet",
+    OPERATOR = "operator", RIGHT = "right", WRONG = "wrong", FILE = "file", LINE = "line", COLUMN = "column",
+    SUCCESS = "success", OVERRIDES = "__overrides", PATH = "path", PREFIX = "prefix", VERSION = "version",
+    SYSTEM = "system", BUILDER = "builder", ARGS = "args", OUTPUT_HASH = "outputHash",
+    OUTPUT_HASH_ALGO = "outputHashAlgo", OUTPUT_HASH_MODE = "outputHashMode", IGNORE_NULLS = "__ignoreNulls",
+    STRUCTURED_ATTRS = "__structuredAttrs", CONTENT_ADDRESSED = "__contentAddressed", IMPURE = "__impure",
+    JSON = "__json", DRV_ATTRS = "drvAttrs", ALL = "all", OUT = "out", META = "meta", MAIN_PROGRAM = "mainProgram",
+    PNAME = "pname", RECURSE_FOR_DERIVATIONS = "recurseForDerivations", BUILTINS = "builtins", URL = "url",
+    SHA256 = "sha256", FILTER = "filter", RECURSIVE = "recursive", ALL_OUTPUTS = "allOutputs",
+    DERIVATION = "derivation", EMPTY = "",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::Region;
+    use std::sync::Arc;
+
+    #[test]
+    fn names_and_numbers() {
+        let mut arena = Arena::new(Arc::new(Region::default()));
+        let symbols = Symbols::new(&mut arena);
+        assert_eq!(symbols.intern(&mut arena, b"name"), sym::NAME);
+        let names: Vec<String> = (0..5000).map(|n| format!("n{n}")).collect();
+        let numbers: Vec<Symbol> = names.iter().map(|name| symbols.intern(&mut arena, name.as_bytes())).collect();
+        for (name, number) in names.iter().zip(&numbers) {
+            assert_eq!(symbols.bytes(*number), name.as_bytes());
+            assert_eq!(symbols.find(name.as_bytes()), Some(*number));
+        }
+        assert_eq!(symbols.find(b"never seen"), None);
+    }
+
+    #[test]
+    fn table_keeps_its_elements() {
+        let table = AppendTable::default();
+        for n in 0..10_000u32 {
+            assert_eq!(table.push(n * 3), n);
+        }
+        assert_eq!(table.len(), 10_000);
+        assert!((0..10_000).all(|n| table.get(n) == Some(&(n * 3))));
+        assert_eq!(table.get(10_000), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! Thunks: a state word and a payload.
+//!
+//! `Suspended` (an expression) or `SuspendedCall` → `Running(owner)` by compare-exchange: the winner evaluates → `Done`
+//! or `Failed`. The payload is written before the state that announces it is stored with release order; readers load
+//! the state with acquire order. A claim that ends in neither way (cancellation, a panic) is undone: the payload of the
+//! suspended form was never overwritten, so storing the old state restores it.
+//!
+//! Absent on purpose: waiting for another owner, which comes with parallel evaluation.
+
+use super::{AtomicU64, Env, NonNull, NonZeroU64, Ordering, TAG_THUNK, Value};
+use crate::heap::{Arena, KIND_BITS, KIND_MASK, Kind};
+
+/// Bit of the state word: the object has three words.
+const WIDE: u64 = 1 << KIND_BITS;
+
+/// Who evaluates: the number of an evaluating thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OwnerId(pub(crate) u32);
+
+/// Number of a memoised failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FailureId(pub(crate) u32);
+
+/// A value to be computed at most once.
+#[derive(Clone, Copy)]
+pub(crate) struct Thunk(NonNull<u64>);
+
+// SAFETY: an address in the shared heap; what lies there is immutable or atomic.
+unsafe impl Send for Thunk {}
+// SAFETY: as above.
+unsafe impl Sync for Thunk {}
+
+impl From<Thunk> for Value {
+    #[inline(always)]
+    fn from(thunk: Thunk) -> Value {
+        Value::tagged(thunk.0, TAG_THUNK)
+    }
+}
+
+/// How far it is.
+#[derive(Clone, Copy)]
+pub(crate) enum ThunkState {
+    /// Not evaluated (claim it to find out what it is).
+    Suspended,
+    /// Being evaluated.
+    Running(OwnerId),
+    /// Evaluated.
+    Done(Value),
+    /// Failed before.
+    Failed(FailureId),
+}
+
+/// What the winner of a claim has to do. Exactly one of the `Thunk` methods `finish`, `fail` and `restore` ends it.
+#[derive(Clone, Copy)]
+pub(crate) enum Claim {
+    /// Evaluate node `node` of code number `code` in `env`.
+    Expression {
+        /// Code number.
+        code: u32,
+        /// Node.
+        node: u32,
+        /// Environment.
+        env: Env,
+    },
+    /// Call a function.
+    Call {
+        /// The function.
+        function: Value,
+        /// Its one argument.
+        argument: Value,
+    },
+}
+
+impl Thunk {
+    /// # Safety
+    /// `object` must be a thunk object.
+    #[inline(always)]
+    pub(super) unsafe fn from_object(object: NonNull<u64>) -> Thunk {
+        Thunk(object)
+    }
+
+    /// Node `node` of code number `code`, to be evaluated in `env`.
+    #[inline(always)]
+    pub(crate) fn expression(arena: &mut Arena, code: u32, node: u32, env: Env) -> Thunk {
+        let object = arena.allocate(2);
+        // SAFETY: two words were just allocated; nobody else knows them.
+        unsafe {
+            object.write(Kind::Suspended as u64 | u64::from(code) << KIND_BITS | u64::from(node) << 32);
+            object.add(1).write(env.address());
+        }
+        Thunk(object)
+    }
+
+    /// The call of `function` with `argument`.
+    #[inline(always)]
+    pub(crate) fn call(arena: &mut Arena, function: Value, argument: Value) -> Thunk {
+        let object = arena.allocate(3);
+        // SAFETY: three words were just allocated; nobody else knows them.
+        unsafe {
+            object.write(Kind::SuspendedCall as u64 | WIDE);
+            object.add(1).write(function.word());
+            object.add(2).write(argument.word());
+        }
+        Thunk(object)
+    }
+
+    #[inline(always)]
+    fn state_word(self) -> &'static AtomicU64 {
+        // SAFETY: the first word of a thunk is accessed only through this atomic.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    #[inline(always)]
+    fn payload(self) -> &'static AtomicU64 {
+        // SAFETY: the second word of a thunk is accessed only through this atomic.
+        unsafe { self.0.add(1).cast().as_ref() }
+    }
+
+    /// The value, if it is evaluated.
+    #[inline(always)]
+    pub(crate) fn done(self) -> Option<Value> {
+        if self.state_word().load(Ordering::Acquire) & KIND_MASK != Kind::Done as u64 {
+            return None;
+        }
+        self.value()
+    }
+
+    #[inline(always)]
+    fn value(self) -> Option<Value> {
+        let word = self.payload().load(Ordering::Relaxed);
+        debug_assert!(word != 0);
+        // SAFETY: the payload of a finished thunk is a value, which is never zero.
+        Some(Value(unsafe { NonZeroU64::new_unchecked(word) }))
+    }
+
+    /// How far it is.
+    pub(crate) fn state(self) -> ThunkState {
+        let state = self.state_word().load(Ordering::Acquire);
+        let kind = state & KIND_MASK;
+        if kind == Kind::Done as u64 {
+            if let Some(value) = self.value() {
+                return ThunkState::Done(value);
+            }
+        }
+        if kind == Kind::Running as u64 {
+            return ThunkState::Running(OwnerId((state >> 32) as u32));
+        }
+        if kind == Kind::Failed as u64 {
+            return ThunkState::Failed(FailureId(self.payload().load(Ordering::Relaxed) as u32));
+        }
+        ThunkState::Suspended
+    }
+
+    /// Takes the thunk to evaluate it as `owner`; gives the work and the word for `restore`, or how far it is already.
+    #[inline(always)]
+    pub(crate) fn claim(self, owner: OwnerId) -> Result<(Claim, u64), ThunkState> {
+        let state = self.state_word().load(Ordering::Acquire);
+        let kind = state & KIND_MASK;
+        if kind != Kind::Suspended as u64 && kind != Kind::SuspendedCall as u64 {
+            return Err(self.state());
+        }
+        let wide = if kind == Kind::SuspendedCall as u64 { WIDE } else { 0 };
+        let running = Kind::Running as u64 | wide | u64::from(owner.0) << 32;
+        if self.state_word().compare_exchange(state, running, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return Err(self.state());
+        }
+        let payload = self.payload().load(Ordering::Relaxed);
+        // SAFETY: the old state says what the payload (and the third word of the wide form) is; both words of a call
+        // were written as values, and only the claimant touches them now.
+        let claim = unsafe {
+            if wide == 0 {
+                Claim::Expression {
+                    code: (state as u32) >> KIND_BITS,
+                    node: (state >> 32) as u32,
+                    env: Env::from_address(payload),
+                }
+            } else {
+                Claim::Call {
+                    function: Value(NonZeroU64::new_unchecked(payload)),
+                    argument: Value(NonZeroU64::new_unchecked(self.0.add(2).read())),
+                }
+            }
+        };
+        Ok((claim, state))
+    }
+
+    /// Ends a claim with a value.
+    #[inline(always)]
+    pub(crate) fn finish(self, value: Value, claimed: u64) {
+        self.payload().store(value.word(), Ordering::Relaxed);
+        self.state_word().store(Kind::Done as u64 | Self::width(claimed), Ordering::Release);
+    }
+
+    /// Ends a claim with a failure that stays.
+    pub(crate) fn fail(self, failure: FailureId, claimed: u64) {
+        self.payload().store(u64::from(failure.0), Ordering::Relaxed);
+        self.state_word().store(Kind::Failed as u64 | Self::width(claimed), Ordering::Release);
+    }
+
+    /// Undoes a claim.
+    pub(crate) fn restore(self, claimed: u64) {
+        self.state_word().store(claimed, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn width(claimed: u64) -> u64 {
+        if claimed & KIND_MASK == Kind::SuspendedCall as u64 { WIDE } else { 0 }
+    }
+
+    /// The function and argument of a suspended call that nobody has claimed, for consumers that evaluate in place.
+    pub(crate) fn is_suspended(self) -> bool {
+        matches!(self.state(), ThunkState::Suspended)
+    }
+}

@@ -1,0 +1,181 @@
+//! The evaluator through its public API, over a world in memory.
+
+use activity::Activity;
+use evaluator::{ErrorKind, EvalOptions, Evaluator, Origin, PrintOptions, TestWorld, with_large_stack};
+use std::sync::Arc;
+
+fn evaluator(world: TestWorld) -> Evaluator {
+    Evaluator::new(Arc::new(world), EvalOptions::default(), Activity::silent())
+}
+
+/// The fully evaluated value of a text, printed; or the words of its error.
+fn eval(text: &str) -> Result<String, String> {
+    eval_in(TestWorld::new(), text)
+}
+
+fn eval_in(world: TestWorld, text: &str) -> Result<String, String> {
+    with_large_stack(|| {
+        let mut evaluator = evaluator(world);
+        let value = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).map_err(|e| e.message().to_owned())?;
+        evaluator.force_deep(&value).map_err(|error| error.message().to_owned())?;
+        let printed = evaluator.print_plain(&value).map_err(|error| error.message().to_owned())?;
+        Ok(String::from_utf8_lossy(&printed).into_owned())
+    })
+}
+
+#[track_caller]
+fn check(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        assert_eq!(eval(text).as_deref(), Ok(*expected), "{text}");
+    }
+}
+
+#[test]
+fn expressions() {
+    check(&[
+        ("1 + 1", "2"),
+        ("let x = 1; y = x + 1; in [ x y ]", "[ 1 2 ]"),
+        ("(a: b: a - b) 5 3", "2"),
+        ("({ a, b ? a + 1, ... }@args: [ a b (args ? c) ]) { a = 1; c = 2; }", "[ 1 2 true ]"),
+        ("rec { a = b; b = 1; }", "{ a = 1; b = 1; }"),
+        ("{ a.b = 1; a.c = 2; }.a", "{ b = 1; c = 2; }"),
+        ("let s = { x = 1; y = 2; }; in { inherit (s) x y; z = with s; x + y; }", "{ x = 1; y = 2; z = 3; }"),
+        ("\"a${\"b\"}c\"", "\"abc\""),
+        ("{ ${\"a\" + \"b\"} = 1; ${null} = 2; }", "{ ab = 1; }"),
+        ("{ a = 1; } // { b = 2; }", "{ a = 1; b = 2; }"),
+        ("[ 1 ] ++ [ 2 ]", "[ 1 2 ]"),
+        ("{ a.b.c = 5; }.a.b.c or 6", "5"),
+        ("{ a = 1; }.a.b or 6", "6"),
+        ("if 1 < 2 then \"y\" else \"n\"", "\"y\""),
+        ("1 <= 2 && !(2 < 1) || false -> true", "true"),
+        ("builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 10)", "45"),
+        ("1.5 + 1", "2.5"),
+        ("-7 / 2", "-3"),
+        ("./a/../b", "/b"),
+        ("let f = n: if n == 0 then 0 else f (n - 1); in f 9000", "0"),
+        ("builtins.tryEval (throw \"x\")", "{ success = false; value = false; }"),
+        ("let r = rec { x = { inherit r; }; }; in builtins.attrNames r.x", "[ \"r\" ]"),
+        ("builtins.sort (a: b: a > b) [ 1 3 2 ]", "[ 3 2 1 ]"),
+        ("map (x: x * x) [ 1 2 3 ]", "[ 1 4 9 ]"),
+        ("let __sub = a: b: 42; in 1 - 1", "42"),
+        ("{ __functor = self: x: x + self.n; n = 1; } 2", "3"),
+        ("rec { __overrides = { a = 5; }; a = 1; b = a; }", "{ __overrides = { a = 5; }; a = 5; b = 5; }"),
+        ("let a = { x = 1; f = y: y; }; in a == a", "true"),
+        ("9007199254740993 == 9007199254740992.0", "true"),
+        ("builtins.length (builtins.genericClosure { startSet = [ { key = 1; } ]; operator = x: if x.key < 5 then [ { key = x.key + 1; } { key = 1; } ] else [ ]; })", "5"),
+    ]);
+}
+
+#[test]
+fn failures_speak_as_cpp_nix() {
+    for (text, words) in [
+        ("{ }.a", "attribute 'a' missing"),
+        ("1 + \"a\"", "cannot add a string to an integer"),
+        ("\"a\" + 1", "cannot coerce an integer to a string: 1"),
+        ("1 { }", "attempt to call something which is not a function but an integer: 1"),
+        ("({ a }: a) { }", "function 'anonymous lambda' called without required argument 'a'"),
+        ("({ a }: a) { a = 1; b = 2; }", "function 'anonymous lambda' called with unexpected argument 'b'"),
+        ("let x = x; in x", "infinite recursion encountered"),
+        ("let f = x: f x; in f 1", "stack overflow; max-call-depth exceeded"),
+        ("9223372036854775807 + 1", "integer overflow in adding 9223372036854775807 + 1"),
+        ("1 / 0", "division by zero"),
+        ("throw \"oh\"", "oh"),
+        ("assert 1 == 2; 3", "integer '1' is not equal to integer '2'"),
+        ("assert false; 3", "assertion 'false' failed"),
+        ("builtins.head [ ]", "'builtins.head' called on an empty list"),
+        ("x", "undefined variable 'x'"),
+        ("with { }; x", "undefined variable 'x'"),
+        ("[ 1 ] < [ null ]", "cannot compare an integer with null; values are 1 and null"),
+    ] {
+        assert_eq!(eval(text), Err(words.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn failures_are_remembered_and_shared() {
+    let text = "let x = builtins.trace \"once\" (throw \"a\"); in [ (builtins.tryEval x).success (builtins.tryEval x).success ]";
+    let recorder = Arc::new(activity::Recorder::default());
+    let activity = Activity::root(recorder.clone(), activity::CancelToken::new());
+    let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), EvalOptions::default(), activity);
+    let value = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap();
+    evaluator.force_deep(&value).unwrap();
+    let printed = evaluator.print_plain(&value).unwrap();
+    assert_eq!(String::from_utf8(printed).unwrap(), "[ false false ]");
+    let traced = format!("{:?}", recorder.take());
+    assert_eq!(traced.matches("trace: once").count(), 1, "{traced}");
+}
+
+#[test]
+fn cancellation_leaves_values_usable() {
+    let token = activity::CancelToken::new();
+    let activity = Activity::root(Arc::new(activity::Silent), token.clone());
+    let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), EvalOptions::default(), activity);
+    let text = b"{ slow = builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 100); }";
+    let set = evaluator.eval_text(text, b"/", Origin::String).unwrap();
+    let slow = evaluator.attr(&set, "slow").unwrap().unwrap();
+    token.cancel();
+    assert!(evaluator.force(&slow).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn files_are_evaluated_once_and_places_are_known() {
+    let world = TestWorld::new()
+        .file("/lib/default.nix", b"{ f = x: x.missing; here = __curPos; }")
+        .file("/main.nix", b"let lib = import ./lib; in\nlib.f { missin = 1; }");
+    with_large_stack(|| {
+        let mut evaluator = evaluator(world);
+        let error = evaluator.eval_file(b"/main.nix").unwrap_err();
+        let report = evaluator.report(&error);
+        assert_eq!(report.message, "attribute 'missing' missing");
+        assert_eq!(report.suggestions, ["missin"]);
+        let position = report.position.unwrap();
+        assert_eq!(position.to_string(), "/lib/default.nix:1:10");
+        assert!(matches!(report.kind, ErrorKind::Eval));
+        let value = evaluator.eval_text(b"(import /lib).here.line", b"/", Origin::String).unwrap();
+        assert_eq!(evaluator.print_plain(&value).unwrap(), b"1");
+    });
+}
+
+#[test]
+fn derivations_have_the_paths_of_cpp_nix() {
+    let text = "let d = derivation { name = \"a\"; builder = \"b\"; system = \"c\"; }; in [ d.drvPath d.outPath d.type d.outputName ]";
+    // The .drv path stands in the Nix manual's example of getContext.
+    let drv = "/nix/store/arhvjaf6zmlyn8vh8fgn55rpwnxq0n7l-a.drv";
+    let printed = eval(text).unwrap();
+    assert!(printed.starts_with(&format!("[ \"{drv}\" ")), "{printed}");
+    check(&[
+        ("builtins.getContext \"${derivation { name = \"a\"; builder = \"b\"; system = \"c\"; }}\"",
+            "{ /nix/store/arhvjaf6zmlyn8vh8fgn55rpwnxq0n7l-a.drv = { outputs = [ \"out\" ]; }; }"),
+        ("let d = derivation { name = \"a\"; builder = \"b\"; system = \"c\"; outputs = [ \"out\" \"dev\" ]; }; in \
+            [ (d.dev.outputName) (d.all == [ d.out d.dev ]) (d.drvAttrs.name) (d.out.outPath == d.outPath) ]",
+            "[ \"dev\" true \"a\" true ]"),
+        ("(derivation { name = throw \"x\"; builder = 1; system = \"c\"; }) ? outPath", "true"),
+    ]);
+}
+
+#[test]
+fn derivations_are_found_as_nix_build_finds_them() {
+    let mut evaluator = evaluator(TestWorld::new());
+    let text = "let d = n: derivation { name = n; builder = \"b\"; system = \"c\"; }; in \
+        { a = d \"one\"; b = { recurseForDerivations = true; c = d \"two\"; }; e.f = d \"three\"; same = 5; }";
+    let value = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap();
+    let packages = evaluator.walk_derivations(&value, &[]).unwrap();
+    let found: Vec<_> = packages.iter().map(|package| (package.attr_path.as_str(), package.name.as_str())).collect();
+    assert_eq!(found, [("a", "one"), ("b.c", "two")]);
+    let one = evaluator.select_path(&value, "b.c", &[]).unwrap();
+    let package = evaluator.derivation_of(&one).unwrap().unwrap();
+    assert_eq!(package.output_name, "out");
+    assert_eq!(evaluator.main_program(&package).unwrap(), "two");
+}
+
+#[test]
+fn values_are_printed_in_both_forms() {
+    let mut evaluator = evaluator(TestWorld::new());
+    let value = evaluator.eval_text(b"let l = [ 1 ]; in { a = l; b = l; c = x: x; \"d e\" = 1.0; }", b"/", Origin::String);
+    let value = value.unwrap();
+    let lazy = evaluator.print_plain(&value).unwrap();
+    assert_eq!(String::from_utf8(lazy).unwrap(), "{ a = <CODE>; b = <CODE>; c = <LAMBDA>; d e = 1; }");
+    let nice = evaluator.print(&value, PrintOptions::EVAL).unwrap();
+    let nice = String::from_utf8(nice).unwrap();
+    assert_eq!(nice, "{ a = [ 1 ]; b = «repeated»; c = «lambda c @ «string»:1:36»; \"d e\" = 1; }");
+}
