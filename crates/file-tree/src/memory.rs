@@ -42,11 +42,13 @@ impl MemoryNode {
     }
 }
 
+type Entries = BTreeMap<Vec<u8>, MemoryNode>;
+
 /// A tree in memory; empty until something was put in. It is an accessor, and a sink that holds what it was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemoryTree {
     root: Option<MemoryNode>,
-    building: Vec<(BTreeMap<Vec<u8>, MemoryNode>, Vec<u8>)>,
+    building: Vec<(Entries, Vec<u8>)>,
 }
 
 impl MemoryTree {

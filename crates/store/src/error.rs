@@ -97,9 +97,9 @@ pub enum Error {
         /// Whose.
         path: String,
         /// What the metadata say.
-        specified: Hash,
+        specified: Box<Hash>,
         /// What the bytes give.
-        got: Hash,
+        got: Box<Hash>,
     },
     /// The NAR of an object has another size than its metadata say.
     #[error("size mismatch importing path '{path}';\n  specified: {specified}\n  got:       {got}")]
@@ -117,9 +117,9 @@ pub enum Error {
         /// Whose.
         path: String,
         /// What the content address says.
-        specified: Hash,
+        specified: Box<Hash>,
         /// What the bytes give.
-        got: Hash,
+        got: Box<Hash>,
     },
     /// The content address does not give the path.
     #[error("cannot add path '{0}' to the Nix store because it claims to be content-addressed but isn't")]

@@ -203,7 +203,7 @@ impl WritableStore for MemoryStore {
         writer.finish()?;
         let got = Hash::of(HashAlgorithm::Sha256, &archive);
         if got != info.nar_hash {
-            return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash, got });
+            return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash.into(), got: got.into() });
         }
         if archive.len() as u64 != info.nar_size {
             let got = archive.len() as u64;

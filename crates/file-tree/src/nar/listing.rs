@@ -75,10 +75,12 @@ impl Read for Counted<'_> {
     }
 }
 
+type Entries = BTreeMap<Vec<u8>, NarListing>;
+
 struct Lister<'a> {
     position: &'a std::cell::Cell<u64>,
     done: Option<NarListing>,
-    folders: Vec<(BTreeMap<Vec<u8>, NarListing>, Vec<u8>)>,
+    folders: Vec<(Entries, Vec<u8>)>,
 }
 
 impl TreeSink for Lister<'_> {

@@ -261,7 +261,7 @@ impl LocalStore {
         let got_size = reader.hasher.bytes();
         let got = reader.hasher.finish();
         if got != info.nar_hash {
-            return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash, got });
+            return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash.into(), got: got.into() });
         }
         if got_size != info.nar_size {
             return Err(Error::SizeMismatch { path: printed(), specified: info.nar_size, got: got_size });
@@ -269,7 +269,11 @@ impl LocalStore {
         if let Some(address) = &info.content_address {
             let got = address_of(activity, &info.path, address, real)?;
             if got != address.hash {
-                return Err(Error::AddressMismatch { path: printed(), specified: address.hash, got });
+                return Err(Error::AddressMismatch {
+                    path: printed(),
+                    specified: address.hash.into(),
+                    got: got.into(),
+                });
             }
         }
         Ok(())

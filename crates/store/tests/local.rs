@@ -1,0 +1,333 @@
+//! What only the local store has: locks, roots, canonical metadata, faults, two handles at once.
+
+use crate::{open, options, store_dir};
+use activity::{Activity, CancelToken, Silent};
+use std::collections::BTreeSet;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use store::{Error, ErrorClass, FaultPoints, LocalStore, Store, TemporaryRoots, WritableStore, WriteOptions};
+use store_model::derivation::TextObject;
+use store_model::{PathInfo, StorePath};
+
+fn text(name: &str, contents: &str) -> TextObject {
+    TextObject::new(&store_dir(), name, contents.into(), BTreeSet::new()).unwrap()
+}
+
+fn add(store: &LocalStore, name: &str, contents: &str) -> StorePath {
+    let object = text(name, contents);
+    store.add_text(&Activity::silent(), &object, &WriteOptions::default()).unwrap();
+    object.path
+}
+
+#[test]
+fn opening_twice_makes_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let path = add(&first, "a", "x");
+    let second = open(folder.path());
+    let a = Activity::silent();
+    assert_eq!(second.all_valid_paths(&a).unwrap(), BTreeSet::from([path]));
+    let schema = std::fs::read_to_string(folder.path().join("nix/var/nix/db/schema")).unwrap();
+    assert_eq!(schema, "10");
+}
+
+#[test]
+fn another_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    std::fs::write(folder.path().join("nix/var/nix/db/schema"), "11").unwrap();
+    let error = LocalStore::open(&Activity::silent(), options(folder.path())).err().unwrap();
+    assert_eq!(error.to_string(), "current Nix store schema is version 11, but I only support 10");
+}
+
+#[test]
+fn reading_only_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut read_only = options(folder.path());
+    read_only.read_only = true;
+    let error = LocalStore::open(&Activity::silent(), read_only.clone()).err().unwrap();
+    assert_eq!(error.class(), ErrorClass::NotFound);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let path = add(&open(folder.path()), "a", "x");
+    let store = LocalStore::open(&Activity::silent(), read_only).unwrap();
+    let a = Activity::silent();
+    assert_eq!(store.all_valid_paths(&a).unwrap(), BTreeSet::from([path]));
+    let refused = store.add_text(&a, &text("b", "y"), &WriteOptions::default()).unwrap_err();
+    assert_eq!(refused.class(), ErrorClass::Denied);
+}
+
+#[test]
+fn objects_are_canonical() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let path = add(&store, "a", "x");
+    let found = std::fs::symlink_metadata(store.real_path(&path)).unwrap();
+    assert_eq!((found.permissions().mode() & 0o7777, found.mtime()), (0o444, 1));
+}
+
+#[test]
+fn canonicalising_a_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("root"));
+    let tree = folder.path().join("tree");
+    std::fs::create_dir_all(tree.join("bin")).unwrap();
+    for (name, mode) in [("bin/run", 0o4711), ("plain", 0o600)] {
+        std::fs::write(tree.join(name), name).unwrap();
+        std::fs::set_permissions(tree.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    std::fs::hard_link(tree.join("plain"), tree.join("same")).unwrap();
+    symlink("plain", tree.join("link")).unwrap();
+    let a = Activity::silent();
+    let me = std::fs::metadata(&tree).unwrap().uid();
+    store.canonicaliser(Some((me, me))).canonicalise(&a, &tree).unwrap();
+    for (name, mode) in [("bin", 0o555), ("bin/run", 0o555), ("plain", 0o444), ("same", 0o444)] {
+        let found = std::fs::symlink_metadata(tree.join(name)).unwrap();
+        assert_eq!((found.permissions().mode() & 0o7777, found.mtime()), (mode, 1), "{name}");
+    }
+    assert_eq!(std::fs::symlink_metadata(tree.join("link")).unwrap().mtime(), 1);
+    let stranger = store.canonicaliser(Some((me + 1, me + 1))).canonicalise(&a, &tree);
+    assert!(matches!(stranger, Err(Error::Ownership(_))));
+    store.remove_tree(&tree).unwrap();
+    assert!(!tree.exists());
+}
+
+#[test]
+fn locks_exclude_and_go_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let path = [text("a", "x").path];
+    let lock = store.lock_paths(&a, &path).unwrap();
+    assert!(store.try_lock_paths(&path).unwrap().is_none());
+    let waiting = Arc::new(AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let _lock = store.lock_paths(&Activity::silent(), &path).unwrap();
+                assert_eq!(waiting.fetch_add(1, Ordering::SeqCst), 0, "one holder at a time");
+                std::thread::yield_now();
+                waiting.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        drop(lock);
+    });
+    assert!(store.try_lock_paths(&path).unwrap().is_some());
+    let left = std::fs::read_dir(store.real_dir()).unwrap().filter(|e| e.as_ref().unwrap().file_name() != ".links");
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn waiting_for_a_lock_can_be_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let path = [text("a", "x").path];
+    let _lock = store.lock_paths(&Activity::silent(), &path).unwrap();
+    let token = CancelToken::new();
+    let activity = Activity::root(Arc::new(Silent), token.clone());
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| store.lock_paths(&activity, &path).err());
+        token.cancel();
+        assert_eq!(waiter.join().unwrap().unwrap().class(), ErrorClass::Cancelled);
+    });
+}
+
+#[test]
+fn temporary_roots_are_files_of_our_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let other = open(folder.path());
+    let a = Activity::silent();
+    let path = text("a", "x").path;
+    let names = || {
+        let mut names: Vec<String> = std::fs::read_dir(folder.path().join("nix/var/nix/temproots"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    store.add_temp_roots(&a, &[path.clone(), path.clone()]).unwrap();
+    store.add_temp_roots(&a, std::slice::from_ref(&path)).unwrap();
+    other.add_temp_roots(&a, std::slice::from_ref(&path)).unwrap();
+    let pid = std::process::id();
+    assert_eq!(names(), [format!("{pid}-0"), format!("{pid}-1")]);
+    let roots = std::fs::read(folder.path().join(format!("nix/var/nix/temproots/{pid}-1"))).unwrap();
+    assert_eq!(roots, format!("{}\0", store_dir().print(&path)).into_bytes());
+    drop(store);
+    assert_eq!(names(), [format!("{pid}-1")]);
+    // What a killed process left is taken away by whoever gets its number.
+    std::fs::write(folder.path().join(format!("nix/var/nix/temproots/{pid}-0")), "stale").unwrap();
+    let third = open(folder.path());
+    third.add_temp_roots(&a, &[path]).unwrap();
+    assert_eq!(names().len(), 2);
+    let roots = std::fs::read(folder.path().join(format!("nix/var/nix/temproots/{pid}-0"))).unwrap();
+    assert!(!roots.starts_with(b"stale"));
+}
+
+#[test]
+fn permanent_roots() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("root"));
+    let a = Activity::silent();
+    let (first, second) = (add(&store, "a", "x"), add(&store, "b", "y"));
+    let link = folder.path().join("result");
+    store.add_permanent_root(&a, &link, &first).unwrap();
+    store.add_permanent_root(&a, &link, &second).unwrap();
+    assert_eq!(std::fs::read_link(&link).unwrap(), Path::new(&store_dir().print(&second)));
+    let roots = store.permanent_roots(&a).unwrap();
+    assert_eq!(roots.keys().collect::<Vec<_>>(), [&second]);
+    assert_eq!(roots[&second], BTreeSet::from([link.clone()]));
+    let taken = folder.path().join("taken");
+    std::fs::write(&taken, "mine").unwrap();
+    assert!(matches!(store.add_permanent_root(&a, &taken, &first), Err(Error::LinkExists(_))));
+    let inside = Path::new("/nix/store/result");
+    assert!(matches!(store.add_permanent_root(&a, inside, &first), Err(Error::RootInStore(_))));
+    std::fs::remove_file(&link).unwrap();
+    assert!(store.permanent_roots(&a).unwrap().is_empty());
+}
+
+#[test]
+fn leftovers_of_a_killed_process_are_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let object = text("a", "x");
+    std::fs::create_dir_all(store.real_path(&object.path).join("half/written")).unwrap();
+    let path = add(&store, "a", "x");
+    assert_eq!(std::fs::read(store.real_path(&path)).unwrap(), b"x");
+}
+
+#[test]
+fn a_fault_at_any_point_leaves_the_store_sound() {
+    const POINTS: [&str; 7] = [
+        "lock-acquired",
+        "object-begin",
+        "object-written",
+        "object-synced",
+        "transaction-begin",
+        "transaction-filled",
+        "temp-root-written",
+    ];
+    for point in POINTS {
+        let folder = tempfile::tempdir().unwrap();
+        let mut faulty = options(folder.path());
+        faulty.faults = FaultPoints::new(move |name| name == point);
+        let a = Activity::silent();
+        let store = LocalStore::open(&a, faulty).unwrap();
+        let object = text("a", "x");
+        let error = store.add_text(&a, &object, &WriteOptions::default()).unwrap_err();
+        assert!(matches!(error, Error::Fault(name) if name == point), "{point}: {error}");
+        drop(store);
+        let store = open(folder.path());
+        assert!(store.all_valid_paths(&a).unwrap().is_empty(), "{point}");
+        add(&store, "a", "x");
+        assert!(!store.verify(&a, true).unwrap().has_errors(), "{point}");
+    }
+}
+
+#[test]
+fn verification_finds_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let (kept, changed, gone) = (add(&store, "kept", "x"), add(&store, "changed", "y"), add(&store, "gone", "z"));
+    assert!(!store.verify(&a, true).unwrap().has_errors());
+    let real = store.real_path(&changed);
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&real, "other").unwrap();
+    std::fs::remove_file(store.real_path(&gone)).unwrap();
+    let found = store.verify(&a, true).unwrap();
+    assert_eq!(found.modified, BTreeSet::from([changed.clone()]));
+    assert_eq!(found.removed, BTreeSet::from([gone]));
+    assert_eq!(store.all_valid_paths(&a).unwrap(), BTreeSet::from([kept, changed]));
+}
+
+#[test]
+fn the_list_of_paths_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("a"));
+    let a = Activity::silent();
+    let first = add(&store, "a", "x");
+    let second = TextObject::new(&store_dir(), "b", b"y".to_vec(), BTreeSet::from([first])).unwrap();
+    store.add_text(&a, &second, &WriteOptions::default()).unwrap();
+    let mut list = Vec::new();
+    store.dump_db(&a, &mut list).unwrap();
+    let copy = open(&folder.path().join("b"));
+    copy.load_db(&a, true, false, &mut list.as_slice()).unwrap();
+    let mut again = Vec::new();
+    copy.dump_db(&a, &mut again).unwrap();
+    assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(list).unwrap());
+    for broken in ["/nix/store/x\n", &*format!("{}\nzz\n", store_dir().print(&second.path))] {
+        assert!(copy.load_db(&a, true, false, &mut broken.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn many_writers_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let store = open(root);
+                for n in 0..20 {
+                    // Half of them are the same in all threads.
+                    let contents = if n % 2 == 0 { format!("{n}") } else { format!("{thread} {n}") };
+                    add(&store, "a", &contents);
+                }
+            });
+        }
+    });
+    let store = open(root);
+    let a = Activity::silent();
+    assert_eq!(store.all_valid_paths(&a).unwrap().len(), 10 + 4 * 10);
+    assert!(!store.verify(&a, true).unwrap().has_errors());
+}
+
+#[test]
+fn many_derivations_in_one_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let mut objects = Vec::new();
+    for n in 0..1000 {
+        let references: BTreeSet<StorePath> =
+            objects.last().map(|object: &TextObject| object.path.clone()).into_iter().collect();
+        let drv = store_model::Derivation {
+            name: format!("d{n}"),
+            outputs: [("out".to_owned(), store_model::DerivationOutput::Deferred)].into(),
+            input_drvs: references.iter().map(|p| (p.clone(), store_model::InputOutputs::of(["out"]))).collect(),
+            platform: b"x".to_vec(),
+            builder: b"/b".to_vec(),
+            ..Default::default()
+        };
+        objects.push(drv.to_text_object(&store_dir()).unwrap());
+    }
+    objects.reverse();
+    store.write_derivations(&a, &objects).unwrap();
+    let last = objects[0].path.clone();
+    assert_eq!(store.closure(&a, std::slice::from_ref(&last)).unwrap().len(), 1000);
+    let order = store.topological_order(&a, &store.all_valid_paths(&a).unwrap()).unwrap();
+    assert_eq!(order.last(), Some(&last));
+    assert_eq!(store.referrers_closure(&a, &order[..1]).unwrap().len(), 1000);
+    let unknown = StorePath::from_parts([1; 20], "x").unwrap();
+    assert!(matches!(store.closure(&a, &[unknown]), Err(Error::InvalidPath(_))));
+}
+
+#[test]
+fn circles_are_not_registered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let hash = store_model::Hash::of(store_model::HashAlgorithm::Sha256, b"x");
+    let path = |n: u8| StorePath::from_parts([n; 20], "x").unwrap();
+    let info = |n: u8, refers_to: u8| {
+        let mut info = PathInfo::new(path(n), hash, 1);
+        info.references.insert(path(refers_to));
+        info
+    };
+    assert!(matches!(store.register(&a, &[info(1, 2), info(2, 1)]), Err(Error::Cycle { .. })));
+    assert!(store.all_valid_paths(&a).unwrap().is_empty());
+    store.register(&a, &[info(1, 2), info(2, 2)]).unwrap();
+}
