@@ -24,7 +24,8 @@ in
     [ "$(cat $tree/share/doc/file)" = text ]
     [ "$($script)" = script ]
     [ "$($shellScript a b)" = "a b" ]
-    [ "$($shellProgram)" = program ] && [ "$($program)" = plain ]
+    [ "$($shellProgram)" = program ]
+    [ "$($program)" = plain ]
     touch $out
   '';
   syntax-error = failing (writeShellScript "broken" "if true") "grep -q 'syntax error' $log";
@@ -40,7 +41,8 @@ in
   symlink-join-missing = failing (symlinkJoin { name = "joined"; paths = [ "/nonexistent" ]; }) "grep -q 'there is no directory /nonexistent' $log";
   link-farm = runCommand "link-farm"
     { farm = linkFarm "farm" [ { name = "a/left"; path = left; } { name = "right"; path = right; } ]; } ''
-    [ "$(readlink $farm/a/left)" = ${left} ] && [ "$(readlink $farm/right)" = ${right} ]
+    [ "$(readlink $farm/a/left)" = ${left} ]
+    [ "$(readlink $farm/right)" = ${right} ]
     touch $out
   '';
 }

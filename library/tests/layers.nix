@@ -59,7 +59,7 @@ in
     inherit system stdenv;
     builder = stdenv.shell;
     args = [ "-ec" ''
-      ! type -P ls
+      if type -P ls; then exit 1; fi
       source $stdenv/setup
       type -P ls grep sed
       [ "$SHELL" = ${stdenv.shell} ]
@@ -75,7 +75,8 @@ in
     passthru.other = "neither";
     builder = file "builder.sh" ''
       source $stdenv/setup
-      [ "$TZ" = UTC ] && [ "$SOURCE_DATE_EPOCH" = 1 ]
+      [ "$TZ" = UTC ]
+      [ "$SOURCE_DATE_EPOCH" = 1 ]
       [ -z "''${meta+set}''${description+set}''${passthru+set}''${other+set}" ]
       [ "$name" = layer2-1 ]
       [ "$(false | true; echo $?)" = 1 ]
@@ -145,7 +146,7 @@ in
       failureHook = "echo failure-hook-ran";
       exitHook = "echo exit-hook-ran";
     })
-    "[ $status = 7 ]; grep -q before $log; grep -q failure-hook-ran $log; ! grep -q -e after -e exit-hook-ran $log";
+    "[ $status = 7 ]; grep -q before $log; grep -q failure-hook-ran $log; not grep -q -e after -e exit-hook-ran $log";
   layer4-exit-hook-ran = stdenvNoCC.runPhases {
     name = "exit-hook-ran";
     phases = [ "build" ];
@@ -163,7 +164,8 @@ in
     name = "directory-source";
     src = ./patched;
     buildCommandPhase = ''
-      [ "$(basename "$PWD")" = patched ] && [ -w text ]
+      [ "$(basename "$PWD")" = patched ]
+      [ -w text ]
       touch $out
     '';
   };

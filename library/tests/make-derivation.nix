@@ -28,15 +28,18 @@ in
   # Each kind of file in its own output; a program's closure without headers and manual pages.
   outputs = stdenv.runCommand {
     name = "outputs";
+    buildInputs = [ support.assertions ];
     exportReferencesGraph = [ "graph" split.bin ];
     inherit (split) bin lib dev man info;
     buildCommand = ''
       [ "$($bin/bin/program)" = "two words" ]
-      [ -e $lib/lib/libgreet.so ] && [ -e $dev/include/greet.h ]
-      [ -e $man/share/man/man1/page.1.gz ] && [ -e $info/share/info/configuration ]
+      [ -e $lib/lib/libgreet.so ]
+      [ -e $dev/include/greet.h ]
+      [ -e $man/share/man/man1/page.1.gz ]
+      [ -e $info/share/info/configuration ]
       grep -q -x $lib graph
-      ! grep -q -x -e $dev -e $man -e $info graph
-      ! grep -q -e gcc -e binutils graph
+      not grep -q -x -e $dev -e $man -e $info graph
+      not grep -q -e gcc -e binutils graph
       touch $out
     '';
   };
@@ -47,7 +50,7 @@ in
     preInstall = "[ -e checked ]";
   };
   check-is-off = project { preInstall = "[ ! -e checked ]"; };
-  check-fails = failing (project { doCheck = true; checkFlags = "EXPECTED=other"; }) "grep -q 'phase: check' $log; ! grep -q 'phase: install' $log";
+  check-fails = failing (project { doCheck = true; checkFlags = "EXPECTED=other"; }) "grep -q 'phase: check' $log; not grep -q 'phase: install' $log";
 
   make-flags = project { makeFlags = "bindir=$out/below 'CC=gcc -DUNUSED'"; postInstall = "[ -e $out/below/program ]"; };
   own-phase = project { buildPhase = "make program"; installPhase = "mkdir $out; cp program $out/"; };
@@ -61,7 +64,10 @@ in
     pname = "project";
     version = "1";
     src = ./project;
-    postInstall = ''[ "$name" = project-2 ] && [ "$copy" = 2 ]'';
+    postInstall = ''
+      [ "$name" = project-2 ]
+      [ "$copy" = 2 ]
+    '';
     copy = final.version;
   })).overrideAttrs { version = "2"; });
 }

@@ -9,7 +9,15 @@ let
     else if builtins.isPath value then "${value}"
     else toString value;
 in
-{
+rec {
+  # A setup hook for tests. The shell's own `!` ends no script, whatever comes out.
+  #   not COMMAND...   fails, saying so, when the command succeeds
+  assertions = builtins.toFile "assertions" ''
+    not() {
+        if "$@"; then echo "this should have failed: $*" >&2; return 1; fi
+    }
+  '';
+
   # failing package checks: passes when the builder of `package` fails and the commands `checks` succeed
   # after it; $log is a file of what it said, $status its exit status. The builder runs in here with
   # the environment that Nix would give it.
@@ -23,6 +31,7 @@ in
     in
     stdenvNoCC.runCommand {
       name = "failing-${package.name}";
+      buildInputs = [ assertions ];
       buildCommand = ''
         log=$NIX_BUILD_TOP/log status=0
         mkdir inner

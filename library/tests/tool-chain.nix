@@ -6,7 +6,7 @@ let
   # Commands with the compiler at hand.
   compiling = name: commands: stdenv.runPhases {
     inherit name;
-    layerPackages = [ stdenv.cc ];
+    layerPackages = [ stdenv.cc support.assertions ];
     phases = "build";
     buildPhase = commands + "\ntouch $out";
   };
@@ -25,7 +25,7 @@ in
     END
     $CXX -O2 -Wall -Werror main.cc -o program
     [ "$(./program)" = 3 ]
-    readelf -d program | grep -q 'NEEDED.*libstdc++.so.6'
+    grep -q 'NEEDED.*libstdc++.so.6' <(readelf -d program)
     $CXX -flto -O2 main.cc -o program-lto
     [ "$(./program-lto)" = 3 ]
     $CXX -static main.cc -o program-static
@@ -35,21 +35,22 @@ in
   # Nothing of the host: neither headers nor libraries nor the dynamic linker.
   store-paths-only = compiling "store-paths-only" ''
     echo '#include <stdio.h>' | $CC -E -v - 2>&1 | sed -n '/search starts here/,/End of search/p' | grep '^ /' > directories
-    ! grep -v "^ $NIX_STORE/" directories
+    [ -s directories ]
+    not grep -v "^ $NIX_STORE/" directories
     echo 'int main(void) { return 0; }' > main.c
     $CC main.c -o program
-    readelf -l program | grep -q 'interpreter: ${stage0.glibc}/lib/ld-linux-x86-64.so.2'
+    grep -q 'interpreter: ${stage0.glibc}/lib/ld-linux-x86-64.so.2' <(readelf -l program)
     # a library that does not exist is looked for in the store only
     LD_DEBUG=libs LD_PRELOAD=libno-such-library.so ./program 2>&1 | sed -n 's/.*trying file=//p' > tried
     [ -s tried ]
-    ! grep -v -e "^$NIX_STORE/" -e '^/nix/' tried
+    not grep -v -e "^$NIX_STORE/" -e '^/nix/' tried
   '';
 
   # The driver without anything to link, and with nothing but options.
   driver-queries = compiling "driver-queries" ''
-    $CC --version | grep -q 12.2.0
+    grep -q 12.2.0 <($CC --version)
     $CC -v 2> verbose
-    $CC -dumpmachine | grep -q x86_64-linux-gnu
+    [ "$($CC -dumpmachine)" = x86_64-linux-gnu ]
     [ -e "$($CC -print-file-name=crt1.o)" ]
     echo 'int f(void) { return 1; }' | $CC -x c -c - -o f.o
     echo 'int main(void) { return 0; }' | $CC -x c - -o from-standard-input
@@ -121,6 +122,7 @@ in
   # A program's closure is it and its libraries, whatever was linked with it.
   closure-of-hello = stdenv.runCommand {
     name = "closure-of-hello";
+    buildInputs = [ support.assertions ];
     inherit (packages) hello;
     exportReferencesGraph = [ "graph" packages.hello ];
     buildCommand = ''
@@ -128,7 +130,7 @@ in
       grep "^$NIX_STORE/" graph | sort -u > closure
       printf '%s\n' $hello ${stage0.glibc} | sort | cmp - closure
       # without the directory that it was built in
-      ! grep -r -q /build/ $hello
+      not grep -r -q /build/ $hello
       [ "$(du -s --apparent-size --block-size=1 -c $(< closure) | sed -n 's/\ttotal//p')" -lt 20000000 ]
       touch $out
     '';

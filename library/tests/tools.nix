@@ -1,12 +1,12 @@
 # The commands that finish a tree, outside of a build of layer 5: on a directory of a user's.
 { packages, support }:
 let
-  inherit (packages) stdenvNoCC stdenv fixupTools;
+  inherit (packages) stdenvNoCC stdenv stage0 fixupTools;
 in
 {
   patch-shebangs = stdenvNoCC.runCommand {
     name = "patch-shebangs";
-    buildInputs = [ fixupTools ];
+    buildInputs = [ fixupTools support.assertions ];
     buildCommand = ''
       mkdir tree
       printf '#!/bin/sh\necho sh\n' > tree/plain
@@ -28,7 +28,9 @@ in
       [ "$(stat -c '%Y %A' tree/plain)" = "1000000000 -r-xr-xr-x" ]
       [ "$(head -n 1 tree/env)" = "#!$(type -P bash)" ]
       [ "$(head -n 1 tree/split)" = "#!$(type -P sed) -f" ]
-      [ "$(tree/plain)" = sh ] && [ "$(tree/env)" = bash ] && [ "$(echo a | tree/split)" = b ]
+      [ "$(tree/plain)" = sh ]
+      [ "$(tree/env)" = bash ]
+      [ "$(echo a | tree/split)" = b ]
       for file in unknown patched no-program binary empty; do cmp before/$file tree/$file; done
       grep -q 'no no-such-program on PATH' messages
       cp -a tree again
@@ -38,14 +40,14 @@ in
       mkdir odd
       printf '#!/usr/bin/env -i sh\n' > odd/script
       chmod +x odd/script
-      ! patch-shebangs odd
+      not patch-shebangs odd
       touch $out
     '';
   };
 
   compress-man = stdenvNoCC.runCommand {
     name = "compress-man";
-    buildInputs = [ fixupTools ];
+    buildInputs = [ fixupTools support.assertions ];
     buildCommand = ''
       mkdir -p tree/share/man/man{1,3} other
       cp ${./project/page.1} tree/share/man/man1/page.1
@@ -70,7 +72,7 @@ in
 
   strip-and-shrink = stdenv.runPhases {
     name = "strip-and-shrink";
-    layerPackages = [ stdenv.cc fixupTools ];
+    layerPackages = [ stdenv.cc fixupTools support.assertions ];
     phases = "build";
     buildPhase = ''
       mkdir -p tree/{bin,lib,share} unused
@@ -85,11 +87,17 @@ in
       strip-tree tree
       shrink-rpath tree
       for file in tree/bin/program tree/bin/static tree/lib/*; do
-          ! readelf -S --wide $file | grep -q debug_info
+          readelf -S --wide $file > sections
+          not grep -q debug_info sections
       done
-      readelf -S --wide tree/share/program | grep -q debug_info
-      ! readelf -d tree/bin/program | grep -q unused
-      tree/bin/program && tree/bin/static && [ "$(cat tree/bin/text)" = text ]
+      readelf -S --wide tree/share/program > sections
+      grep -q debug_info sections
+      readelf -d tree/bin/program > dynamic
+      grep -q ${stage0.glibc} dynamic
+      not grep -q unused dynamic
+      tree/bin/program
+      tree/bin/static
+      [ "$(cat tree/bin/text)" = text ]
       cp -a tree again
       strip-tree again
       shrink-rpath again

@@ -97,10 +97,13 @@ relativeLinks() {
 # shebangs DIRECTORY PROGRAMS: scripts below DIRECTORY are run by the interpreter of the same name
 # in PROGRAMS, where it has one.
 shebangs() {
-    local directory=$1 programs=$2 script line program
+    local directory=$1 programs=$2 script start line program
     find "$directory" -type f -perm -0100 | while read -r script; do
+        # The shell reads byte by byte: never a line of what may be a binary.
+        start=
+        IFS= read -r -n 2 start < "$script" || true
+        [ "$start" = '#!' ] || continue
         IFS= read -r line < "$script" || true
-        case $line in '#!'*) ;; *) continue ;; esac
         set -- ${line#'#!'}
         program=${1##*/}
         shift

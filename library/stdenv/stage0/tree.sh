@@ -9,12 +9,7 @@ unpackDebs "$out" $debs
 libraries=$out/lib/$triple
 if [ -z "$keepTriple" ]; then
     # One directory for all libraries: a short search path.
-    cd "$libraries"
-    for file in * .[!.]*; do
-        [ -e "$file" ] || [ -L "$file" ] || continue
-        mv "$file" "$out/lib/"
-    done
-    cd /
+    mv "$libraries"/* "$out/lib/"
     rmdir "$libraries"
     libraries=$out/lib
 fi
