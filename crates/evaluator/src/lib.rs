@@ -22,6 +22,7 @@ mod options;
 mod os;
 mod packages;
 pub mod program;
+mod show;
 mod suggest;
 mod test_world;
 mod value;

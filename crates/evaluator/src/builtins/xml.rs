@@ -11,10 +11,10 @@ use crate::value::{AttrSet, Lambda, Pos, Value, View, sym};
 use rustc_hash::FxHashSet;
 
 builtins! {
-    /// The XML text of a value, with the places where attributes and functions were defined.
+    /// The XML text of a value.
     "__toXML" / 1 => |eval, args| {
         let mut out = Coerced::default();
-        write_xml(eval, args[0], XmlOptions { strict: true, locations: true }, &mut out)?;
+        write_xml(eval, args[0], XmlOptions { strict: true, locations: false }, &mut out)?;
         Ok(out.finish(eval).into())
     };
 }

@@ -40,10 +40,32 @@ impl Eval {
         let program = crate::compile::compile(&text.source, compile_options)
             .map_err(|error| compile_failed(&text, error))?;
         for warning in &program.warnings {
-            let place = self.describe_pos(text.pos_of(warning.offset));
-            self.activity.warn(&format!("{} at {place}", warning.message));
+            self.activity.warn(&warning.message);
         }
         Ok(link(self, program, text, directory))
+    }
+
+    /// Shows a text as it was understood.
+    pub(crate) fn parse_and_print(
+        &mut self,
+        source: Source,
+        print: &crate::compile::PrintOptions<'_>,
+    ) -> Result<Vec<u8>, EvalError> {
+        let Some(text) = lock(&self.shared.sources).add(source) else {
+            return Err(EvalError::eval("more than 4 GB of source text"));
+        };
+        let options = self.shared.options.clone();
+        let compile_options = CompileOptions {
+            base: &|name| crate::builtins::global_number(name, &options),
+            scope: None,
+            pipe_operators: options.has_feature("pipe-operators"),
+            max_depth: self.parse_depth(),
+            stack_floor: self.stack_limit,
+        };
+        let (shown, warnings) = crate::compile::parse_and_print(&text.source, compile_options, print)
+            .map_err(|error| compile_failed(&text, error))?;
+        warnings.iter().for_each(|warning| self.activity.warn(&warning.message));
+        Ok(shown)
     }
 
     /// How deep an expression may nest on the stack there is.

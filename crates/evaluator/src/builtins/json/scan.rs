@@ -49,7 +49,7 @@ pub(super) struct Scanner<'a> {
     at: usize,
     /// The end of the text was read, which counts as a byte in columns.
     ended: bool,
-    /// Where the current token begins.
+    /// Where the last string or number begins: messages show the text since then.
     start: usize,
     /// The token read last.
     pub(super) current: Token,
@@ -77,7 +77,7 @@ impl<'a> Scanner<'a> {
         (lines + 1, column + usize::from(self.ended))
     }
 
-    /// The token so far, control characters spelt out.
+    /// The text since the last string or number began, control characters spelt out.
     pub(super) fn shown(&self) -> String {
         let mut shown = Vec::new();
         for byte in &self.text[self.start..self.at] {
@@ -120,7 +120,6 @@ impl<'a> Scanner<'a> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
-        self.start = self.at;
         match self.get() {
             Some(b'[') => Token::ArrayOpen,
             Some(b']') => Token::ArrayClose,
@@ -161,6 +160,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn number(&mut self, first: u8) -> Token {
+        self.start = self.at - 1;
         let negative = first == b'-';
         let mut lead = first;
         if negative {
@@ -205,6 +205,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn quoted(&mut self) -> Token {
+        self.start = self.at - 1;
         self.string.clear();
         loop {
             let rest = &self.text[self.at..];

@@ -83,9 +83,13 @@ impl Writer {
                 out.bytes.push(b']');
             }
             View::Attrs(set) => return self.set(eval, set, pos, out),
-            View::Lambda(_) | View::Builtin(_) | View::Partial(_) => {
-                return Err(no_form(&type_phrase(value), pos));
+            View::Lambda(lambda) => {
+                let (code, index) = lambda.code();
+                let code = eval.code(code);
+                let place = code.pos_of(code.lambdas[index as usize].offset);
+                return Err(no_form(&type_phrase(value), place));
             }
+            View::Builtin(_) | View::Partial(_) => return Err(no_form(&type_phrase(value), pos)),
         }
         Ok(())
     }

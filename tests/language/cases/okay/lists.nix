@@ -1,0 +1,23 @@
+with builtins;
+[
+  (length [ 1 2 3 ])
+  (head [ 1 2 ])
+  (tail [ 1 2 3 ])
+  (elemAt [ 1 2 3 ] 1)
+  (elem 2 [ 1 2 ])
+  (elem 3 [ 1 2 ])
+  (map (x: x * 2) [ 1 2 ])
+  (filter (x: x > 1) [ 1 2 3 ])
+  (foldl' (a: b: a + b) 0 [ 1 2 3 ])
+  (all (x: x > 0) [ 1 2 ])
+  (any (x: x > 1) [ 1 2 ])
+  (concatLists [ [ 1 ] [ ] [ 2 3 ] ])
+  (concatMap (x: [ x x ]) [ 1 2 ])
+  (genList (x: x * x) 5)
+  (sort (a: b: a < b) [ 3 1 2 ])
+  (sort lessThan [ "b" "a" ])
+  (map (x: x.n) (sort (a: b: a.k < b.k) [ { k = 1; n = 1; } { k = 0; n = 2; } { k = 1; n = 3; } ]))
+  (partition (x: x > 1) [ 1 2 3 ])
+  (groupBy (x: if x > 1 then "big" else "small") [ 1 2 3 ])
+  (length (map throw [ "never" ]))
+]

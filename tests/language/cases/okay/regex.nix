@@ -1,0 +1,27 @@
+# The order of libstdc++, which is visible.
+with builtins;
+[
+  (match "ab" "abc")
+  (match "abc" "abc")
+  (match "a(b)(c)" "abc")
+  (match "(a|ab)(c|bcd)(d*)" "abcd")
+  (match "(a*)+" "aa")
+  (match "(a)|b" "b")
+  (match "[[:space:]]*([[:alpha:]]+)[[:space:]]*" "  foo ")
+  (match "." "é")
+  (match "a{2,3}" "aaa")
+  (match "[]a-c-]*" "a]-b")
+  (match "[^]]" "x")
+  (match "\\.\\*" ".*")
+  (match "(.*)\n(.*)" "a\nb")
+  (match "[[.hyphen.][.a.]]+" "-a")
+  (split "(a)b" "abc")
+  (split "([ac])" "abc")
+  (split "(a)|(c)" "abc")
+  (split "([[:upper:]]+)" " FOO ")
+  (split "a|ab" "xabx")
+  (split "x*" "axb")
+  (split "^a" "aaa")
+  (split "" "ab")
+  (split "z" "ab")
+]
