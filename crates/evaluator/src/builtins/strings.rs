@@ -46,7 +46,8 @@ fn substring(eval: &mut Eval, args: &[Value]) -> Outcome {
 fn concat_strings_sep(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the first argument (the separator string) passed to builtins.concatStringsSep";
     let separator = eval.expect_string(args[0], text)?;
-    let text = "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep";
+    let text =
+        "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep";
     let list = eval.expect_list(args[1], text)?;
     let text = "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep";
     let mut joined = Coerced::default();
@@ -73,7 +74,8 @@ fn replace_strings(eval: &mut Eval, args: &[Value]) -> Outcome {
     for pattern in from.iter() {
         patterns.push(eval.expect_string(pattern, text)?.bytes());
     }
-    let string = eval.expect_string(args[2], "while evaluating the third argument passed to builtins.replaceStrings")?;
+    let string =
+        eval.expect_string(args[2], "while evaluating the third argument passed to builtins.replaceStrings")?;
     // Where no pattern begins with a byte, it is copied without looking further.
     let anywhere = patterns.iter().any(|pattern| pattern.is_empty());
     let mut begins = [anywhere; 256];
@@ -95,8 +97,7 @@ fn replace_strings(eval: &mut Eval, args: &[Value]) -> Outcome {
             let replacement = match replacements[index] {
                 Some(replacement) => replacement,
                 None => {
-                    let text =
-                        "while evaluating one of the replacement strings passed to builtins.replaceStrings";
+                    let text = "while evaluating one of the replacement strings passed to builtins.replaceStrings";
                     let replacement = eval.expect_string(to.get(index), text)?;
                     out.add_context(eval, replacement.context());
                     *replacements[index].insert(replacement.bytes())

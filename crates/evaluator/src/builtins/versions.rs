@@ -52,8 +52,14 @@ fn part_before(a: &[u8], b: &[u8]) -> bool {
 /// How two versions compare.
 pub(crate) fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
     while !a.is_empty() || !b.is_empty() {
-        let left = next_part(&mut a).unwrap_or_else(|| { a = &[]; &[] });
-        let right = next_part(&mut b).unwrap_or_else(|| { b = &[]; &[] });
+        let left = next_part(&mut a).unwrap_or_else(|| {
+            a = &[];
+            &[]
+        });
+        let right = next_part(&mut b).unwrap_or_else(|| {
+            b = &[];
+            &[]
+        });
         if part_before(left, right) {
             return Ordering::Less;
         }

@@ -308,9 +308,7 @@ impl<'t> Resolver<'t, '_> {
             let (name, offset) = (binding.name, binding.offset);
             let (value, kind) = match binding.value {
                 TreeValue::Plain(value) => (self.node(value)?, BindingKind::Plain),
-                TreeValue::Inherited => {
-                    (NodeId(inherited.next().copied().unwrap_or_default()), BindingKind::Inherited)
-                }
+                TreeValue::Inherited => (NodeId(inherited.next().copied().unwrap_or_default()), BindingKind::Inherited),
                 TreeValue::From(slot) => {
                     let source = definition.sources[slot as usize];
                     let base = self.add(Node::InheritFrom { slot }, tree.offsets[source as usize]);

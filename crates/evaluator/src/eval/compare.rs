@@ -5,8 +5,8 @@
 
 use super::Eval;
 use crate::error::{ErrorKind, EvalError};
-use crate::value::print::type_phrase;
-use crate::value::{AttrSet, List, Value, View, sym};
+use crate::value::print::{type_name, type_phrase};
+use crate::value::{AttrSet, List, Pos, Value, View, sym};
 
 impl Eval {
     /// Whether two evaluated values are equal.
@@ -133,71 +133,102 @@ impl Eval {
             format!("cannot compare {} with {}; values are {left} and {right}", type_phrase(a), type_phrase(b))
         };
         let error = EvalError::eval(message);
-        if text.is_empty() { error } else { error.trace(crate::value::Pos::NONE, text) }
+        if text.is_empty() { error } else { error.trace(Pos::NONE, text) }
     }
 
-    /// Says how two values differ, for a failed `assert a == b`; no error if it cannot say more than that they do.
+    /// Says how two values differ, for a failed `assert a == b`; no error if they are equal after all.
     pub(crate) fn assert_equal(&mut self, a: Value, b: Value) -> Result<(), EvalError> {
-        let difference = |message: String| Err(EvalError::new(ErrorKind::Assertion, message));
-        let (a, b) = (self.force(a)?, self.force(b)?);
-        if std::mem::discriminant(&a.view()) != std::mem::discriminant(&b.view())
-            && !(a.as_number().is_some() && b.as_number().is_some())
-        {
-            let (left, right) = (self.show_in_error(a), self.show_in_error(b));
-            let (what_left, what_right) = (type_phrase(a), type_phrase(b));
-            return difference(format!("{what_left} of value '{left}' is not equal to {what_right} of value '{right}'"));
+        self.deeper(|eval| {
+            let (x, y) = (eval.force(a)?, eval.force(b)?);
+            eval.assert_equal_forced(x, y)
+        })
+    }
+
+    fn assert_equal_forced(&mut self, a: Value, b: Value) -> Result<(), EvalError> {
+        let (what_a, what_b) = (type_phrase(a), type_phrase(b));
+        if a.as_number().is_some() && b.as_number().is_some() {
+            if self.equal(a, b)? {
+                return Ok(());
+            }
+            return Err(self.differ(a, b, |a, b| {
+                format!("{what_a} with value '{a}' is not equal to {what_b} with value '{b}'")
+            }));
         }
-        match (a.view(), b.view()) {
-            (View::List(x), View::List(y)) if x.len() != y.len() => {
-                let (left, right) = (self.show_in_error(a), self.show_in_error(b));
-                difference(format!(
-                    "list of size '{}' is not equal to list of size '{}', left hand side is '{left}', right hand side is '{right}'",
-                    x.len(),
-                    y.len()
-                ))
-            }
-            (View::List(x), View::List(y)) => {
-                for (index, (x, y)) in x.iter().zip(y.iter()).enumerate() {
-                    let text = format!("while comparing list element {index}");
-                    self.assert_equal(x, y).map_err(|error| error.trace(crate::value::Pos::NONE, text))?;
-                }
-                Ok(())
-            }
-            (View::Attrs(x), View::Attrs(y)) => self.assert_equal_sets(x, y),
-            _ if self.equal(a, b)? => Ok(()),
+        if type_name(a) != type_name(b) {
+            return Err(self.differ(a, b, |a, b| {
+                format!("{what_a} of value '{a}' is not equal to {what_b} of value '{b}'")
+            }));
+        }
+        let word = match (a.view(), b.view()) {
+            (View::List(x), View::List(y)) => return self.assert_equal_lists(x, y),
+            (View::Attrs(x), View::Attrs(y)) => return self.assert_equal_sets(x, y),
+            (View::Bool(_), _) => "boolean",
+            (View::String(_), _) => "string",
+            (View::Path(_), _) => "path",
+            (View::Null, _) => return Ok(()),
             _ => {
-                let (left, right) = (self.show_in_error(a), self.show_in_error(b));
-                let what = crate::value::print::type_name(a);
-                let what = if what == "int" { "integer" } else { what };
-                difference(format!("{what} '{left}' is not equal to {what} '{right}'").replace("'\"", "'").replace("\"'", "'"))
+                let message = "distinct functions and immediate comparisons of identical functions compare as unequal";
+                return Err(EvalError::new(ErrorKind::Assertion, message));
             }
+        };
+        if self.equal(a, b)? {
+            return Ok(());
         }
+        Err(self.differ(a, b, |a, b| format!("{word} '{a}' is not equal to {word} '{b}'")))
+    }
+
+    #[cold]
+    fn differ(&mut self, a: Value, b: Value, words: impl FnOnce(String, String) -> String) -> EvalError {
+        let (a, b) = (self.show_in_error(a), self.show_in_error(b));
+        EvalError::new(ErrorKind::Assertion, words(a, b))
+    }
+
+    fn assert_equal_lists(&mut self, a: List, b: List) -> Result<(), EvalError> {
+        if a.len() != b.len() {
+            return Err(self.differ(a.into(), b.into(), |left, right| {
+                format!(
+                    "list of size '{}' is not equal to list of size '{}', left hand side is '{left}', right hand side is '{right}'",
+                    a.len(),
+                    b.len()
+                )
+            }));
+        }
+        for (index, (x, y)) in a.iter().zip(b.iter()).enumerate() {
+            self.assert_equal(x, y).map_err(|error| {
+                error.trace(Pos::NONE, format!("while comparing list element {index}"))
+            })?;
+        }
+        Ok(())
     }
 
     fn assert_equal_sets(&mut self, a: AttrSet, b: AttrSet) -> Result<(), EvalError> {
         if self.is_derivation(a)? && self.is_derivation(b)? {
             if let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH)) {
                 let text = "while comparing a derivation by its 'outPath' attribute";
-                return self.assert_equal(a, b).map_err(|error| error.trace(crate::value::Pos::NONE, text));
+                return self.assert_equal(a, b).map_err(|error| error.trace(Pos::NONE, text));
             }
         }
-        let names = |eval: &Eval, set: AttrSet| -> Vec<String> {
-            let mut names: Vec<String> = set.iter().map(|attr| eval.text(attr.name).into_owned()).collect();
-            names.sort();
-            names
-        };
-        let (left, right) = (names(self, a), names(self, b));
-        if left != right {
-            let (left, right) = (self.show_in_error(a.into()), self.show_in_error(b.into()));
-            let message =
-                format!("attribute names of attribute set '{left}' differs from attribute set '{right}'");
-            return Err(EvalError::new(ErrorKind::Assertion, message));
+        if a.len() != b.len() {
+            return Err(self.differ(a.into(), b.into(), |left, right| {
+                format!("attribute names of attribute set '{left}' differs from attribute set '{right}'")
+            }));
         }
-        for attr in crate::builtins::in_name_order(self, a) {
-            let Some(other) = b.get(attr.name) else { continue };
-            let text = format!("while comparing attribute '{}'", self.text(attr.name));
-            let compared = self.assert_equal(attr.value.get(), other.value.get());
-            compared.map_err(|error| error.trace(attr.pos, text))?;
+        for attr in a.iter() {
+            let name = self.text(attr.name);
+            let Some(other) = b.get(attr.name) else {
+                return Err(self.differ(a.into(), b.into(), |left, right| {
+                    format!("attribute name '{name}' is contained in '{left}', but not in '{right}'")
+                }));
+            };
+            self.assert_equal(attr.value.get(), other.value.get()).map_err(|error| {
+                let mut error = error;
+                for (pos, side) in [(other.pos, "right"), (attr.pos, "left")] {
+                    if pos != Pos::NONE {
+                        error = error.trace(pos, format!("where {side} hand side is"));
+                    }
+                }
+                error.trace(Pos::NONE, format!("while comparing attribute '{name}'"))
+            })?;
         }
         Ok(())
     }

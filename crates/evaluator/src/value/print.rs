@@ -110,6 +110,11 @@ pub(crate) fn is_plain_name(name: &[u8]) -> bool {
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\''))
 }
 
+/// A name, in quotes where it needs them.
+fn push_name(out: &mut Vec<u8>, name: &[u8]) {
+    if is_plain_name(name) { out.extend_from_slice(name) } else { push_literal(out, name, usize::MAX) }
+}
+
 /// How [`Eval::print_nice`] prints.
 #[derive(Clone, Copy, Debug)]
 pub struct PrintOptions {
@@ -183,9 +188,11 @@ impl Eval {
         depth: u32,
     ) -> Result<(), EvalError> {
         self.check_print(depth)?;
+        // A list is known again by the place it was met in, as in C++ Nix, a set by itself.
+        let place = value.word();
+        let value = value.as_thunk().and_then(super::Thunk::done).unwrap_or(value);
         match value.view() {
             View::Thunk(thunk) => match thunk.state() {
-                super::ThunkState::Done(value) => return self.plain(value, out, seen, depth),
                 super::ThunkState::Running(_) => out.extend_from_slice("«potential infinite recursion»".as_bytes()),
                 _ => out.extend_from_slice(b"<CODE>"),
             },
@@ -196,7 +203,7 @@ impl Eval {
                 }
                 out.extend_from_slice(b"{ ");
                 for attr in crate::builtins::in_name_order(self, set) {
-                    out.extend_from_slice(self.shared.symbols.bytes(attr.name));
+                    push_name(out, self.shared.symbols.bytes(attr.name));
                     out.extend_from_slice(b" = ");
                     self.plain(attr.value.get(), out, seen, depth + 1)?;
                     out.extend_from_slice(b"; ");
@@ -204,7 +211,7 @@ impl Eval {
                 out.push(b'}');
             }
             View::List(list) => {
-                if !list.is_empty() && !seen.insert(value.word()) {
+                if !list.is_empty() && !seen.insert(place) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }
@@ -283,15 +290,16 @@ impl Printer<'_> {
     }
 
     fn print_inside(&mut self, value: Value, depth: usize) -> Result<(), EvalError> {
+        let place = value.word();
         let value = if self.options.force { self.eval.force(value)? } else { value };
+        let value = value.as_thunk().and_then(super::Thunk::done).unwrap_or(value);
         match value.view() {
             View::Thunk(thunk) => match thunk.state() {
-                super::ThunkState::Done(value) => return self.print_inside(value, depth),
                 super::ThunkState::Running(_) => self.text("«potential infinite recursion»"),
                 _ => self.text("«thunk»"),
             },
             View::Attrs(set) => self.attrs(value, set, depth)?,
-            View::List(list) => self.list(value, list, depth)?,
+            View::List(list) => self.list(place, list, depth)?,
             View::Lambda(lambda) => {
                 let (code, index) = lambda.code();
                 let code = self.eval.code(code);
@@ -372,12 +380,7 @@ impl Printer<'_> {
                 push_elided(&mut self.out, attrs.len() - index, "attribute", "attributes");
                 break;
             }
-            let name = self.eval.shared.symbols.bytes(attr.name);
-            if is_plain_name(name) {
-                self.out.extend_from_slice(name);
-            } else {
-                push_literal(&mut self.out, name, usize::MAX);
-            }
+            push_name(&mut self.out, self.eval.shared.symbols.bytes(attr.name));
             self.text(" = ");
             self.print(attr.value.get(), depth + 1)?;
             self.text(";");
@@ -401,8 +404,8 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn list(&mut self, value: Value, list: List, depth: usize) -> Result<(), EvalError> {
-        if !list.is_empty() && !self.seen.insert(value.word()) {
+    fn list(&mut self, place: u64, list: List, depth: usize) -> Result<(), EvalError> {
+        if !list.is_empty() && !self.seen.insert(place) {
             self.text("«repeated»");
             return Ok(());
         }

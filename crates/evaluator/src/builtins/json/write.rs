@@ -76,9 +76,8 @@ impl Writer {
                     if index > 0 {
                         out.bytes.push(b',');
                     }
-                    self.value(eval, element, pos, out).map_err(|error| {
-                        error.trace(pos, format!("while evaluating list element at index {index}"))
-                    })?;
+                    self.value(eval, element, pos, out)
+                        .map_err(|error| error.trace(pos, format!("while evaluating list element at index {index}")))?;
                 }
                 out.bytes.push(b']');
             }

@@ -379,7 +379,9 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_refused() {
-        for pattern in ["\\d", "\\<", "(?:a)", "[[:foo:]]", "*", "a|*", "(", ")", "a{", "a{2,1}", "[z-a]", "[a", "\\", "[--z-]"] {
+        for pattern in
+            ["\\d", "\\<", "(?:a)", "[[:foo:]]", "*", "a|*", "(", ")", "a{", "a{2,1}", "[z-a]", "[a", "\\", "[--z-]"]
+        {
             assert!(Pattern::compile(pattern.as_bytes()).is_err(), "{pattern}");
         }
         assert!(Pattern::compile(b"[[.hyphen.]]").is_ok());

@@ -41,7 +41,11 @@ impl Patterns {
     }
 }
 
-fn pattern_argument(eval: &mut Eval, value: Value, text: &'static str) -> Result<(Arc<Pattern>, &'static [u8]), EvalError> {
+fn pattern_argument(
+    eval: &mut Eval,
+    value: Value,
+    text: &'static str,
+) -> Result<(Arc<Pattern>, &'static [u8]), EvalError> {
     let source = eval.expect_plain_string(value, text)?.bytes();
     match eval.shared.caches.patterns.get(source) {
         Ok(pattern) => Ok((pattern, source)),

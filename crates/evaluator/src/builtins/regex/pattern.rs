@@ -62,7 +62,11 @@ pub(crate) enum Instruction {
     /// A byte of this set (index into [`Pattern::sets`]).
     Set(u32),
     /// As many bytes of the set as there are, at least and at most so many.
-    Span { set: u32, least: u32, most: u32 },
+    Span {
+        set: u32,
+        least: u32,
+        most: u32,
+    },
     GroupStart(u32),
     GroupEnd(u32),
     /// The beginning of the text.
@@ -71,9 +75,16 @@ pub(crate) enum Instruction {
     End,
     /// First `more`, then, if that led nowhere, `out`. A body that may match nothing is entered at most twice at one
     /// place; `guard` numbers the counter for that.
-    Repeat { more: u32, out: u32, guard: Option<u32> },
+    Repeat {
+        more: u32,
+        out: u32,
+        guard: Option<u32>,
+    },
     /// Both: the longer match counts, of equal ones that of `first`.
-    Alternative { first: u32, second: u32 },
+    Alternative {
+        first: u32,
+        second: u32,
+    },
     Jump(u32),
     Accept,
 }
@@ -249,13 +260,11 @@ impl Pattern {
                 let fork = self.push(Instruction::Jump(0))?;
                 let guard = self.guard(body);
                 if least == 1 {
-                    self.instructions[fork as usize] =
-                        Instruction::Repeat { more: before, out: fork + 1, guard };
+                    self.instructions[fork as usize] = Instruction::Repeat { more: before, out: fork + 1, guard };
                 } else {
                     self.emit(body)?;
                     self.push(Instruction::Jump(fork))?;
-                    self.instructions[fork as usize] =
-                        Instruction::Repeat { more: fork + 1, out: self.here(), guard };
+                    self.instructions[fork as usize] = Instruction::Repeat { more: fork + 1, out: self.here(), guard };
                 }
             }
             Some(most) => {
@@ -536,19 +545,82 @@ impl Last {
 
 /// The names of the bytes below 128 that are not their own name, by byte (POSIX, portable character set).
 const COLLATING: &[(&str, u8)] = &[
-    ("NUL", 0), ("SOH", 1), ("STX", 2), ("ETX", 3), ("EOT", 4), ("ENQ", 5), ("ACK", 6), ("alert", 7),
-    ("backspace", 8), ("tab", 9), ("newline", 10), ("vertical-tab", 11), ("form-feed", 12), ("carriage-return", 13),
-    ("SO", 14), ("SI", 15), ("DLE", 16), ("DC1", 17), ("DC2", 18), ("DC3", 19), ("DC4", 20), ("NAK", 21),
-    ("SYN", 22), ("ETB", 23), ("CAN", 24), ("EM", 25), ("SUB", 26), ("ESC", 27), ("IS4", 28), ("IS3", 29),
-    ("IS2", 30), ("IS1", 31), ("space", 32), ("exclamation-mark", 33), ("quotation-mark", 34), ("number-sign", 35),
-    ("dollar-sign", 36), ("percent-sign", 37), ("ampersand", 38), ("apostrophe", 39), ("left-parenthesis", 40),
-    ("right-parenthesis", 41), ("asterisk", 42), ("plus-sign", 43), ("comma", 44), ("hyphen", 45), ("period", 46),
-    ("slash", 47), ("zero", 48), ("one", 49), ("two", 50), ("three", 51), ("four", 52), ("five", 53), ("six", 54),
-    ("seven", 55), ("eight", 56), ("nine", 57), ("colon", 58), ("semicolon", 59), ("less-than-sign", 60),
-    ("equals-sign", 61), ("greater-than-sign", 62), ("question-mark", 63), ("commercial-at", 64),
-    ("left-square-bracket", 91), ("backslash", 92), ("right-square-bracket", 93), ("circumflex", 94),
-    ("underscore", 95), ("grave-accent", 96), ("left-curly-bracket", 123), ("vertical-line", 124),
-    ("right-curly-bracket", 125), ("tilde", 126), ("DEL", 127),
+    ("NUL", 0),
+    ("SOH", 1),
+    ("STX", 2),
+    ("ETX", 3),
+    ("EOT", 4),
+    ("ENQ", 5),
+    ("ACK", 6),
+    ("alert", 7),
+    ("backspace", 8),
+    ("tab", 9),
+    ("newline", 10),
+    ("vertical-tab", 11),
+    ("form-feed", 12),
+    ("carriage-return", 13),
+    ("SO", 14),
+    ("SI", 15),
+    ("DLE", 16),
+    ("DC1", 17),
+    ("DC2", 18),
+    ("DC3", 19),
+    ("DC4", 20),
+    ("NAK", 21),
+    ("SYN", 22),
+    ("ETB", 23),
+    ("CAN", 24),
+    ("EM", 25),
+    ("SUB", 26),
+    ("ESC", 27),
+    ("IS4", 28),
+    ("IS3", 29),
+    ("IS2", 30),
+    ("IS1", 31),
+    ("space", 32),
+    ("exclamation-mark", 33),
+    ("quotation-mark", 34),
+    ("number-sign", 35),
+    ("dollar-sign", 36),
+    ("percent-sign", 37),
+    ("ampersand", 38),
+    ("apostrophe", 39),
+    ("left-parenthesis", 40),
+    ("right-parenthesis", 41),
+    ("asterisk", 42),
+    ("plus-sign", 43),
+    ("comma", 44),
+    ("hyphen", 45),
+    ("period", 46),
+    ("slash", 47),
+    ("zero", 48),
+    ("one", 49),
+    ("two", 50),
+    ("three", 51),
+    ("four", 52),
+    ("five", 53),
+    ("six", 54),
+    ("seven", 55),
+    ("eight", 56),
+    ("nine", 57),
+    ("colon", 58),
+    ("semicolon", 59),
+    ("less-than-sign", 60),
+    ("equals-sign", 61),
+    ("greater-than-sign", 62),
+    ("question-mark", 63),
+    ("commercial-at", 64),
+    ("left-square-bracket", 91),
+    ("backslash", 92),
+    ("right-square-bracket", 93),
+    ("circumflex", 94),
+    ("underscore", 95),
+    ("grave-accent", 96),
+    ("left-curly-bracket", 123),
+    ("vertical-line", 124),
+    ("right-curly-bracket", 125),
+    ("tilde", 126),
+    ("DEL", 127),
 ];
 
 fn collating_element(name: &[u8]) -> Result<u8, PatternError> {
