@@ -2,7 +2,6 @@
 
 mod graphs;
 mod local;
-mod oracle;
 
 use activity::Activity;
 use std::path::Path;

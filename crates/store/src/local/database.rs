@@ -57,8 +57,9 @@ create table if not exists SchemaMigrations (migration text primary key not null
 const SCHEMA_VERSION: &str = "10";
 /// Pages in the WAL before it is written back on the way: as many as C++ Nix allows.
 const AUTO_CHECKPOINT: i64 = 40_000;
-/// A WAL larger than this is written back when the store closes; smaller ones are left to a later process.
-const WAL_KEPT: u64 = 4 << 20;
+/// A WAL larger than this is written back and emptied when the store closes; a smaller one is left to a later process, as
+/// writing it back costs more than reading it again when the database is next opened.
+const WAL_KEPT: u64 = 1 << 20;
 
 /// How the database is opened.
 #[derive(Debug, Clone)]
@@ -265,8 +266,9 @@ impl Drop for Database {
             && !self.options.read_only
             && fs::metadata(wal).is_ok_and(|found| found.len() > WAL_KEPT)
         {
-            // Passive: if others are at work, one of them will do it.
-            let _ = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+            // If others are at work, one of them will do it.
+            let _ = connection.busy_timeout(Duration::ZERO);
+            let _ = connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
         }
     }
 }
