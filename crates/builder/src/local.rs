@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use activity::{Activity, ActivityKind};
-use store::{BuildLogs, BuildMode, Store};
+use store::{BuildMode, Store};
 use store_model::derivation::DerivationOptions;
 use store_model::{BuildStatus, Derivation, DerivationKind, OutputName, PathInfo, StorePath};
 
@@ -25,7 +25,7 @@ use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
 use crate::error::{Error, IoContext, Result};
 use crate::folders::{BuildDir, ChrootDir, ChrootPlan, remove_tree};
 use crate::known::Known;
-use crate::log::BuildLog;
+use crate::log::{BuildLog, LogFile};
 use crate::options::{BuilderOptions, SandboxMode};
 use crate::outputs::register::{self, Made};
 use crate::outputs::rewrite::scratch_path;
@@ -300,7 +300,7 @@ impl Attempt<'_> {
             derivation,
             options: self.options,
             build_dir: &self.build_dir_inside().to_string_lossy(),
-            cores: cores(self.options().cores),
+            cores: self.site.shared.cores(),
             fixed: self.kind == DerivationKind::Fixed,
             impure_variables: (!self.kind.is_sandboxed()).then_some(&self.options().impure_variables),
             graphs: &self.graphs()?,
@@ -403,6 +403,7 @@ impl Attempt<'_> {
             gid,
             host_network: !self.kind.is_sandboxed(),
             private_dev: !options.sandbox_paths.iter().any(|path| path.target == Path::new("/dev")),
+            private_shm: !Path::new(self.site.shared.store.store_dir().as_str()).starts_with("/dev/shm"),
             mounts: self.mounts()?,
             kvm: options.system_features.contains("kvm"),
             shm_size: options.sandbox_shm_size.clone(),
@@ -458,7 +459,7 @@ impl Attempt<'_> {
     /// Runs the builder to its end; the inner error is a build that failed.
     fn run(&self, request: &SandboxRequest) -> Result<Result<()>> {
         let (options, store) = (self.options(), &self.site.shared.store);
-        let file = if options.keep_log { Some(store.create_log(&self.job.path)?) } else { None };
+        let file = options.keep_log.then(|| LogFile::new(store.log_path(&self.job.path)));
         let mut log = BuildLog::new(self.site.activity, options.log_lines, file);
         let bounds = Bounds {
             timeout: options.timeout,
@@ -473,11 +474,6 @@ impl Attempt<'_> {
         let ended = ended?;
         Ok(if ended == Ended::Exited(0) { Ok(()) } else { Err(failure::of_builder(self, ended, &tail)) })
     }
-}
-
-/// `cores`, or all that this process may use.
-fn cores(setting: usize) -> usize {
-    if setting != 0 { setting } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
 /// Whether the kernel must pretend to be the 32-bit machine.

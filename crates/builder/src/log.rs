@@ -4,10 +4,14 @@
 //! a terminal. A line `@nix {json}` is a message of the builder about its phases and activities, not output.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use activity::{Activity, ActivityKind, Field, ResultKind, Verbosity};
+use bzip2::Compression;
+use bzip2::write::BzEncoder;
 use serde_json::Value;
-use store::LogWriter;
 
 /// Longer lines are cut, so that a builder without line feeds does not fill memory.
 const LONGEST_LINE: usize = 1 << 20;
@@ -20,19 +24,19 @@ pub(crate) struct BuildLog<'a> {
     tail: VecDeque<String>,
     keep: usize,
     children: HashMap<u64, Activity>,
-    file: Option<Box<dyn LogWriter>>,
+    file: Option<LogFile>,
 }
 
 impl<'a> BuildLog<'a> {
     /// Lines go to `activity`, the last `keep` of them are remembered, the bytes go to `file`.
-    pub(crate) fn new(activity: &'a Activity, keep: usize, file: Option<Box<dyn LogWriter>>) -> Self {
+    pub(crate) fn new(activity: &'a Activity, keep: usize, file: Option<LogFile>) -> Self {
         Self { activity, line: Vec::new(), column: 0, tail: VecDeque::new(), keep, children: HashMap::new(), file }
     }
 
     /// Takes the next bytes. A file that cannot be written any more is given up with a warning.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(bytes)
+            && let Err(error) = file.write(bytes)
         {
             self.activity.warn(&format!("cannot write the build log: {error}"));
             self.file = None;
@@ -61,7 +65,7 @@ impl<'a> BuildLog<'a> {
         if !self.line.is_empty() {
             self.end_line();
         }
-        if let Some(Err(error)) = self.file.take().map(LogWriter::finish) {
+        if let Some(Err(error)) = self.file.take().map(LogFile::finish) {
             self.activity.warn(&format!("cannot write the build log: {error}"));
         }
         self.tail.into()
@@ -129,6 +133,74 @@ fn fields(json: &Value) -> Vec<Field> {
     list.iter().filter_map(|field| field.as_u64().map(Field::Int).or_else(|| field.as_str().map(Field::from))).collect()
 }
 
+/// The log on the disk, compressed by bzip2.
+///
+/// A large block costs milliseconds to set up, more than a small build takes; most logs are small, so they are kept until
+/// the end and compressed with the smallest block, which is as good for them.
+pub(crate) struct LogFile {
+    path: PathBuf,
+    pending: Vec<u8>,
+    encoder: Option<BzEncoder<File>>,
+}
+
+/// What fits into the smallest block.
+const SMALL: usize = 96 * 1024;
+
+/// What bzip2 makes of nothing.
+const EMPTY: &[u8] = b"BZh9\x17rE8P\x90\0\0\0\0";
+
+impl LogFile {
+    /// A log that will lie at `path`. Nothing is opened yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, pending: Vec::new(), encoder: None }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(encoder) = &mut self.encoder {
+            return encoder.write_all(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() > SMALL {
+            let mut encoder = BzEncoder::new(self.create()?, Compression::best());
+            encoder.write_all(&std::mem::take(&mut self.pending))?;
+            self.encoder = Some(encoder);
+        }
+        Ok(())
+    }
+
+    /// A file beside the log's place, so that a reader finds the old log or the new one.
+    fn temporary(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".tmp-{}", std::process::id()));
+        name.into()
+    }
+
+    fn create(&self) -> io::Result<File> {
+        let path = self.temporary();
+        match File::create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                File::create(&path)
+            }
+            result => result,
+        }
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if let Some(encoder) = self.encoder.take() {
+            encoder.finish()?;
+        } else if self.pending.is_empty() {
+            self.create()?.write_all(EMPTY)?;
+        } else {
+            let mut encoder = BzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&self.pending)?;
+            let bytes = encoder.finish()?;
+            self.create()?.write_all(&bytes)?;
+        }
+        fs::rename(self.temporary(), &self.path)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -180,5 +252,22 @@ mod tests {
         ];
         assert_eq!(events, expected);
         assert_eq!(tail, ["@nix {bad"]);
+    }
+
+    #[test]
+    fn logs_of_every_size_can_be_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        for size in [0, 1, SMALL, SMALL + 1, 3 * SMALL] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            let path = dir.path().join("deep/er").join(size.to_string());
+            let mut file = LogFile::new(path.clone());
+            bytes.chunks(5000).for_each(|piece| file.write(piece).unwrap());
+            file.finish().unwrap();
+            let mut read = Vec::new();
+            let mut decoder = bzip2::read::BzDecoder::new(File::open(&path).unwrap());
+            io::Read::read_to_end(&mut decoder, &mut read).unwrap();
+            assert_eq!(read, bytes);
+        }
+        assert_eq!(fs::read_dir(dir.path().join("deep/er")).unwrap().count(), 5);
     }
 }

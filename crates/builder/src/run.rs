@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     /// The machine was seen to refuse user namespaces.
     pub no_user_namespace: AtomicBool,
     swept: Once,
+    all_cores: OnceLock<usize>,
     running: [AtomicUsize; 2],
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
 }
@@ -53,9 +54,17 @@ impl Shared {
             transfer,
             no_user_namespace: AtomicBool::new(false),
             swept: Once::new(),
+            all_cores: OnceLock::new(),
             running: Default::default(),
             derivations: Mutex::default(),
         }
+    }
+
+    /// Cores per build: the setting, or all that this process may use.
+    pub(crate) fn cores(&self) -> usize {
+        // Finding out reads several files, so it is done once.
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.options.cores != 0 { self.options.cores } else { *self.all_cores.get_or_init(all) }
     }
 
     /// Where build folders are made.

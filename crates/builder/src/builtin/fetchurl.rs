@@ -12,7 +12,7 @@ use std::io::{self, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use store::{BuildLogs, Store};
+use store::Store;
 use store_model::derivation::DerivationOptions;
 use store_model::{BuildStatus, ContentAddressMethod, Derivation};
 use transfer::{Receiver, TransferError};
@@ -21,7 +21,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::failure;
 use crate::folders::{BuildDir, remove_tree};
 use crate::local::{Job, Site};
-use crate::log::BuildLog;
+use crate::log::{BuildLog, LogFile};
 use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, move_tree};
 use crate::outputs::scan::{ScanOptions, scan};
 use crate::sandbox::request::{Action, Identity, Limits, SandboxRequest};
@@ -135,7 +135,7 @@ fn failed(site: &Site<'_>, job: &Job, error: &TransferError) -> Error {
     let store = &site.shared.store;
     let options = &site.shared.options;
     let line = format!("error: {error}");
-    let file = if options.keep_log { store.create_log(&job.path).ok() } else { None };
+    let file = options.keep_log.then(|| LogFile::new(store.log_path(&job.path)));
     let mut log = BuildLog::new(site.activity, options.log_lines, file);
     log.take(line.as_bytes());
     let tail = log.finish();
@@ -238,7 +238,7 @@ fn in_child_with(
         action: action(&dir.inner),
     };
     let options = &shared.options;
-    let file = if options.keep_log { Some(store.create_log(&job.path)?) } else { None };
+    let file = options.keep_log.then(|| LogFile::new(store.log_path(&job.path)));
     let mut log = BuildLog::new(activity, options.log_lines, file);
     let ended = supervise::run(activity, &options.own_binary, &request, &Bounds::default(), &mut |bytes| {
         log.take(bytes);

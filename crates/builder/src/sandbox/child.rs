@@ -116,6 +116,9 @@ pub(crate) fn write_frame<T: Wire>(to: &mut impl Write, value: &T) -> io::Result
 /// The whole life of the re-executed binary; `main` calls it before anything else when its first argument is
 /// [`CHILD_ARGUMENT`], while the process has one thread. Returns the exit status where no builder was executed.
 pub fn child_main() -> i32 {
+    if let Some(status) = super::enter::child() {
+        return status;
+    }
     let Ok(control) = sys::inherited(CONTROL) else { return 2 };
     let mut control = UnixStream::from(control);
     let Ok(Some(bytes)) = read_frame(&mut control) else { return 2 };

@@ -120,7 +120,8 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
         source: failure.error,
     })?;
     drop(theirs);
-    let mut usher = Confined::new(usher, true)?;
+    // An usher's group is also the inmate's until that leaves it, so it must not be killed after the usher.
+    let mut usher = Confined::new(usher, request.isolation.is_none())?;
     child::write_frame(&mut ours, request).map_err(fail("handing over the request"))?;
     if request.isolation.is_none() {
         // The child itself is the builder.

@@ -2,14 +2,14 @@
 //!
 //! A request is plain data ([`SandboxRequest`]); [`linux`] starts our own binary again and hands it over; [`child`] is
 //! that re-executed end, which makes namespaces, mounts ([`mounts`]) and limits ([`seccomp`]) and becomes the builder.
-//! [`enter`] shows a store at its logical path to programs that are run from it. A process with threads never forks
+//! [`enter()`] shows a store at its logical path to programs that are run from it. A process with threads never forks
 //! without exec: [`spawn`] makes only system calls in between.
 //!
 //! `unsafe` stands in [`sys`] and [`spawn`] only. Absent: what a builder is given (environment, inputs, build folder) and
 //! what becomes of its outputs.
 
 pub(crate) mod child;
-pub mod enter;
+mod enter;
 pub(crate) mod linux;
 mod mounts;
 pub(crate) mod pty;
@@ -23,4 +23,5 @@ mod sys;
 mod wire;
 
 pub use child::{CHILD_ARGUMENT, child_main};
+pub use enter::{EnterRequest, enter};
 pub use request::SandboxRequest;

@@ -32,7 +32,7 @@ pub(super) fn enter_root(isolation: &Isolation) -> Result<(), Failure> {
     }
     fresh_proc(root)?;
     if isolation.private_dev {
-        device_mounts(root, &isolation.shm_size)?;
+        device_mounts(root, isolation)?;
     }
     fs::set_permissions(root.join("etc"), fs::Permissions::from_mode(0o555)).step(|| "closing /etc".into())?;
     rustix::process::chdir(root).map_err(io::Error::from).step(|| format!("entering {}", root.display()))?;
@@ -153,12 +153,15 @@ fn fresh_proc(root: &Path) -> Result<(), Failure> {
 }
 
 /// Memory for `/dev/shm` and pseudoterminals of the builder's own.
-fn device_mounts(root: &Path, shm_size: &str) -> Result<(), Failure> {
-    let options = std::ffi::CString::new(format!("size={shm_size},mode=1777"));
-    let options = options.map_err(io::Error::from).step(|| "reading sandbox-dev-shm-size".into())?;
-    rustix::mount::mount("none", root.join("dev/shm"), "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, &*options)
-        .map_err(io::Error::from)
-        .step(|| "mounting /dev/shm".into())?;
+fn device_mounts(root: &Path, isolation: &Isolation) -> Result<(), Failure> {
+    if isolation.private_shm {
+        let options = std::ffi::CString::new(format!("size={},mode=1777", isolation.shm_size));
+        let options = options.map_err(io::Error::from).step(|| "reading sandbox-dev-shm-size".into())?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        rustix::mount::mount("none", root.join("dev/shm"), "tmpfs", flags, &*options)
+            .map_err(io::Error::from)
+            .step(|| "mounting /dev/shm".into())?;
+    }
     let options = c"newinstance,mode=0620,ptmxmode=0666";
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     match rustix::mount::mount("none", root.join("dev/pts"), "devpts", flags, options) {

@@ -64,6 +64,8 @@ pub struct Isolation {
     pub mounts: Vec<Mount>,
     /// Make the usual few devices, `/dev/shm` and `/dev/pts`.
     pub private_dev: bool,
+    /// `/dev/shm` is memory of the builder's own; false where the store itself lies below it.
+    pub private_shm: bool,
     /// Add `/dev/kvm` where the host has it.
     pub kvm: bool,
     /// Size of `/dev/shm`, as the kernel's tmpfs takes it (`50%`).
@@ -152,6 +154,7 @@ wire_struct!(Isolation {
     host_network,
     mounts,
     private_dev,
+    private_shm,
     kvm,
     shm_size,
     require_drop_groups,
@@ -226,6 +229,7 @@ mod tests {
                 host_network: false,
                 mounts: vec![Mount { source: "/a".into(), target: "/b".into(), read_only: true, optional: false }],
                 private_dev: true,
+                private_shm: true,
                 kvm: false,
                 shm_size: "50%".into(),
                 require_drop_groups: true,

@@ -4,6 +4,7 @@
 //! command line (all without one), several at once, and says for each whether it passed or why it was skipped.
 
 mod build;
+mod enter;
 mod rig;
 mod sandbox;
 
@@ -31,9 +32,13 @@ fn main() {
     if arguments.get(1).is_some_and(|first| first == builder::sandbox::CHILD_ARGUMENT) {
         std::process::exit(builder::child_main());
     }
+    if arguments.get(1).is_some_and(|first| first == enter::WORD) {
+        enter::become_entered(&arguments[2..]);
+    }
     let words: Vec<_> = arguments.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let all: Vec<Test> = [build::TESTS, sandbox::TESTS].concat().into_iter().filter(|(name, _)| chosen(name)).collect();
+    let all: Vec<Test> =
+        [build::TESTS, enter::TESTS, sandbox::TESTS].concat().into_iter().filter(|(name, _)| chosen(name)).collect();
     if arguments.iter().any(|word| word == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return;

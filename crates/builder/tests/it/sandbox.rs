@@ -54,6 +54,7 @@ fn isolated(root: &Path, script: &str) -> SandboxRequest {
             host_network: false,
             mounts: host_mounts(),
             private_dev: true,
+            private_shm: true,
             kvm: false,
             shm_size: "50%".into(),
             require_drop_groups: false,
