@@ -309,9 +309,19 @@ pub(crate) fn base_scope(eval: &mut Eval) -> List {
 
 /// The attributes of a set by the bytes of their names.
 pub(crate) fn in_name_order(eval: &Eval, set: AttrSet) -> Vec<&'static Attr> {
-    let mut attrs: Vec<&'static Attr> = set.iter().collect();
-    attrs.sort_unstable_by(|a, b| eval.shared.symbols.bytes(a.name).cmp(eval.shared.symbols.bytes(b.name)));
-    attrs
+    // The first eight bytes decide most comparisons without following a pointer.
+    let mut attrs: Vec<(u64, &'static [u8], &'static Attr)> = set
+        .iter()
+        .map(|attr| {
+            let name = eval.shared.symbols.bytes(attr.name);
+            let mut start = [0; 8];
+            let len = name.len().min(8);
+            start[..len].copy_from_slice(&name[..len]);
+            (u64::from_be_bytes(start), name, attr)
+        })
+        .collect();
+    attrs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)));
+    attrs.into_iter().map(|(_, _, attr)| attr).collect()
 }
 
 /// Evaluates to a Boolean what a predicate gave.

@@ -131,7 +131,7 @@ impl Eval {
         whole: NodeId,
         text: &'static str,
     ) -> Expected<bool> {
-        match self.eval(code, condition, env) {
+        match self.operand(code, condition, env) {
             Ok(Value::TRUE) => Ok(true),
             Ok(Value::FALSE) => Ok(false),
             other => Err(self.not_a_condition(other, code.pos(whole), text)),

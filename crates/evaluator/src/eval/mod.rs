@@ -299,6 +299,21 @@ impl Eval {
         outcome
     }
 
+    /// Evaluates a node that is likely a variable or literal, without a recursion for those.
+    #[inline(always)]
+    pub(crate) fn operand(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
+        let ready = match code.node(node) {
+            Node::Const(index) => Some(code.constants.get(index as usize)),
+            Node::Var0 { slot } => env.slot(slot).get_filled(),
+            Node::Var1 { slot } => env.up().slot(slot).get_filled(),
+            _ => None,
+        };
+        match ready {
+            Some(value) if !value.is_thunk() => Ok(value),
+            _ => self.eval(code, node, env),
+        }
+    }
+
     #[inline(always)]
     fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env) -> Outcome {
         loop {
@@ -315,7 +330,7 @@ impl Eval {
                 }
                 Node::Select1 { base, name } => return self.select_one(code, id, base, name, env),
                 Node::Call { function, args } => {
-                    let function = self.eval(code, function, env)?;
+                    let function = self.operand(code, function, env)?;
                     match self.apply_nodes(function, code, id, code.counted(args), env)? {
                         Next::Done(value) => return Ok(value),
                         Next::Enter(next_code, body, next_env) => (code, id, env) = (next_code, body, next_env),

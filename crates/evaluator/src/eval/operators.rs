@@ -22,8 +22,8 @@ impl Eval {
     pub(super) fn eval_operator(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
         match node {
             Node::Equal(a, b) | Node::NotEqual(a, b) => {
-                let a = self.eval(code, a, env)?;
-                let b = self.eval(code, b, env)?;
+                let a = self.operand(code, a, env)?;
+                let b = self.operand(code, b, env)?;
                 let equal = self.equal(a, b).map_err(|error| place(error, code, id))?;
                 Ok(Value::bool(equal == matches!(node, Node::Equal(..))))
             }
@@ -50,8 +50,8 @@ impl Eval {
             Node::Mul(a, b) => self.arithmetic_nodes(Arithmetic::Mul, code, id, (a, b), env),
             Node::Div(a, b) => self.arithmetic_nodes(Arithmetic::Div, code, id, (a, b), env),
             Node::Less(a, b) => {
-                let a = self.eval(code, a, env)?;
-                let b = self.eval(code, b, env)?;
+                let a = self.operand(code, a, env)?;
+                let b = self.operand(code, b, env)?;
                 let less = self.less(a, b, "");
                 less.map(Value::bool).map_err(|error| {
                     error.trace(code.pos(id), "while calling the 'lessThan' builtin")
@@ -84,7 +84,7 @@ impl Eval {
         env: Env,
         text: &'static str,
     ) -> Result<crate::value::AttrSet, EvalError> {
-        match self.eval(code, node, env) {
+        match self.operand(code, node, env) {
             Ok(value) => match value.as_attrs() {
                 Some(set) => Ok(set),
                 None => self.expect_attrs_at(value, code.pos(node), text),
@@ -99,8 +99,8 @@ impl Eval {
 
     #[inline(never)]
     fn concat(&mut self, code: &'static Code, id: NodeId, a: NodeId, b: NodeId, env: Env) -> Outcome {
-        let a = self.eval(code, a, env)?;
-        let b = self.eval(code, b, env)?;
+        let a = self.operand(code, a, env)?;
+        let b = self.operand(code, b, env)?;
         for side in [a, b] {
             if !side.is_list() {
                 let pos = code.pos(id);
@@ -123,16 +123,23 @@ impl Eval {
     /// `a + b`: the type of the first operand decides.
     #[inline(never)]
     fn add(&mut self, code: &'static Code, id: NodeId, a: NodeId, b: NodeId, env: Env) -> Outcome {
-        let x = self.eval(code, a, env)?;
+        let x = self.operand(code, a, env)?;
+        if let Some(int) = x.as_small_int() {
+            let y = self.operand(code, b, env)?;
+            if let Some(sum) = y.as_small_int().and_then(|other| Value::small_int(int + other)) {
+                return Ok(sum);
+            }
+            return self.add_numbers(code, id, x, b, y);
+        }
+        if let Some(left) = x.as_string() {
+            let y = self.operand(code, b, env)?;
+            let right = self.coerce_operand(y, code, id, (1, b))?;
+            return Ok(self.join(&[left, right]).into());
+        }
         match x.view() {
             View::Int(_) | View::Float(_) => {
                 let y = self.eval(code, b, env)?;
-                if y.as_number().is_none() {
-                    let kind = if x.as_int().is_some() { "an integer" } else { "a float" };
-                    let message = format!("cannot add {} to {kind}", type_phrase(y));
-                    return Err(EvalError::eval(message).at(code.operand_pos(id, 1, b)));
-                }
-                self.arithmetic(Arithmetic::Add, x, y).map_err(|error| error.at(code.operand_pos(id, 1, b)))
+                self.add_numbers(code, id, x, b, y)
             }
             View::Path(path) => {
                 let y = self.eval(code, b, env)?;
@@ -151,6 +158,15 @@ impl Eval {
                 Ok(self.join(&[left, right]).into())
             }
         }
+    }
+
+    fn add_numbers(&mut self, code: &'static Code, id: NodeId, x: Value, b: NodeId, y: Value) -> Outcome {
+        if y.as_number().is_none() {
+            let kind = if x.as_int().is_some() { "an integer" } else { "a float" };
+            let message = format!("cannot add {} to {kind}", type_phrase(y));
+            return Err(EvalError::eval(message).at(code.operand_pos(id, 1, b)));
+        }
+        self.arithmetic(Arithmetic::Add, x, y).map_err(|error| error.at(code.operand_pos(id, 1, b)))
     }
 
     /// The string form of operand number `operand.0`.
@@ -208,7 +224,7 @@ impl Eval {
         let mut context = ContextId::NONE;
         for (index, part) in code.operands(parts).iter().enumerate() {
             let part = NodeId(*part);
-            let value = self.eval(code, part, env)?;
+            let value = self.operand(code, part, env)?;
             let string = self.coerce_operand(value, code, id, (index, part))?;
             len += string.len();
             context = self.shared.contexts.union(context, string.context());
@@ -253,8 +269,8 @@ impl Eval {
         (a, b): (NodeId, NodeId),
         env: Env,
     ) -> Outcome {
-        let a = self.eval(code, a, env)?;
-        let b = self.eval(code, b, env)?;
+        let a = self.operand(code, a, env)?;
+        let b = self.operand(code, b, env)?;
         if let (Some(a), Some(b)) = (a.as_small_int(), b.as_small_int()) {
             let result = match operation {
                 Arithmetic::Sub => Value::small_int(a - b),

@@ -17,7 +17,7 @@ impl Eval {
         name: Symbol,
         env: Env,
     ) -> Outcome {
-        let base = self.eval(code, base, env)?;
+        let base = self.operand(code, base, env)?;
         let Some(set) = base.as_attrs() else { return Err(self.not_a_set(base, code.pos(id))) };
         let Some(attr) = set.get(name) else { return Err(self.missing_attribute(set, name, code.pos(id))) };
         let value = attr.value.get();

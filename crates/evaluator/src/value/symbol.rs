@@ -62,13 +62,28 @@ impl<T> AppendTable<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     names: AppendTable<Value>,
-    numbers: Mutex<HashTable<u32>>,
+    numbers: Mutex<HashTable<Entry>>,
 }
 
-fn hash(bytes: &[u8]) -> u64 {
+/// A symbol with the hash of its name, so that growing the table reads no names.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    symbol: Symbol,
+}
+
+impl Entry {
+    /// The hash as the table wants it, which looks at the highest and the lowest bits.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+fn hash(bytes: &[u8]) -> u32 {
     let mut hasher = rustc_hash::FxHasher::default();
     hasher.write(bytes);
-    hasher.finish()
+    let hash = hasher.finish();
+    (hash ^ (hash >> 32)) as u32
 }
 
 impl Symbols {
@@ -84,17 +99,18 @@ impl Symbols {
 
     /// The number of a name.
     pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
-        let hash_of = |index: &u32| hash(self.bytes(Symbol(*index)));
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
-        if let Some(number) = numbers.find(hash, |index| self.bytes(Symbol(*index)) == name) {
-            return Symbol(*number);
+        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
+        if let Some(entry) = numbers.find(Entry::spread(hash), is_it) {
+            return entry.symbol;
         }
         let text = Str::new(arena, name, ContextId::NONE);
-        let number = self.names.push(Value::from(text));
-        text.cache_symbol(Symbol(number));
-        numbers.insert_unique(hash, number, hash_of);
-        Symbol(number)
+        let symbol = Symbol(self.names.push(Value::from(text)));
+        text.cache_symbol(symbol);
+        let entry = Entry { hash, symbol };
+        numbers.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
+        symbol
     }
 
     /// The number of a string's text.
@@ -111,7 +127,9 @@ impl Symbols {
     /// The number of a name, if anybody ever mentioned it.
     pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.find(hash(name), |index| self.bytes(Symbol(*index)) == name).map(|number| Symbol(*number))
+        let hash = hash(name);
+        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
+        numbers.find(Entry::spread(hash), is_it).map(|entry| entry.symbol)
     }
 
     /// The name as a string value.
