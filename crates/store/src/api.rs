@@ -103,8 +103,8 @@ pub trait WritableStore: Store {
     /// registered.
     fn add_nar(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, options: &WriteOptions) -> Result<()>;
 
-    /// Adds many derivations at once, in any order, those they refer to included or valid already. The caller has
-    /// computed their output paths; these are not checked again.
+    /// Adds many derivations (and other texts) at once, in any order, those they refer to included or valid already. The
+    /// caller has computed the derivations' output paths; these are not checked again.
     fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()>;
 
     /// Makes paths valid whose objects are in place already: all of them or none. Their references must be valid or

@@ -216,9 +216,17 @@ impl From<file_tree::Error> for Error {
                     Err(inner) => Error::Tree(file_tree::Error::Caller(inner)),
                 },
             },
+            file_tree::Error::Stream(inner) | file_tree::Error::Io { source: inner, .. } if was_cancelled(&inner) => {
+                Error::Cancelled(Cancelled)
+            }
             error => Error::Tree(error),
         }
     }
+}
+
+/// Whether a stream stopped because the user asked for it.
+fn was_cancelled(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }
 
 fn class_of_io(error: &io::Error) -> ErrorClass {

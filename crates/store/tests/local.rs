@@ -331,3 +331,19 @@ fn circles_are_not_registered() {
     assert!(store.all_valid_paths(&a).unwrap().is_empty());
     store.register(&a, &[info(1, 2), info(2, 2)]).unwrap();
 }
+
+#[test]
+fn cancelling_stops_adding() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let path = add(&store, "a", "x");
+    let token = CancelToken::new();
+    let activity = Activity::root(Arc::new(Silent), token.clone());
+    token.cancel();
+    let classes = [
+        store.add_text(&activity, &text("b", "y"), &WriteOptions::default()).unwrap_err().class(),
+        store.nar(&activity, &path, &mut Vec::new()).unwrap_err().class(),
+        store.verify(&activity, true).unwrap_err().class(),
+    ];
+    assert_eq!(classes, [ErrorClass::Cancelled; 3]);
+}

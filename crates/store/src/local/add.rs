@@ -87,8 +87,8 @@ impl WritableStore for LocalStore {
             let mut objects = Vec::with_capacity(batch.len());
             for path in batch {
                 let object = missing[path];
-                let name = path.derivation_name()?;
-                objects.push((object, Some(aterm::parse(&self.options.store_dir, &object.contents, name)?)));
+                let parse = |name| aterm::parse(&self.options.store_dir, &object.contents, name);
+                objects.push((object, path.derivation_name().ok().map(parse).transpose()?));
             }
             self.write_texts(activity, &objects, false)?;
         }

@@ -112,7 +112,7 @@ impl Database {
         self.hold_big_lock(activity)?;
         self.reserve();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = self.retry(activity, || Connection::open_with_flags(self.file(), flags))?;
+        let mut connection = self.retry(activity, || self.open(flags))?;
         self.set_up(&connection)?;
         let mode = if self.options.wal { "wal" } else { "truncate" };
         self.retry(activity, || connection.pragma_update(None, "journal_mode", mode))?;
@@ -146,12 +146,22 @@ impl Database {
         Ok(())
     }
 
+    /// Without a WAL the database may lie on a file system whose locks do not work: C++ Nix then uses lock files, and who
+    /// shares a database must lock alike.
+    fn open(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        if self.options.wal {
+            Connection::open_with_flags(self.file(), flags)
+        } else {
+            Connection::open_with_flags_and_vfs(self.file(), flags, c"unix-dotfile")
+        }
+    }
+
     fn connect(&self, activity: &Activity) -> Result<Connection> {
         self.hold_big_lock(activity)?;
         let access =
             if self.options.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = self.retry(activity, || Connection::open_with_flags(self.file(), flags))?;
+        let connection = self.retry(activity, || self.open(flags))?;
         self.set_up(&connection)?;
         Ok(connection)
     }
@@ -160,6 +170,8 @@ impl Database {
         let set = || {
             connection.busy_timeout(Duration::from_millis(200))?;
             connection.set_prepared_statement_cache_capacity(32);
+            // Otherwise SQLite plans every statement anew for every path it is asked about.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             if !self.options.read_only {
                 connection.pragma_update(None, "foreign_keys", 1)?;
                 connection.pragma_update(None, "synchronous", if self.options.sync { "normal" } else { "off" })?;
