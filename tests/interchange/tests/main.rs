@@ -1,5 +1,6 @@
 //! C++ Nix and we in one store: after each other and at the same time.
 
 mod formats;
+mod killed;
 mod stores;
 mod together;
