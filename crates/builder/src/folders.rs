@@ -243,7 +243,7 @@ mod tests {
         let tree = outer.path().join("tree");
         fs::create_dir_all(tree.join("a/b")).unwrap();
         std::os::unix::fs::symlink(outer.path(), tree.join("a/link")).unwrap();
-        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0o0)).unwrap();
         fs::set_permissions(tree.join("a"), Permissions::from_mode(0o555)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists() && kept.exists());

@@ -384,7 +384,11 @@ impl Plan {
         if state == State::Built {
             self.valid.extend(outputs.into_iter().map(|path| (path, Some(true))));
         }
-        self.close(id, state, false);
+        // An input that failed earlier counts once the last one is done.
+        for dependent in self.close(id, state, false) {
+            let why = self.dependency_failure(dependent);
+            self.fail(dependent, BuildStatus::DependencyFailed, why);
+        }
     }
 
     fn fail(&mut self, id: NodeId, status: BuildStatus, why: String) {

@@ -206,6 +206,10 @@ fn inmate(
     sys::set_domain_name(c"(none)").step(|| "setting the domain name".into())?;
     sys::set_umask(0o022);
     mounts::enter_root(isolation)?;
+    // The same device once more, so that its name means something here.
+    if let Ok(null) = open_null() {
+        sys::duplicate_onto(null.as_raw_fd(), 0).step(|| "closing standard input".into())?;
+    }
     confine(request)?;
     set_ids(isolation, control)?;
     act(request, control)

@@ -104,9 +104,15 @@ pub(crate) fn install_filter(code: &[Instruction]) -> io::Result<()> {
 
 /// Default action for every signal, none blocked.
 pub(crate) fn reset_signals() {
+    /// The kernel's own struct: handler, flags, restorer, mask. All zeros is the default action.
+    const DEFAULT: [u64; 4] = [0; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is a valid action; numbers that the C library keeps for itself are refused by it.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads one struct, which is live; size 8 is that of its mask. Made raw because the C library
+        // keeps two signals for itself, which may have been ignored by whoever started us.
+        unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, 8);
+        }
     }
     // SAFETY: the set is initialised by sigemptyset before it is read.
     unsafe {

@@ -4,9 +4,12 @@
 //! command line (all without one), several at once, and says for each whether it passed or why it was skipped.
 
 mod build;
+mod builtin;
 mod enter;
+mod planning;
 mod rig;
 mod sandbox;
+mod together;
 
 use std::panic::catch_unwind;
 
@@ -27,6 +30,7 @@ pub fn lacks(thing: &str, why: &str) -> Verdict {
     Verdict::Skipped(format!("needs {thing}: {why}"))
 }
 
+#[expect(clippy::print_stdout, reason = "a test binary with its own entry tells its results itself")]
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     if arguments.get(1).is_some_and(|first| first == builder::sandbox::CHILD_ARGUMENT) {
@@ -35,10 +39,16 @@ fn main() {
     if arguments.get(1).is_some_and(|first| first == enter::WORD) {
         enter::become_entered(&arguments[2..]);
     }
+    if arguments.get(1).is_some_and(|first| first == together::WORD) {
+        together::build_and_wait(&arguments[2..]);
+    }
     let words: Vec<_> = arguments.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let all: Vec<Test> =
-        [build::TESTS, enter::TESTS, sandbox::TESTS].concat().into_iter().filter(|(name, _)| chosen(name)).collect();
+    let all: Vec<Test> = [build::TESTS, builtin::TESTS, enter::TESTS, planning::TESTS, sandbox::TESTS, together::TESTS]
+        .concat()
+        .into_iter()
+        .filter(|(name, _)| chosen(name))
+        .collect();
     if arguments.iter().any(|word| word == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return;

@@ -14,8 +14,23 @@ use store_model::{
 };
 use transfer::{Transfer, TransferOptions};
 
+/// Where a rig lies: removed with it, or not.
+pub enum Folder {
+    Own(tempfile::TempDir),
+    Lent(PathBuf),
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Lent(dir) => dir,
+        }
+    }
+}
+
 pub struct Rig {
-    pub dir: tempfile::TempDir,
+    pub dir: Folder,
     pub store: Arc<LocalStore>,
     pub options: BuilderOptions,
     pub recorder: Arc<Recorder>,
@@ -28,17 +43,23 @@ impl Rig {
     pub fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store_dir = dir.path().join("store");
-        Self::at(dir, &store_dir.clone(), &store_dir, SandboxMode::Disabled)
+        Self::at(Folder::Own(dir), &store_dir.clone(), &store_dir, SandboxMode::Disabled)
     }
 
     /// A store that lies elsewhere than its paths say, builders shut in.
     pub fn boxed() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().join("real");
-        Self::at(dir, Path::new("/nix/store"), &real, SandboxMode::Enabled)
+        Self::at(Folder::Own(dir), Path::new("/nix/store"), &real, SandboxMode::Enabled)
     }
 
-    fn at(dir: tempfile::TempDir, store_dir: &Path, real: &Path, sandbox: SandboxMode) -> Self {
+    /// The same in a folder of somebody else's.
+    pub fn boxed_in(dir: &Path) -> Self {
+        let real = dir.join("real");
+        Self::at(Folder::Lent(dir.to_owned()), Path::new("/nix/store"), &real, SandboxMode::Enabled)
+    }
+
+    fn at(dir: Folder, store_dir: &Path, real: &Path, sandbox: SandboxMode) -> Self {
         let activity = Activity::silent();
         let options = LocalStoreOptions {
             fsync_store_paths: false,

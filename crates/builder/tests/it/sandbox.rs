@@ -11,6 +11,8 @@ use crate::{Test, Verdict, lacks};
 
 pub const TESTS: &[Test] = &[
     ("sandbox::isolated_program_sees_its_own_world", isolated_program_sees_its_own_world),
+    ("sandbox::isolated_program_may_not_do_what_is_forbidden", isolated_program_may_not_do_what_is_forbidden),
+    ("sandbox::setting_up_fails_with_the_step", setting_up_fails_with_the_step),
     ("sandbox::direct_program_runs_and_is_bounded", direct_program_runs_and_is_bounded),
 ];
 
@@ -73,19 +75,104 @@ fn output_of(request: &SandboxRequest, bounds: &Bounds) -> builder::Result<(Ende
     Ok((ended, String::from_utf8_lossy(&text).into_owned()))
 }
 
-fn isolated_program_sees_its_own_world() -> Verdict {
-    let root = tempfile::tempdir().unwrap();
-    let script = "id -u; id -g; hostname 2>/dev/null || cat /proc/sys/kernel/hostname; echo pid $$; \
-        ls /proc/self/fd; ls /; cat /proc/net/dev | grep -c :; chmod u+s /build || echo no-suid; \
-        touch /tmp/a && echo tmp-ok; ls /dev; grep -i -e NoNewPrivs -e CapEff /proc/self/status; umask; echo err >&2; exit 7";
-    match output_of(&isolated(root.path(), script), &Bounds::default()) {
-        Err(builder::Error::IsolationRefused { step, source }) => lacks("userns", &format!("{step}: {source}")),
+/// What the script prints inside, or the verdict that the machine lacks isolation.
+fn seen(request: &SandboxRequest) -> Result<(Ended, String), Verdict> {
+    match output_of(request, &Bounds::default()) {
+        Err(builder::Error::IsolationRefused { step, source }) => Err(lacks("userns", &format!("{step}: {source}"))),
         Err(other) => panic!("{other}"),
+        Ok(seen) => Ok(seen),
+    }
+}
+
+/// Lines of a script and what each prints.
+fn assert_seen(root: &Path, cases: &[(&str, &str)]) -> Verdict {
+    let script: String = cases.iter().map(|(script, _)| format!("{script}\n")).collect();
+    match seen(&isolated(root, &script)) {
+        Err(verdict) => verdict,
         Ok((ended, text)) => {
-            println!("{text}");
-            assert_eq!(ended, Ended::Exited(7));
+            let expected: String = cases.iter().map(|(_, text)| format!("{text}\n")).collect();
+            assert_eq!(text, expected);
+            assert_eq!(ended, Ended::Exited(0));
             Verdict::Passed
         }
+    }
+}
+
+fn isolated_program_sees_its_own_world() -> Verdict {
+    let root = tempfile::tempdir().unwrap();
+    assert_seen(
+        root.path(),
+        &[
+            ("id -u", "1000"),
+            ("id -g", "100"),
+            ("id -G", "100"),
+            ("cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname", "localhost\n(none)"),
+            ("echo $$ $(ls /proc | grep -c '^[0-9]')", "1 4"),
+            ("echo $(ls /)", "bin build dev etc lib lib64 proc tmp usr"),
+            ("echo $(ls /dev)", "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"),
+            ("grep -c : /proc/net/dev", "1"),
+            ("grep -q ^00000000 /proc/net/route && echo routed || echo alone", "alone"),
+            ("cat /proc/self/personality", "00040000"),
+            ("umask; ulimit -c", "0022\n0"),
+            ("read line || echo no input", "no input"),
+            (
+                "grep -e NoNewPrivs -e CapEff -e SigIgn -e SigBlk -e Seccomp: /proc/self/status",
+                "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2",
+            ),
+            ("readlink /proc/self/fd/0", "/dev/null"),
+            ("echo $(cd /proc/self/fd; echo *)", "0 1 2 3"),
+            (
+                "test -t 1 && echo terminal; (exec 3<> /dev/tty) 2> /dev/null || echo not controlling",
+                "terminal\nnot controlling",
+            ),
+            ("test -c /dev/pts/ptmx -a -w /dev/ptmx && echo pty", "pty"),
+            ("printf 'a\\nb\\n' >&2", "a\nb"),
+        ],
+    )
+}
+
+fn isolated_program_may_not_do_what_is_forbidden() -> Verdict {
+    let root = tempfile::tempdir().unwrap();
+    let host = tempfile::tempdir().unwrap();
+    std::fs::write(host.path().join("input"), "in").unwrap();
+    let script = "touch /build/f; chmod u+s /build/f 2>&1; chmod g+s /build/f 2>&1; chmod 755 /build/f && echo plain
+        echo x 2>/dev/null > /host/input || echo read-only
+        cat /host/input; echo; touch /etc/x 2>/dev/null || echo closed; touch /tmp/x && echo open
+        mount -t tmpfs none /tmp 2>/dev/null || echo no mounts
+        (exec 3<> /dev/tcp/127.0.0.1/1) 2>/dev/null || echo no answer";
+    let mut request = isolated(root.path(), script);
+    if let Some(isolation) = &mut request.isolation {
+        let target = Path::new("/host").to_owned();
+        isolation.mounts.push(Mount { source: host.path().to_owned(), target, read_only: true, optional: false });
+        let absent = Path::new("/no/such/thing").to_owned();
+        isolation.mounts.push(Mount { source: absent.clone(), target: absent, read_only: false, optional: true });
+    }
+    match seen(&request) {
+        Err(verdict) => verdict,
+        Ok((_, text)) => {
+            let refused = "chmod: changing permissions of '/build/f': Operation not permitted\n";
+            assert_eq!(text, format!("{refused}{refused}plain\nread-only\nin\nclosed\nopen\nno mounts\nno answer\n"));
+            assert_eq!(std::fs::read_to_string(host.path().join("input")).unwrap(), "in");
+            Verdict::Passed
+        }
+    }
+}
+
+fn setting_up_fails_with_the_step() -> Verdict {
+    let root = tempfile::tempdir().unwrap();
+    let mut request = isolated(root.path(), "true");
+    if let Some(isolation) = &mut request.isolation {
+        let absent = Path::new("/no/such/thing").to_owned();
+        isolation.mounts.push(Mount { source: absent.clone(), target: absent, read_only: false, optional: false });
+    }
+    match output_of(&request, &Bounds::default()) {
+        Err(builder::Error::IsolationRefused { step, .. }) => lacks("userns", &step),
+        Err(error) => {
+            let words = "bind mount from \"/no/such/thing\" to \"/no/such/thing\": No such file or directory";
+            assert!(error.to_string().contains(words), "{error}");
+            Verdict::Passed
+        }
+        Ok(other) => panic!("{other:?}"),
     }
 }
 

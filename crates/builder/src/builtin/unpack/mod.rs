@@ -256,7 +256,7 @@ mod tests {
                 ("control.tar.xz", b"odd"),
                 (&format!("data.tar.{extension}"), &data),
             ] {
-                write!(deb, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", contents.len()).unwrap();
+                writeln!(deb, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", contents.len()).unwrap();
                 deb.extend_from_slice(contents);
                 if contents.len() % 2 == 1 {
                     deb.push(b'\n');
