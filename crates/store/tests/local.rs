@@ -347,3 +347,92 @@ fn cancelling_stops_adding() {
     ];
     assert_eq!(classes, [ErrorClass::Cancelled; 3]);
 }
+
+/// A tree too large to be kept in memory is read twice, and must not change in between.
+#[test]
+fn large_trees() {
+    use file_tree::{MemoryNode, MemoryTree, TreePath};
+    use store_model::{ContentAddressMethod, Hash, HashAlgorithm};
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let contents: Vec<u8> = (0..35_000_000u32).map(|n| (n >> 4) as u8).collect();
+    let tree = MemoryTree::new(MemoryNode::executable(contents.clone()));
+    for (method, algorithm) in [
+        (ContentAddressMethod::NixArchive, HashAlgorithm::Sha256),
+        (ContentAddressMethod::NixArchive, HashAlgorithm::Sha1),
+        (ContentAddressMethod::Flat, HashAlgorithm::Sha256),
+    ] {
+        let mut request = store::AddTree {
+            name: "large",
+            accessor: &tree,
+            path: &TreePath::root(),
+            method,
+            algorithm,
+            references: Default::default(),
+            filter: &mut |_, _| Ok(true),
+        };
+        let info = store.add_tree(&a, &mut request, &WriteOptions::default()).unwrap();
+        let mut archive = Vec::new();
+        store.nar(&a, &info.path, &mut archive).unwrap();
+        assert_eq!(Hash::of(HashAlgorithm::Sha256, &archive), info.nar_hash);
+        let flat = Hash::of(algorithm, &contents);
+        assert_eq!(info.content_address.unwrap().hash == flat, method == ContentAddressMethod::Flat);
+        let mode = std::fs::metadata(store.real_path(&info.path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, if method == ContentAddressMethod::Flat { 0o444 } else { 0o555 });
+    }
+    assert!(!store.verify(&a, true).unwrap().has_errors());
+}
+
+/// Other contents at every reading.
+struct Restless(AtomicUsize);
+
+impl file_tree::SourceAccessor for Restless {
+    fn stat(&self, _: &file_tree::TreePath) -> Result<Option<file_tree::Metadata>, file_tree::Error> {
+        let size = 40 << 20;
+        Ok(Some(file_tree::Metadata { file_type: file_tree::FileType::Regular, executable: false, size }))
+    }
+
+    fn open(&self, _: &file_tree::TreePath) -> Result<file_tree::Contents<'_>, file_tree::Error> {
+        let byte = self.0.fetch_add(1, Ordering::SeqCst) as u8;
+        Ok(file_tree::Contents { size: 40 << 20, executable: false, reader: Box::new(std::io::repeat(byte)) })
+    }
+
+    fn read_dir(&self, path: &file_tree::TreePath) -> Result<Vec<(Vec<u8>, file_tree::FileType)>, file_tree::Error> {
+        Err(file_tree::Error::NotFound(self.show(path)))
+    }
+
+    fn read_link(&self, path: &file_tree::TreePath) -> Result<Vec<u8>, file_tree::Error> {
+        Err(file_tree::Error::NotFound(self.show(path)))
+    }
+
+    fn show(&self, _: &file_tree::TreePath) -> String {
+        "restless".to_owned()
+    }
+}
+
+#[test]
+fn a_tree_that_changes_is_refused() {
+    use store_model::{ContentAddressMethod, HashAlgorithm};
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    for (method, algorithm) in [
+        (ContentAddressMethod::NixArchive, HashAlgorithm::Sha256),
+        (ContentAddressMethod::NixArchive, HashAlgorithm::Sha1),
+        (ContentAddressMethod::Flat, HashAlgorithm::Sha256),
+    ] {
+        let mut request = store::AddTree {
+            name: "restless",
+            accessor: &Restless(AtomicUsize::new(0)),
+            path: &file_tree::TreePath::root(),
+            method,
+            algorithm,
+            references: Default::default(),
+            filter: &mut |_, _| Ok(true),
+        };
+        let error = store.add_tree(&a, &mut request, &WriteOptions::default()).unwrap_err();
+        assert_eq!(error.to_string(), "file 'restless' changed while it was being read");
+    }
+    assert!(store.all_valid_paths(&a).unwrap().is_empty());
+}

@@ -8,10 +8,12 @@
 
 use super::LocalStore;
 use super::rows::Registration;
+use super::source::Source;
+use super::stream::{HashedReader, Watched};
 use super::sync::sync_trees;
 use crate::{AddTree, Error, Result, Store, TemporaryRoots, WritableStore, WriteOptions};
 use activity::Activity;
-use file_tree::{Both, FileType, FlatContents, NarWriter, RestoreOptions, Restorer, TreePath, walk};
+use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -26,39 +28,6 @@ use store_model::{
 
 /// Texts that are locked, written and registered together: as many as leave descriptors for the rest of the process.
 const BATCH: usize = 400;
-
-/// Passes a stream on while the user does not want to stop.
-pub(super) struct Watched<'a, W: Write + ?Sized> {
-    pub(super) activity: &'a Activity,
-    pub(super) inner: &'a mut W,
-}
-
-impl<W: Write + ?Sized> Write for Watched<'_, W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.activity.check().map_err(io::Error::other)?;
-        self.inner.write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Reads while the user does not want to stop, and hashes what was read.
-struct HashedReader<'a> {
-    activity: &'a Activity,
-    inner: &'a mut dyn Read,
-    hasher: Hasher,
-}
-
-impl Read for HashedReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.activity.check().map_err(io::Error::other)?;
-        let got = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..got]);
-        Ok(got)
-    }
-}
 
 impl WritableStore for LocalStore {
     fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()> {
@@ -96,10 +65,10 @@ impl WritableStore for LocalStore {
     }
 
     fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo> {
-        let mut chosen: FxHashMap<TreePath, bool> = FxHashMap::default();
-        let hash = hash_source(activity, tree, &mut chosen)?;
-        let address = ContentAddress { method: tree.method, hash };
-        let path = self.options.store_dir.content_addressed_path(tree.name, &address, &tree.references)?;
+        let (name, method, references) = (tree.name, tree.method, tree.references.clone());
+        let source = Source::read(activity, tree)?;
+        let address = ContentAddress { method, hash: source.hash() };
+        let path = self.options.store_dir.content_addressed_path(name, &address, &references)?;
         self.add_temp_roots(activity, std::slice::from_ref(&path))?;
         if !options.repair
             && let Some(info) = self.info(activity, &path)?
@@ -115,18 +84,15 @@ impl WritableStore for LocalStore {
         let real = self.real_path(&path);
         self.files.remove_tree(&real)?;
         self.files.faults.pass("object-begin")?;
-        let (nar_hash, nar_size) = copy_source(activity, tree, &chosen, &real)?;
-        // For plain archives the hash is known; the tree must not have changed in between.
-        if tree.method == ContentAddressMethod::NixArchive
-            && hash.algorithm() == HashAlgorithm::Sha256
-            && nar_hash != hash
-        {
-            self.files.remove_tree(&real)?;
-            return Err(file_tree::Error::Changed(tree.accessor.show(tree.path)).into());
+        let copied = source.copy(activity, &real);
+        if copied.is_err() {
+            // The path is not valid: what is there is in nobody's way, but takes space.
+            let _ = self.files.remove_tree(&real);
         }
+        let (nar_hash, nar_size) = copied?;
         let mut info = PathInfo::new(path, nar_hash, nar_size);
-        info.references.clone_from(&tree.references.others);
-        if tree.references.self_reference {
+        info.references = references.others;
+        if references.self_reference {
             info.references.insert(info.path.clone());
         }
         info.content_address = Some(address);
@@ -255,11 +221,10 @@ impl LocalStore {
         let printed = || self.options.store_dir.print(&info.path);
         // The stream may go on behind the archive, so no more is buffered than the archive should have.
         let mut nar = nar.take(info.nar_size);
-        let mut reader = HashedReader { activity, inner: &mut nar, hasher: Hasher::new(HashAlgorithm::Sha256) };
+        let mut reader = HashedReader::new(activity, &mut nar);
         let mut restorer = Restorer::new(real, RestoreOptions { canonical: true });
         file_tree::read_nar(&mut BufReader::with_capacity(128 << 10, &mut reader), &mut restorer)?;
-        let got_size = reader.hasher.bytes();
-        let got = reader.hasher.finish();
+        let (got, got_size) = reader.finish();
         if got != info.nar_hash {
             return Err(Error::HashMismatch { path: printed(), specified: info.nar_hash.into(), got: got.into() });
         }
@@ -311,74 +276,6 @@ impl Scratch<'_> {
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         let _ = self.store.files.remove_tree(&self.path);
-    }
-}
-
-/// The hash that a tree's path follows from; remembers which entries the filter took, so that it is asked once.
-fn hash_source(
-    activity: &Activity,
-    tree: &mut AddTree<'_, '_>,
-    chosen: &mut FxHashMap<TreePath, bool>,
-) -> Result<Hash> {
-    let mut hasher = Hasher::new(tree.algorithm);
-    let filter = &mut tree.filter;
-    let mut remember = |path: &TreePath, kind: FileType| {
-        let taken = filter(path, kind)?;
-        chosen.insert(path.clone(), taken);
-        Ok(taken)
-    };
-    let out = Watched { activity, inner: &mut hasher };
-    match tree.method {
-        ContentAddressMethod::NixArchive => {
-            let mut writer = NarWriter::new(out)?;
-            walk(tree.accessor, tree.path, &mut remember, &mut writer)?;
-            writer.finish()?;
-        }
-        ContentAddressMethod::Flat | ContentAddressMethod::Text => {
-            walk(tree.accessor, tree.path, &mut remember, &mut FlatContents(out))?;
-        }
-        ContentAddressMethod::Git => return Err(Error::GitHashing),
-    }
-    Ok(hasher.finish())
-}
-
-/// Copies the chosen entries to their place, and tells hash and size of the archive.
-fn copy_source(
-    activity: &Activity,
-    tree: &AddTree<'_, '_>,
-    chosen: &FxHashMap<TreePath, bool>,
-    real: &Path,
-) -> Result<(Hash, u64)> {
-    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    let flat = tree.method != ContentAddressMethod::NixArchive;
-    {
-        let writer = NarWriter::new(Watched { activity, inner: &mut hasher })?;
-        let restorer = Restorer::new(real, RestoreOptions { canonical: true });
-        let mut sink = Both(writer, restorer);
-        let mut filter = |path: &TreePath, _: FileType| Ok(chosen.get(path).copied().unwrap_or(false));
-        if flat {
-            // Flat and text objects are never executable.
-            walk(tree.accessor, tree.path, &mut filter, &mut NotExecutable(&mut sink))?;
-        } else {
-            walk(tree.accessor, tree.path, &mut filter, &mut sink)?;
-        }
-        sink.0.finish()?;
-    }
-    let size = hasher.bytes();
-    Ok((hasher.finish(), size))
-}
-
-/// Takes the executable bit away.
-struct NotExecutable<'a>(&'a mut dyn file_tree::TreeSink);
-
-impl file_tree::TreeSink for NotExecutable<'_> {
-    fn event(&mut self, event: file_tree::TreeEvent<'_>) -> Result<(), file_tree::Error> {
-        match event {
-            file_tree::TreeEvent::Regular { size, .. } => {
-                self.0.event(file_tree::TreeEvent::Regular { executable: false, size })
-            }
-            event => self.0.event(event),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`LocalStore`] is cheap to open: it looks at one file, and opens database, locks and roots when they are first needed. Its
 //! folders are values ([`LocalStoreOptions`]); the objects may lie elsewhere than their paths say (`local?root=DIR`).
 //!
-//! `database.rs` and `rows.rs` hold what is known, `add.rs` brings objects in, `files.rs` and `sync.rs` are the way to
+//! `database.rs` and `rows.rs` hold what is known, `add.rs` brings objects in through `source.rs` and `stream.rs`, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
 //! `roots.rs` permanent roots, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `verify.rs` checks.
 
@@ -16,6 +16,8 @@ mod lock;
 mod logs;
 mod roots;
 mod rows;
+mod source;
+mod stream;
 mod sync;
 mod temp_roots;
 mod verify;
@@ -313,7 +315,7 @@ impl Store for LocalStore {
     }
 
     fn nar(&self, activity: &Activity, path: &StorePath, out: &mut dyn Write) -> Result<()> {
-        let mut out = add::Watched { activity, inner: out };
+        let mut out = stream::Watched { activity, inner: out };
         Ok(file_tree::nar::dump_path(&self.real_path(path), &mut out)?)
     }
 

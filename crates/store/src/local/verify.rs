@@ -6,14 +6,15 @@
 //! Absent: repairing, which needs a builder or another store.
 
 use super::LocalStore;
-use super::add::Watched;
 use super::lock::{open_lock_file, wait_flock};
+use super::stream::hash_tree;
 use crate::{Error, Result, Store, validity};
 use activity::{Activity, Verbosity};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, Write};
-use store_model::{Hash, HashAlgorithm, Hasher, PathInfo, StorePath};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use store_model::{PathInfo, StorePath};
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,9 +54,8 @@ impl LocalStore {
             tell("checking link hashes...");
             self.check_links(activity, &mut result)?;
             tell("checking store hashes...");
-            for path in registered.difference(&gone) {
-                self.check_contents(activity, path, &mut result)?;
-            }
+            let paths: Vec<StorePath> = registered.difference(&gone).cloned().collect();
+            result.modified = self.check_contents(activity, &paths)?;
         }
         Ok(result)
     }
@@ -131,21 +131,48 @@ impl LocalStore {
         Ok(())
     }
 
-    fn check_contents(&self, activity: &Activity, path: &StorePath, result: &mut Verification) -> Result<()> {
-        // A path collected meanwhile by hand is nothing to complain about.
-        let [Some(info)] = &self.path_infos(activity, std::slice::from_ref(path))?[..] else { return Ok(()) };
-        let printed = self.options.store_dir.print(path);
-        match hash_tree(activity, &self.real_path(path)) {
-            Ok((got, _)) if got == info.nar_hash => return Ok(()),
-            Ok((got, _)) => {
-                let text = format!("path '{printed}' was modified! expected hash '{}', got '{got}'", info.nar_hash);
-                activity.message(Verbosity::Error, &text);
+    /// Reads every object, several at a time; tells in the order of the paths which are not as registered.
+    fn check_contents(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
+        let infos = self.path_infos(activity, paths)?;
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(8);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut found = BTreeMap::new();
+            while let Some(info) = infos.get(next.fetch_add(1, Ordering::Relaxed)) {
+                // A path collected meanwhile by hand is nothing to complain about.
+                if let Some(info) = info
+                    && let Some(complaint) = self.complaint(activity, info)?
+                {
+                    found.insert(info.path.clone(), complaint);
+                }
             }
-            Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
-            Err(error) => activity.message(Verbosity::Error, &error.to_string()),
+            Ok(found)
+        };
+        let found: Result<Vec<BTreeMap<StorePath, String>>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
+                Ok(found) => found,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            workers.into_iter().map(join).collect()
+        });
+        let found: BTreeMap<StorePath, String> = found?.into_iter().flatten().collect();
+        for complaint in found.values() {
+            activity.message(Verbosity::Error, complaint);
         }
-        result.modified.insert(path.clone());
-        Ok(())
+        Ok(found.into_keys().collect())
+    }
+
+    fn complaint(&self, activity: &Activity, info: &PathInfo) -> Result<Option<String>> {
+        match hash_tree(activity, &self.real_path(&info.path)).map_err(Error::from) {
+            Ok((got, _)) if got == info.nar_hash => Ok(None),
+            Ok((got, _)) => {
+                let path = self.options.store_dir.print(&info.path);
+                Ok(Some(format!("path '{path}' was modified! expected hash '{}', got '{got}'", info.nar_hash)))
+            }
+            Err(Error::Cancelled(cancelled)) => Err(cancelled.into()),
+            Err(error) => Ok(Some(error.to_string())),
+        }
     }
 
     /// Writes the list of all valid paths.
@@ -193,13 +220,4 @@ impl LocalStore {
         }
         crate::WritableStore::register(self, activity, &infos)
     }
-}
-
-/// sha256 and size of the NAR of an object of the host.
-pub(super) fn hash_tree(activity: &Activity, path: &std::path::Path) -> Result<(Hash, u64)> {
-    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    let mut out = Watched { activity, inner: &mut hasher };
-    file_tree::nar::dump_path(path, &mut out)?;
-    let size = hasher.bytes();
-    Ok((hasher.finish(), size))
 }
