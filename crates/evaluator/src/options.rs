@@ -36,6 +36,8 @@ pub struct EvalOptions {
     pub abort_on_warn: bool,
     /// Enabled experimental features.
     pub experimental_features: BTreeSet<String>,
+    /// What is done about questionable literals (`lint-…`).
+    pub lints: crate::program::Lints,
     /// `builtins.nixVersion`.
     pub nix_version: String,
 }
@@ -54,6 +56,7 @@ impl Default for EvalOptions {
             trace_verbose: false,
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
+            lints: crate::program::Lints::default(),
             nix_version: "2.34.8".into(),
         }
     }

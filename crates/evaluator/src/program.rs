@@ -343,7 +343,7 @@ pub enum PathBase {
 pub struct CompileWarning {
     /// Where.
     pub offset: u32,
-    /// C++ Nix's words.
+    /// C++ Nix's words, with the place and its lines where C++ Nix shows them.
     pub message: String,
 }
 
@@ -358,6 +358,40 @@ pub struct CompileError {
     pub undefined_variable: bool,
 }
 
+/// What is done about a questionable literal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Lint {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// A warning.
+    Warn,
+    /// An error.
+    Fatal,
+}
+
+impl Lint {
+    /// The value of a `lint-…` setting; what is not known is ignored.
+    pub fn of(setting: &str) -> Lint {
+        match setting {
+            "warn" => Lint::Warn,
+            "fatal" => Lint::Fatal,
+            _ => Lint::Ignore,
+        }
+    }
+}
+
+/// Which literals are questionable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lints {
+    /// Unquoted URIs (`lint-url-literals`).
+    pub url_literals: Lint,
+    /// `/a` and `~/a` (`lint-absolute-path-literals`).
+    pub absolute_path_literals: Lint,
+    /// `a/b` without a dot before it (`lint-short-path-literals`).
+    pub short_path_literals: Lint,
+}
+
 /// What compiling depends on besides the text.
 #[derive(Clone, Copy)]
 pub struct CompileOptions<'a> {
@@ -367,6 +401,8 @@ pub struct CompileOptions<'a> {
     pub scope: Option<&'a [&'a [u8]]>,
     /// `|>` and `<|` are allowed.
     pub pipe_operators: bool,
+    /// Questionable literals.
+    pub lints: Lints,
     /// How deep expressions may nest (`syntax::DEFAULT_MAX_DEPTH` fits a plain thread).
     pub max_depth: u32,
     /// The address that the stack must not grow below while compiling; 0 for none.

@@ -196,8 +196,14 @@ pub trait Sink {
     /// A float. Pushes one.
     fn float(&mut self, span: Span, value: f64);
 
-    /// A string without interpolation, or an unquoted URI. Pushes one.
+    /// A string without interpolation. Pushes one.
     fn string(&mut self, span: Span, text: &[u8]);
+
+    /// An unquoted URI, which is a string. Pushes one.
+    #[inline]
+    fn uri(&mut self, span: Span, text: &[u8]) {
+        self.string(span, text);
+    }
 
     /// A string with more than one part or with an expression. Pops its expressions, pushes one.
     fn interpolated_string(&mut self, span: Span, parts: Parts<'_>);

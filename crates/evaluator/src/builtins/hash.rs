@@ -58,6 +58,9 @@ fn convert_hash(eval: &mut Eval, args: &[Value]) -> Outcome {
     };
     let value = eval.required(set, to_format, "while locating the attribute 'toHashFormat'")?;
     let format = eval.expect_plain_string(value, "while evaluating the attribute 'toHashFormat'")?;
+    if format.bytes() == b"base32" {
+        eval.activity.warn("\"base32\" is a deprecated alias for hash format \"nix32\".");
+    }
     let format = HashFormat::parse(&String::from_utf8_lossy(format.bytes()));
     let format = format.map_err(|error| EvalError::eval(error.to_string()))?;
     let hash = Hash::parse_any(&String::from_utf8_lossy(hash.bytes()), algorithm);

@@ -4,7 +4,6 @@
 //! with as many digits of the second's fraction as C++ Nix shows: none, 3, 6 or 9.
 
 use super::builtins;
-use super::json::refuse_nul;
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome};
 use crate::value::{AttrSetBuilder, ListBuilder, Pos, Value};
@@ -19,8 +18,36 @@ fn from_toml(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = eval.expect_plain_string(args[0], "while evaluating the argument passed to builtins.fromTOML")?;
     let refused = |words: String| EvalError::eval(format!("while parsing TOML: {words}"));
     let text = std::str::from_utf8(text.bytes()).map_err(|error| refused(error.to_string()))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| refused(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| refused(parse_error(text, &error)))?;
     table_value(eval, table)
+}
+
+/// What is wrong with a text. Too large integers are what machines write; they are told of in the words of the library
+/// that C++ Nix uses.
+#[cold]
+fn parse_error(text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span().filter(|span| span.end <= text.len()) else { return error.to_string() };
+    let number = text.get(span.clone()).unwrap_or_default().trim_start_matches(['+', '-']).replace('_', "");
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) || number.parse::<i64>().is_ok() {
+        return error.to_string();
+    }
+    let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let number = text[..start].matches('\n').count() + 1;
+    let width = number.to_string().len();
+    let column = span.end - start - 1;
+    format!(
+        "[error] toml::parse_dec_integer: too large integer: current max digits = 2^63\n{pad} --> fromTOML\n{pad}  \
+         |\n {number} | {line}\n{pad}  | {space}^-- must be < 2^63\n",
+        pad = " ".repeat(width),
+        space = " ".repeat(column)
+    )
+}
+
+/// C++ Nix's report of a NUL goes through its report of a bad text.
+fn refuse_nul(bytes: &[u8]) -> Result<(), EvalError> {
+    super::json::refuse_nul(bytes)
+        .map_err(|error| EvalError::eval(format!("while parsing TOML: error: {}", error.message())))
 }
 
 fn table_value(eval: &mut Eval, table: toml::Table) -> Outcome {

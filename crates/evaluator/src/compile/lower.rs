@@ -5,7 +5,7 @@
 
 use super::bindings::Index;
 use super::tree::{NO_BINDING, Tree, TreeFormal, TreeId, TreeLambda, TreeName, TreeNode, TreeSelect};
-use crate::program::{CompileError, CompileWarning, PathBase, Range, Symbol};
+use crate::program::{CompileError, CompileWarning, Lint, Lints, PathBase, Range, Symbol};
 use syntax::{
     BinaryOperator, LambdaHead, Part, Parts, PathKind, PipeDirection, Sink, Source, Span, SyntaxError, SyntaxWarning,
     UnaryOperator,
@@ -20,6 +20,7 @@ pub(super) struct PendingName {
 
 pub(super) struct Lowering<'a> {
     pub(super) source: &'a Source,
+    lints: Lints,
     pub(super) tree: Tree,
     stack: Vec<(TreeId, u32)>,
     pub(super) names: Vec<PendingName>,
@@ -32,9 +33,10 @@ pub(super) struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(source: &'a Source) -> Lowering<'a> {
+    pub(super) fn new(source: &'a Source, lints: Lints) -> Lowering<'a> {
         Lowering {
             source,
+            lints,
             tree: Tree::new(),
             stack: Vec::new(),
             names: Vec::new(),
@@ -63,6 +65,75 @@ impl<'a> Lowering<'a> {
     pub(super) fn place(&self, offset: u32) -> String {
         let place = self.source.line_column(offset);
         format!("{}:{}:{}", self.source.origin(), place.line, place.column)
+    }
+
+    /// A questionable literal.
+    #[cold]
+    fn lint(&mut self, level: Lint, offset: u32, words: String, setting: &str) {
+        let message = format!("{words} ({setting})");
+        match level {
+            Lint::Ignore => {}
+            Lint::Fatal => self.fail(offset, message),
+            Lint::Warn => {
+                let message = message + &self.excerpt(offset);
+                self.tree.warnings.push(CompileWarning { offset, message });
+            }
+        }
+    }
+
+    /// The lines around a place, as they stand below a warning.
+    fn excerpt(&self, offset: u32) -> String {
+        let place = self.source.line_column(offset);
+        let mut text = format!("\n         at {}:", self.place(offset));
+        let Some(lines) = self.source.lines_around(place.line) else { return text };
+        let mut line = |number: u32, line: &[u8]| {
+            let shown = format!("          {number:>5}| {}", String::from_utf8_lossy(line));
+            text.push('\n');
+            text.push_str(shown.trim_end());
+        };
+        if let Some(before) = lines.before {
+            line(place.line - 1, before);
+        }
+        line(place.line, lines.at);
+        text.push_str(&format!("\n               |{}^", " ".repeat(place.column as usize)));
+        if let Some(after) = lines.after {
+            let number = place.line + 1;
+            let shown = format!("          {number:>5}| {}", String::from_utf8_lossy(after));
+            text.push('\n');
+            text.push_str(shown.trim_end());
+        }
+        text
+    }
+
+    fn lint_path(&mut self, offset: u32, kind: PathKind, literal: &[u8]) {
+        let shown = || String::from_utf8_lossy(literal).into_owned();
+        let (level, setting, words) = match kind {
+            PathKind::Relative if literal.first() != Some(&b'.') => {
+                let level = self.lints.short_path_literals;
+                if level == Lint::Ignore {
+                    return;
+                }
+                let shown = shown();
+                let words =
+                    format!("relative path literal '{shown}' should be prefixed with '.' for clarity: './{shown}'");
+                (level, "lint-short-path-literals", words)
+            }
+            PathKind::Relative => return,
+            PathKind::Absolute | PathKind::Home => {
+                let level = self.lints.absolute_path_literals;
+                if level == Lint::Ignore {
+                    return;
+                }
+                let what = if kind == PathKind::Home { "home" } else { "absolute" };
+                let words = format!(
+                    "{what} path literals are not portable. Consider replacing path literal '{}' by a string, \
+                     relative path, or parameter",
+                    shown()
+                );
+                (level, "lint-absolute-path-literals", words)
+            }
+        };
+        self.lint(level, offset, words, setting);
     }
 
     /// A node whose error position is where it begins.
@@ -142,7 +213,10 @@ impl<'a> Lowering<'a> {
                 }
                 Part::Text { offset, text } => {
                     let node = match head {
-                        Some(kind) if index == 0 => self.path_node(kind, text),
+                        Some(kind) if index == 0 => {
+                            self.lint_path(offset, kind, text);
+                            self.path_node(kind, text)
+                        }
                         _ => TreeNode::String(self.tree.add_text(text)),
                     };
                     (self.tree.add(node, offset), offset)
@@ -238,6 +312,17 @@ impl Sink for Lowering<'_> {
         self.push(span, TreeNode::String(range));
     }
 
+    fn uri(&mut self, span: Span, text: &[u8]) {
+        if self.lints.url_literals != Lint::Ignore {
+            let attitude = if self.lints.url_literals == Lint::Fatal { "disallowed" } else { "discouraged" };
+            let shown = String::from_utf8_lossy(text);
+            let words =
+                format!("URL literals are {attitude}. Consider using a string literal \"{shown}\" instead");
+            self.lint(self.lints.url_literals, span.start, words, "lint-url-literals");
+        }
+        self.string(span, text);
+    }
+
     fn interpolated_string(&mut self, span: Span, parts: Parts<'_>) {
         // `''${"a"}''` is `"a"`, but `"${"a"}"` is not: so it prints in C++ Nix.
         let indented = self.source.text().get(span.start as usize) == Some(&b'\'');
@@ -253,6 +338,7 @@ impl Sink for Lowering<'_> {
     }
 
     fn path(&mut self, span: Span, kind: PathKind, literal: &[u8]) {
+        self.lint_path(span.start, kind, literal);
         let node = self.path_node(kind, literal);
         self.push(span, node);
     }
@@ -328,18 +414,17 @@ impl Sink for Lowering<'_> {
         let base = self.pop();
         let index = self.tree.selects.len() as u32;
         self.tree.selects.push(TreeSelect { base, path, default: None });
-        self.push(span, TreeNode::Has(index));
+        // C++ Nix names the operand's place, as for `!`.
+        let offset = self.tree.offsets[base as usize];
+        self.push_at(span, offset, TreeNode::Has(index));
     }
 
     fn unary(&mut self, span: Span, operator: UnaryOperator) {
         let operand = self.pop();
-        self.push(
-            span,
-            match operator {
-                UnaryOperator::Not => TreeNode::Not(operand),
-                UnaryOperator::Negate => TreeNode::Negate(operand),
-            },
-        );
+        match operator {
+            UnaryOperator::Not => self.push_at(span, self.tree.offsets[operand as usize], TreeNode::Not(operand)),
+            UnaryOperator::Negate => self.push(span, TreeNode::Negate(operand)),
+        }
     }
 
     fn binary(&mut self, span: Span, place: Span, operator: BinaryOperator) {

@@ -9,6 +9,7 @@
 //! Absent on purpose: values, paths of the machine (literals stay as written), reading of files.
 
 mod bindings;
+mod explain;
 mod expr;
 mod lower;
 mod names;
@@ -20,6 +21,7 @@ use crate::program::{CompileError, CompileOptions, CompileWarning, Program};
 use syntax::{ParseOptions, Source};
 use tree::Tree;
 
+pub(crate) use explain::{show_attribute_name, show_condition};
 pub use print::{PrintOptions, print_identifier, print_string};
 
 /// Compiles one text.
@@ -51,7 +53,7 @@ fn read(source: &Source, options: &CompileOptions<'_>) -> Result<Tree, CompileEr
         max_depth: options.max_depth,
         stack_floor: options.stack_floor,
     };
-    let mut lowering = lower::Lowering::new(source);
+    let mut lowering = lower::Lowering::new(source, options.lints);
     syntax::parse(source, parse, &mut lowering);
     lowering.finish()
 }

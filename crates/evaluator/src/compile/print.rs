@@ -56,8 +56,13 @@ pub(super) fn identifier_text(name: &[u8]) -> String {
 
 /// Prints a whole file.
 pub(super) fn print_tree(tree: &Tree, options: &PrintOptions<'_>) -> Vec<u8> {
+    print_node(tree, tree.root, options)
+}
+
+/// Prints one expression of a file.
+pub(super) fn print_node(tree: &Tree, node: TreeId, options: &PrintOptions<'_>) -> Vec<u8> {
     let mut printer = Printer { tree, options, out: Vec::new() };
-    printer.node(tree.root);
+    printer.node(node);
     printer.out
 }
 

@@ -2,11 +2,9 @@
 
 use super::{Eval, Outcome};
 use crate::code::Code;
-use crate::compile::{PrintOptions, parse_and_print};
 use crate::error::{ErrorKind, EvalError};
-use crate::program::{AttrsDef, BindingKind, CompileOptions, Node, NodeId};
+use crate::program::{AttrsDef, BindingKind, Node, NodeId};
 use crate::value::{AttrSet, AttrSetBuilder, Env, List, ListBuilder, Pos, Thunk, Value, sym};
-use syntax::{Origin, Source};
 
 impl Eval {
     /// The link with the sources of `inherit (e)`, above `env`; `env` itself if there are none.
@@ -185,7 +183,7 @@ impl Eval {
     #[inline(never)]
     fn assertion_failed(&mut self, code: &'static Code, id: NodeId, condition: NodeId, env: Env) -> EvalError {
         let pos = code.pos(id);
-        let shown = condition_text(code.source.source.text(), code.offset(id));
+        let shown = crate::compile::show_condition(&code.source.source, code.offset(id)).unwrap_or_default();
         if let Node::Equal(left, right) = code.node(condition) {
             let difference = self.eval(code, left, env).and_then(|left| {
                 let right = self.eval(code, right, env)?;
@@ -210,26 +208,4 @@ impl Eval {
         }
         set.finish(&mut self.arena)
     }
-}
-
-/// The condition of the `assert` at `offset`, as C++ Nix shows it: printed anew from its own text.
-fn condition_text(text: &[u8], offset: u32) -> String {
-    let text = text.get(offset as usize..).unwrap_or_default();
-    let text = text.strip_prefix(b"assert").unwrap_or(text);
-    let options = CompileOptions {
-        base: &|_| Some(0),
-        scope: None,
-        pipe_operators: true,
-        max_depth: syntax::DEFAULT_MAX_DEPTH,
-        stack_floor: 0,
-    };
-    let print = PrintOptions { folder: b"/", home: b"/" };
-    // The condition ends at the first `;` before which everything is one expression.
-    for (end, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b';') {
-        let Ok(source) = Source::new(Origin::String, &text[..end]) else { break };
-        if let Ok((shown, _)) = parse_and_print(&source, options, &print) {
-            return String::from_utf8_lossy(&shown).into_owned();
-        }
-    }
-    String::new()
 }

@@ -34,6 +34,7 @@ impl Eval {
             base: &|name| crate::builtins::global_number(name, &options),
             scope,
             pipe_operators: options.has_feature("pipe-operators"),
+            lints: options.lints,
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };
@@ -59,6 +60,7 @@ impl Eval {
             base: &|name| crate::builtins::global_number(name, &options),
             scope: None,
             pipe_operators: options.has_feature("pipe-operators"),
+            lints: options.lints,
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };

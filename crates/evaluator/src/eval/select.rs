@@ -87,7 +87,11 @@ impl Eval {
             }
             match self.attr_name(code, *name, env) {
                 Ok(symbol) => shown.push_str(&self.text(symbol)),
-                Err(_) => shown.push_str("\"${…}\""),
+                Err(_) => {
+                    let AttrName::Dynamic(node) = *name else { continue };
+                    let text = crate::compile::show_attribute_name(&code.source.source, code.offset(node));
+                    shown.push_str(&format!("\"${{{}}}\"", text.unwrap_or_default()));
+                }
             }
         }
         shown

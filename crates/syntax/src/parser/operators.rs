@@ -204,7 +204,7 @@ impl<S: Sink> Parser<'_, '_, S> {
             }
             TokenKind::Uri => {
                 self.advance()?;
-                self.sink.string(span, self.text(span));
+                self.sink.uri(span, self.text(span));
             }
             TokenKind::ParenOpen => {
                 self.advance()?;
