@@ -32,4 +32,27 @@ pub enum SessionError {
         /// What is wrong.
         problem: String,
     },
+    /// A store URI is wrong, or means a store that is not there yet.
+    #[error("cannot open the store '{uri}': {problem}")]
+    StoreUri {
+        /// The URI.
+        uri: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A path that leads nowhere in the store.
+    #[error("path '{path}' is not in the Nix store")]
+    NotInStore {
+        /// The path given.
+        path: String,
+    },
+    /// A noun is malformed.
+    #[error("{0}")]
+    Model(#[from] store_model::Error),
+    /// The store says no.
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    /// The builder says no.
+    #[error("{0}")]
+    Builder(#[from] builder::Error),
 }

@@ -7,6 +7,16 @@ pub mod settings;
 
 mod error;
 mod mirrors;
+mod options;
+mod paths;
+#[allow(clippy::module_inception, reason = "the type gives the crate its name")]
+mod session;
+mod stores;
+mod world;
 
 pub use error::SessionError;
-pub use mirrors::Mirrors;
+pub use mirrors::mirrors_of_user;
+pub use session::Session;
+pub use settings::Settings;
+pub use stores::StorePlace;
+pub use world::SessionWorld;

@@ -7,13 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::settings::Surroundings;
+use transfer::Mirrors;
 
-/// Places by mirror name, the preferred first; base URLs without a trailing slash.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mirrors {
-    places: BTreeMap<String, Vec<String>>,
-}
+use crate::settings::Surroundings;
 
 /// Mirrors that anyone may use, after the user's own. None is a client's default host.
 const PUBLIC: &[(&str, &[&str])] = &[
@@ -22,45 +18,22 @@ const PUBLIC: &[(&str, &[&str])] = &[
     ("cpan", &["https://www.cpan.org", "https://mirrors.kernel.org/CPAN"]),
 ];
 
-impl Mirrors {
-    /// Reads the clients' settings below `root` (`/` but in tests) and of the user.
-    pub fn of_user(around: &Surroundings, root: &Path) -> Self {
-        let mut mirrors = Self::default();
-        for place in apt(around, root) {
-            mirrors.add("debian", &place);
-        }
-        for (name, place) in [("pypi", pip(around, root)), ("npm", npm(around, root)), ("crates", cargo(around))] {
-            if let Some(place) = place {
-                mirrors.add(name, &place);
-            }
-        }
-        for (name, places) in PUBLIC {
-            for place in *places {
-                mirrors.add(name, place);
-            }
-        }
-        mirrors
-    }
-
-    fn add(&mut self, name: &str, place: &str) {
+/// Reads the clients' settings below `root` (`/` but in tests) and of the user. `hashed` are the places that have files
+/// by their hash.
+pub fn mirrors_of_user(around: &Surroundings, root: &Path, hashed: Vec<String>) -> Mirrors {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let own = apt(around, root).into_iter().map(|place| ("debian", place));
+    let further = [("pypi", pip(around, root)), ("npm", npm(around, root)), ("crates", cargo(around))];
+    let further = further.into_iter().filter_map(|(name, place)| Some((name, place?)));
+    let public = PUBLIC.iter().flat_map(|(name, all)| all.iter().map(|place| (*name, (*place).to_owned())));
+    for (name, place) in own.chain(further).chain(public) {
         let place = place.trim_end_matches('/').to_owned();
-        let places = self.places.entry(name.to_owned()).or_default();
-        if !place.is_empty() && !places.contains(&place) {
-            places.push(place);
+        let known = places.entry(name.to_owned()).or_default();
+        if !place.is_empty() && !known.contains(&place) {
+            known.push(place);
         }
     }
-
-    /// All places by name.
-    pub fn places(&self) -> &BTreeMap<String, Vec<String>> {
-        &self.places
-    }
-
-    /// The URLs that a `mirror://NAME/PATH` may mean, in order of preference; `None` for an unknown name or another URL.
-    pub fn expand(&self, url: &str) -> Option<Vec<String>> {
-        let (name, path) = url.strip_prefix("mirror://")?.split_once('/')?;
-        let places = self.places.get(name)?;
-        Some(places.iter().map(|place| format!("{place}/{}", path.trim_start_matches('/'))).collect())
-    }
+    Mirrors { places, hashed }
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -206,15 +179,12 @@ mod tests {
                 "[source.crates-io]\nreplace-with = 'm'\n[source.m]\nregistry = 'sparse+https://seven/index/'\n",
             ),
         ]);
-        let mirrors = Mirrors::of_user(&around, root.path());
-        let debian = &mirrors.places()["debian"];
+        let mirrors = mirrors_of_user(&around, root.path(), Vec::new());
+        let debian = &mirrors.places["debian"];
         assert_eq!(debian[..3], ["http://one/debian", "https://two/debian", "https://three/debian"]);
         assert_eq!(debian[3], "https://mirrors.kernel.org/debian");
-        assert_eq!(mirrors.places()["npm"], ["https://five/npm"]);
-        assert_eq!(mirrors.places()["pypi"], ["https://six/root"]);
-        assert_eq!(mirrors.places()["crates"], ["https://seven/index"]);
-        assert_eq!(mirrors.expand("mirror://debian//pool/x").unwrap()[0], "http://one/debian/pool/x");
-        assert_eq!(mirrors.expand("mirror://nobody/x"), None);
-        assert_eq!(mirrors.expand("https://debian/x"), None);
+        assert_eq!(mirrors.places["npm"], ["https://five/npm"]);
+        assert_eq!(mirrors.places["pypi"], ["https://six/root"]);
+        assert_eq!(mirrors.places["crates"], ["https://seven/index"]);
     }
 }

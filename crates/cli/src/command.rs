@@ -1,0 +1,155 @@
+//! What every command gets and gives: the surface it prints on, the error whose kind fixes the exit status.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use activity::{Activity, CancelToken, Verbosity};
+
+use crate::output::progress::Progress;
+
+/// The exit status of a command that did not fail.
+pub type CommandResult = Result<i32, CommandError>;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum CommandError {
+    /// The words typed make no sense; status 1.
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hints: Vec<String>,
+    },
+    /// Something failed; the status is Nix's for that kind of failure.
+    Failed {
+        /// Lines for people, already in Nix's words, without `error:`.
+        message: String,
+        /// What to do.
+        hints: Vec<String>,
+        /// The exit status.
+        status: i32,
+    },
+    /// Evaluation failed; the text is rendered, `error:` included.
+    Evaluation(String),
+    /// The user asked for the end: the process dies of the signal, so that a shell loop around it stops too.
+    Interrupted,
+    /// Text that clap rendered: help, version or a usage error.
+    Clap(clap::Error),
+}
+
+impl CommandError {
+    /// Words that make no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hints: Vec::new() }
+    }
+
+    /// A failure with status 1.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), hints: Vec::new(), status: 1 }
+    }
+
+    /// A failure with a status of its own.
+    pub fn with_status(message: impl Into<String>, status: i32) -> Self {
+        Self::Failed { message: message.into(), hints: Vec::new(), status }
+    }
+
+    /// Adds what to do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Self::Usage { hints, .. } | Self::Failed { hints, .. } = &mut self {
+            hints.push(hint.into());
+        }
+        self
+    }
+}
+
+impl From<clap::Error> for CommandError {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(error)
+    }
+}
+
+impl From<activity::Cancelled> for CommandError {
+    fn from(_: activity::Cancelled) -> Self {
+        Self::Interrupted
+    }
+}
+
+impl From<session::SessionError> for CommandError {
+    fn from(error: session::SessionError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// Where a command prints, and how it learns of signals.
+pub struct Surface {
+    /// The name it was called by.
+    pub program: String,
+    /// Draws progress and messages on standard error.
+    pub progress: Arc<Progress>,
+    /// Set by SIGINT, SIGTERM and SIGHUP.
+    pub cancel: CancelToken,
+    /// The root of everything the command does.
+    pub activity: Activity,
+}
+
+impl Surface {
+    /// Opens standard output and error, and takes the signals that end a program.
+    pub fn open(program: &str) -> Self {
+        let cancel = CancelToken::new();
+        let flag = cancel.flag();
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+            // The second signal ends the process at once; the first one only asks.
+            let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
+            let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+        }
+        let progress = Arc::new(Progress::new(program.starts_with("nix-")));
+        let activity = Activity::root(progress.clone(), cancel.clone());
+        Self { program: program.to_owned(), progress, cancel, activity }
+    }
+
+    /// Writes bytes to standard output. A reader that went away ends the process, as it ends other tools.
+    pub fn print(&self, bytes: &[u8]) {
+        self.progress.pause();
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+            }
+            self.progress.error_line(&format!("error: writing to standard output: {error}"));
+            std::process::exit(1);
+        }
+    }
+
+    /// Writes a line to standard output.
+    pub fn line(&self, text: &str) {
+        self.print(format!("{text}\n").as_bytes());
+    }
+
+    /// Warns on standard error.
+    pub fn warn(&self, text: &str) {
+        self.activity.message(Verbosity::Warn, text);
+    }
+}
+
+/// Prints the error, if there is one, and ends the process.
+pub fn finish(surface: &Surface, result: CommandResult) -> ! {
+    surface.progress.close();
+    let status = match result {
+        Ok(status) => status,
+        Err(CommandError::Interrupted) => {
+            surface.progress.error_line("error: interrupted by the user");
+            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
+            130
+        }
+        Err(error) => crate::output::error::show(surface, &error),
+    };
+    // Destructors of a large heap cost time and give nothing back.
+    let _ = std::io::stdout().flush();
+    std::process::exit(status)
+}

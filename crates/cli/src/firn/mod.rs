@@ -1,0 +1,4 @@
+//! Commands that are Firn's own.
+
+pub mod link;
+pub mod sources;

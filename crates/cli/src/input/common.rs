@@ -1,0 +1,107 @@
+//! The arguments that every command takes, and the session they open.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use clap::Args;
+use session::{Session, Settings};
+
+use super::settings::{Given, extract};
+use crate::command::{CommandError, Surface};
+use crate::output::progress::LogFormat;
+
+/// Options of every command. Settings are options too: `--NAME VALUE`, `--option NAME VALUE`.
+#[derive(Args, Debug, Default)]
+pub struct CommonArgs {
+    /// Say more; may be repeated
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Say less; may be repeated
+    #[arg(long, action = clap::ArgAction::Count, global = true)]
+    pub quiet: u8,
+    /// Say everything
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// How many builds may run at once: a number or `auto`
+    #[arg(short = 'j', long = "max-jobs", value_name = "JOBS", global = true)]
+    pub max_jobs: Option<String>,
+    /// Go on with other builds after one failed
+    #[arg(short = 'k', long, global = true)]
+    pub keep_going: bool,
+    /// Keep the build directory of a failed build
+    #[arg(short = 'K', long, global = true)]
+    pub keep_failed: bool,
+    /// Do not show builders' output
+    #[arg(short = 'Q', long, global = true)]
+    pub no_build_output: bool,
+    /// Show builders' output
+    #[arg(short = 'L', long, global = true)]
+    pub print_build_logs: bool,
+    /// How to show work: raw, raw-with-logs, bar, bar-with-logs, internal-json
+    #[arg(long, value_name = "FORMAT", global = true)]
+    pub log_format: Option<String>,
+    /// Write nothing: derivations are computed, not stored
+    #[arg(long, global = true)]
+    pub readonly_mode: bool,
+}
+
+/// Option words that a command of this house claims although settings have the same name.
+const CLAIMED: &[&str] = &["--max-jobs", "--keep-going", "--keep-failed"];
+
+/// A command's words, taken apart: its own arguments and the settings among them.
+pub struct Words<A> {
+    /// The command's own arguments.
+    pub args: A,
+    /// The settings.
+    pub given: Vec<Given>,
+}
+
+/// Parses a command's words. `stops` are options after which every word belongs to another program.
+///
+/// # Errors
+/// What clap or the settings do not understand.
+pub fn parse<A: clap::Parser>(surface: &Surface, words: Vec<OsString>, stops: &[&str]) -> Result<Words<A>, CommandError> {
+    let (given, rest) = extract(words, stops, CLAIMED).map_err(CommandError::usage)?;
+    let name = OsString::from(&surface.program);
+    let args = A::try_parse_from(std::iter::once(name).chain(rest))?;
+    Ok(Words { args, given })
+}
+
+/// Reads the configuration, applies what the words said, and opens the session.
+///
+/// # Errors
+/// A configuration that cannot be read, a setting that is unknown or has a wrong value.
+pub fn open(surface: &Surface, given: &[Given], common: &CommonArgs) -> Result<Arc<Session>, CommandError> {
+    let steps = i64::from(common.verbose) - i64::from(common.quiet) + if common.debug { 6 } else { 0 };
+    surface.progress.change_verbosity(steps);
+    if let Some(name) = &common.log_format {
+        let format = LogFormat::from_name(name);
+        surface.progress.set_format(format.ok_or_else(|| CommandError::usage(format!("invalid log format '{name}'")))?);
+    }
+    if common.no_build_output {
+        surface.progress.set_logs(false);
+    }
+    if common.print_build_logs {
+        surface.progress.set_logs(true);
+    }
+    let (mut settings, warnings) = Settings::load(session::settings::Surroundings::of_process())?;
+    for warning in warnings {
+        surface.warn(&warning.0);
+    }
+    for setting in given {
+        match settings.set(&setting.name, &setting.value) {
+            // C++ Nix goes on after an unknown `--option`.
+            Err(session::SessionError::UnknownSetting { name }) => surface.warn(&format!("unknown setting '{name}'")),
+            result => result?,
+        }
+    }
+    if let Some(jobs) = &common.max_jobs {
+        settings.set("max-jobs", jobs)?;
+    }
+    for (flag, name) in [(common.keep_going, "keep-going"), (common.keep_failed, "keep-failed")] {
+        if flag {
+            settings.set(name, "true")?;
+        }
+    }
+    Ok(Session::open(settings, common.readonly_mode)?)
+}

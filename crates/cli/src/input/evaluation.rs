@@ -1,0 +1,232 @@
+//! The arguments of everything that evaluates, and the evaluator they open.
+
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use evaluator::{EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry};
+use session::{Session, SessionWorld, Settings};
+
+use crate::command::{CommandError, Surface};
+use crate::output::diagnostic;
+
+/// What evaluation is told.
+#[derive(Args, Debug, Default)]
+pub struct EvaluationArgs {
+    /// Add an entry to the search path: PATH or NAME=PATH
+    #[arg(short = 'I', long = "include", value_name = "PATH", allow_hyphen_values = true)]
+    pub include: Vec<String>,
+    /// Pass an expression to the functions that are called: NAME EXPRESSION
+    #[arg(long, num_args = 2, value_names = ["NAME", "EXPRESSION"], allow_hyphen_values = true)]
+    pub arg: Vec<String>,
+    /// Pass a string to the functions that are called: NAME STRING
+    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"], allow_hyphen_values = true)]
+    pub argstr: Vec<String>,
+    /// Pass the text of a file to the functions that are called: NAME FILE
+    #[arg(long, num_args = 2, value_names = ["NAME", "FILE"], allow_hyphen_values = true)]
+    pub arg_from_file: Vec<String>,
+    /// Accept what depends on more than its expression
+    #[arg(long)]
+    pub impure: bool,
+}
+
+/// An evaluator, the arguments for functions, and how its errors are shown.
+pub struct Evaluation {
+    /// The evaluator.
+    pub evaluator: Evaluator,
+    /// What functions that are met are called with.
+    pub arguments: Vec<(String, Rooted)>,
+    show_trace: bool,
+}
+
+impl Evaluation {
+    /// Opens an evaluator over a session.
+    ///
+    /// # Errors
+    /// Arguments that are no expressions, files that cannot be read.
+    pub fn open(surface: &Surface, session: &Arc<Session>, args: &EvaluationArgs) -> Result<Self, CommandError> {
+        let options = options(&session.settings, &args.include);
+        let world = Arc::new(SessionWorld::new(Arc::clone(session)));
+        let activity = surface.activity.with_token(surface.cancel.clone());
+        let evaluator = Evaluator::new(world, options, activity);
+        let show_trace = session.settings.flag("show-trace");
+        let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace };
+        let here = here()?;
+        for pair in args.arg.chunks_exact(2) {
+            let value = evaluation.evaluator.delay_text(pair[1].as_bytes(), &here, Origin::String);
+            let value = value.map_err(|error| evaluation.failed(&error))?;
+            evaluation.arguments.push((pair[0].clone(), value));
+        }
+        for pair in args.argstr.chunks_exact(2) {
+            let value = evaluation.evaluator.make_string(pair[1].as_bytes());
+            evaluation.arguments.push((pair[0].clone(), value));
+        }
+        for pair in args.arg_from_file.chunks_exact(2) {
+            let text = std::fs::read(&pair[1])
+                .map_err(|error| CommandError::failed(format!("opening file '{}': {error}", pair[1])))?;
+            let value = evaluation.evaluator.make_string(&text);
+            evaluation.arguments.push((pair[0].clone(), value));
+        }
+        Ok(evaluation)
+    }
+
+    /// An evaluation error as the command's.
+    pub fn failed(&self, error: &EvalError) -> CommandError {
+        if error.is_cancelled() {
+            return CommandError::Interrupted;
+        }
+        CommandError::Evaluation(diagnostic::render(&self.evaluator.report(error), self.show_trace))
+    }
+
+    /// Runs a step of evaluation; its error becomes the command's.
+    pub fn run<T>(&mut self, step: impl FnOnce(&mut Evaluator) -> Result<T, EvalError>) -> Result<T, CommandError> {
+        step(&mut self.evaluator).map_err(|error| self.failed(&error))
+    }
+
+    /// Writes what evaluation left pending.
+    pub fn flush(&self) -> Result<(), CommandError> {
+        self.evaluator.flush().map_err(|error| CommandError::failed(error.message))
+    }
+
+    /// Evaluates a text given on the command line.
+    pub fn text(&mut self, text: &str) -> Result<Rooted, CommandError> {
+        let here = here()?;
+        self.run(|evaluator| evaluator.eval_text(text.as_bytes(), &here, Origin::String))
+    }
+
+    /// Evaluates a file as users name it: a path, a folder, `<name>` of the search path, or `-` for standard input.
+    pub fn file(&mut self, name: &str) -> Result<Rooted, CommandError> {
+        if name == "-" {
+            let mut text = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+            let here = here()?;
+            return self.run(|evaluator| evaluator.eval_text(&text, &here, Origin::Stdin));
+        }
+        let path = self.locate(name)?;
+        self.run(|evaluator| evaluator.eval_file(&path))
+    }
+
+    /// Where such a file lies.
+    pub fn locate(&mut self, name: &str) -> Result<Vec<u8>, CommandError> {
+        match name.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+            Some(inner) => self.run(|evaluator| evaluator.find_file(inner.as_bytes())),
+            None => Ok(std::path::absolute(name)?.into_os_string().into_vec()),
+        }
+    }
+
+    /// The value at an attribute path, functions on the way called.
+    pub fn select(&mut self, value: &Rooted, path: &str) -> Result<Rooted, CommandError> {
+        let arguments = std::mem::take(&mut self.arguments);
+        let found = self.run(|evaluator| evaluator.select_path(value, path, &arguments));
+        self.arguments = arguments;
+        found
+    }
+
+    /// The value, called if it is a function that can be.
+    pub fn auto_call(&mut self, value: &Rooted) -> Result<Rooted, CommandError> {
+        let arguments = std::mem::take(&mut self.arguments);
+        let found = self.run(|evaluator| evaluator.auto_call(value, &arguments));
+        self.arguments = arguments;
+        found
+    }
+}
+
+/// The working directory.
+pub fn here() -> Result<Vec<u8>, CommandError> {
+    let here = std::env::current_dir().map_err(|error| CommandError::failed(format!("the working directory: {error}")))?;
+    Ok(here.into_os_string().into_vec())
+}
+
+fn options(settings: &Settings, include: &[String]) -> EvalOptions {
+    let system = match settings.text("eval-system") {
+        "" => settings.system(),
+        given => given.to_owned(),
+    };
+    EvalOptions {
+        system,
+        search_path: search_path(settings, include),
+        pure: settings.flag("pure-eval"),
+        restricted: settings.flag("restrict-eval"),
+        allowed_uris: settings.list("allowed-uris"),
+        max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
+        import_from_derivation: settings.flag("allow-import-from-derivation"),
+        trace_verbose: settings.flag("trace-verbose"),
+        abort_on_warn: settings.flag("abort-on-warn"),
+        experimental_features: settings.list("experimental-features").into_iter().collect(),
+        nix_version: crate::programs::nix_version().to_owned(),
+        ..EvalOptions::default()
+    }
+}
+
+/// `-I`, then `NIX_PATH` where it is set, else `nix-path`, else the usual channels.
+fn search_path(settings: &Settings, include: &[String]) -> Vec<SearchPathEntry> {
+    let mut entries: Vec<String> = include.to_vec();
+    let hermetic = settings.flag("pure-eval") || settings.flag("restrict-eval");
+    if !hermetic {
+        if let Some(list) = settings.around.text("NIX_PATH") {
+            entries.extend(split_search_path(list));
+        } else if settings.is_given("nix-path") {
+            entries.extend(settings.list("nix-path"));
+        } else {
+            let places = &settings.places;
+            let channels = places.state.join("profiles/per-user/root/channels");
+            let usual: [(&str, PathBuf); 3] = [
+                ("", places.home.join(".nix-defexpr/channels")),
+                ("nixpkgs=", channels.join("nixpkgs")),
+                ("", channels),
+            ];
+            let there = usual.into_iter().filter(|(_, path)| path.exists());
+            entries.extend(there.map(|(name, path)| format!("{name}{}", path.display())));
+        }
+    }
+    entries.iter().map(|entry| search_path_entry(entry)).collect()
+}
+
+/// Entries are separated by colons, but those of a URL belong to it.
+fn split_search_path(list: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    for part in list.split(':') {
+        match entries.last_mut() {
+            Some(last) if continues(last, part) => {
+                last.push(':');
+                last.push_str(part);
+            }
+            _ => entries.push(part.to_owned()),
+        }
+    }
+    entries.retain(|entry| !entry.is_empty());
+    entries
+}
+
+fn continues(entry: &str, part: &str) -> bool {
+    let value = entry.split_once('=').map_or(entry, |(_, value)| value);
+    match value {
+        "flake" | "channel" => true,
+        "http" | "https" | "file" | "ftp" | "s3" | "git" | "ssh" => part.starts_with("//"),
+        _ => false,
+    }
+}
+
+fn search_path_entry(entry: &str) -> SearchPathEntry {
+    let (prefix, value) = entry.split_once('=').unwrap_or(("", entry));
+    let elsewhere = value.contains("://") || value.starts_with("channel:") || value.starts_with("flake:");
+    let value = match std::path::absolute(Path::new(value)) {
+        Ok(path) if !elsewhere && !value.is_empty() => path.as_os_str().as_bytes().to_vec(),
+        _ => value.as_bytes().to_vec(),
+    };
+    SearchPathEntry { prefix: prefix.as_bytes().to_vec(), value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colons_of_urls_do_not_split_the_search_path() {
+        assert_eq!(
+            split_search_path("a=/x:https://h/y:channel:z:/w:n=flake:q"),
+            ["a=/x", "https://h/y", "channel:z", "/w", "n=flake:q"]
+        );
+    }
+}

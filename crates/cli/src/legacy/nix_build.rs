@@ -1,0 +1,149 @@
+//! `nix-build`: expressions to results, with links to them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use evaluator::with_large_stack;
+use store::BuildMode;
+use store_model::{DerivedPath, StorePath};
+
+use crate::command::{CommandError, CommandResult, Surface};
+use crate::input::common::{CommonArgs, Words, open, parse};
+use crate::input::evaluation::{Evaluation, EvaluationArgs};
+use crate::output::build::{Opened, link_name};
+
+/// Build the derivations of expressions
+///
+/// Without arguments everything in ./default.nix is built. Links to the results, `result` by default, keep them from
+/// being collected.
+#[derive(Parser, Debug)]
+#[command(name = "nix-build", disable_version_flag = true)]
+struct Args {
+    /// The arguments are expressions, not files
+    #[arg(short = 'E', long)]
+    expr: bool,
+    /// The attribute to build, such as `a.b`; may be repeated
+    #[arg(short = 'A', long = "attr", value_name = "PATH")]
+    attributes: Vec<String>,
+    /// The link to the result
+    #[arg(short = 'o', long, value_name = "PATH", default_value = "result")]
+    out_link: PathBuf,
+    /// Make no link
+    #[arg(long, alias = "no-link")]
+    no_out_link: bool,
+    /// A link to the derivation
+    #[arg(long, value_name = "PATH", alias = "drv-link")]
+    add_drv_link: Option<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Build again and compare
+    #[arg(long)]
+    check: bool,
+    /// Mend results that are broken
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    evaluation: EvaluationArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Files, expressions, or store paths of derivations
+    arguments: Vec<String>,
+}
+
+/// Runs the program.
+pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+    if words.iter().any(|word| word == "--version") {
+        surface.line(&format!("nix-build (Nix) {}", crate::programs::nix_version()));
+        return Ok(0);
+    }
+    let mut words = parse::<Args>(surface, words, &[])?;
+    if words.args.arguments.is_empty() && !words.args.expr {
+        words.args.arguments.push("./default.nix".to_owned());
+    }
+    let session = open(surface, &words.given, &words.args.common)?;
+    let opened = Opened { surface, session };
+    let wanted = with_large_stack(|| wanted(&opened, &words))?;
+    build(&opened, &words.args, wanted)
+}
+
+/// One derivation to build, with the outputs that are wanted of it.
+struct Wanted {
+    path: DerivedPath,
+    drv: StorePath,
+}
+
+fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, CommandError> {
+    let args = &words.args;
+    let mut evaluation = Evaluation::open(opened.surface, &opened.session, &args.evaluation)?;
+    let whole = [String::new()];
+    let attributes = if args.attributes.is_empty() { whole.as_slice() } else { args.attributes.as_slice() };
+    let mut found = Vec::new();
+    for argument in &args.arguments {
+        // A derivation that is in the store already needs no evaluation.
+        if !args.expr
+            && let Ok(path @ DerivedPath::Built { .. }) = opened.session.derived_path(argument)
+        {
+            let drv = path.base().clone();
+            found.push(Wanted { path, drv });
+            continue;
+        }
+        let root = if args.expr { evaluation.text(argument)? } else { evaluation.file(argument)? };
+        for attribute in attributes {
+            let value = evaluation.select(&root, attribute)?;
+            let arguments = std::mem::take(&mut evaluation.arguments);
+            let packages = evaluation.run(|evaluator| evaluator.walk_derivations(&value, &arguments));
+            evaluation.arguments = arguments;
+            for package in packages? {
+                if package.output_name.is_empty() {
+                    let shown = opened.show(&package.drv_path);
+                    return Err(CommandError::failed(format!("derivation '{shown}' lacks an 'outputName' attribute")));
+                }
+                let path = DerivedPath::output(package.drv_path.clone(), &package.output_name);
+                found.push(Wanted { path, drv: package.drv_path });
+            }
+        }
+    }
+    evaluation.flush()?;
+    Ok(found)
+}
+
+fn build(opened: &Opened<'_>, args: &Args, wanted: Vec<Wanted>) -> CommandResult {
+    let paths: Vec<DerivedPath> = wanted.iter().map(|one| one.path.clone()).collect();
+    let paths = opened.plan(paths, false)?;
+    if args.dry_run {
+        return Ok(0);
+    }
+    let mode = match args {
+        Args { check: true, .. } => BuildMode::Check,
+        Args { repair: true, .. } => BuildMode::Repair,
+        _ => BuildMode::Normal,
+    };
+    opened.build(&paths, mode)?;
+    let mut lines = String::new();
+    let mut built = Vec::new();
+    let mut numbers: Vec<&StorePath> = Vec::new();
+    for one in &wanted {
+        // Outputs of one derivation share a number.
+        let number = numbers.iter().position(|drv| **drv == one.drv).unwrap_or_else(|| {
+            numbers.push(&one.drv);
+            numbers.len() - 1
+        });
+        for (name, output) in opened.outputs(&one.path)? {
+            if !args.no_out_link {
+                opened.link(&output, &link_name(&args.out_link, number + 1, &name))?;
+            }
+            lines.push_str(&opened.show(&output));
+            lines.push('\n');
+            built.push(output);
+        }
+        if let Some(link) = &args.add_drv_link {
+            opened.link(&one.drv, &link_name(Path::new(link), number + 1, "out"))?;
+        }
+    }
+    opened.surface.print(lines.as_bytes());
+    opened.say_how_to_enter(&built);
+    Ok(0)
+}
+

@@ -1,0 +1,122 @@
+//! `nix-hash`: hashes of files and trees, and conversions between their forms.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use store_model::hash::encoding::{base16_encode, base64_encode, nix32_encode};
+use store_model::hash::compress;
+use store_model::{Hash, HashAlgorithm, HashFormat, Hasher};
+
+use crate::command::{CommandError, CommandResult, Surface};
+use crate::input::common::parse;
+
+/// Compute the hash of files or trees, or convert hashes
+///
+/// Without --flat the hash is that of the path's NAR. With one of the --to options the arguments are hashes.
+#[derive(Parser, Debug)]
+#[command(name = "nix-hash")]
+struct Args {
+    /// Hash the file's bytes instead of its archive
+    #[arg(long)]
+    flat: bool,
+    /// Print in base-16 (the default)
+    #[arg(long)]
+    base16: bool,
+    /// Print in Nix's base-32
+    #[arg(long)]
+    base32: bool,
+    /// Print in base-64
+    #[arg(long)]
+    base64: bool,
+    /// Print as `algorithm-base64`
+    #[arg(long)]
+    sri: bool,
+    /// Fold the hash to 160 bits
+    #[arg(long)]
+    truncate: bool,
+    /// The algorithm: md5, sha1, sha256, sha512
+    #[arg(long = "type", value_name = "ALGORITHM")]
+    algorithm: Option<String>,
+    /// Convert hashes to base-16
+    #[arg(long)]
+    to_base16: bool,
+    /// Convert hashes to Nix's base-32
+    #[arg(long)]
+    to_base32: bool,
+    /// Convert hashes to base-64
+    #[arg(long)]
+    to_base64: bool,
+    /// Convert hashes to `algorithm-base64`
+    #[arg(long)]
+    to_sri: bool,
+    /// Paths, or hashes
+    arguments: Vec<PathBuf>,
+}
+
+/// Runs the program.
+pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+    let args = parse::<Args>(surface, words, &[])?.args;
+    let algorithm = args.algorithm.as_deref().map(HashAlgorithm::parse).transpose().map_err(wrong)?;
+    let convert = [
+        (args.to_base16, HashFormat::Base16),
+        (args.to_base32, HashFormat::Nix32),
+        (args.to_base64, HashFormat::Base64),
+        (args.to_sri, HashFormat::Sri),
+    ];
+    if let Some((_, format)) = convert.into_iter().find(|(wanted, _)| *wanted) {
+        for argument in &args.arguments {
+            let hash = Hash::parse_any(&argument.to_string_lossy(), algorithm).map_err(wrong)?;
+            surface.line(&hash.format(format, format == HashFormat::Sri));
+        }
+        return Ok(0);
+    }
+    let algorithm = algorithm.unwrap_or(HashAlgorithm::Md5);
+    for path in &args.arguments {
+        let hash = if args.flat { flat(path, algorithm)? } else { archive(path, algorithm)? };
+        surface.line(&printed(&args, &hash));
+    }
+    Ok(0)
+}
+
+fn wrong(error: store_model::Error) -> CommandError {
+    CommandError::failed(error.to_string())
+}
+
+fn printed(args: &Args, hash: &Hash) -> String {
+    if args.sri && !args.truncate {
+        return hash.to_sri();
+    }
+    let short: [u8; 20];
+    let digest = if args.truncate && hash.digest().len() > 20 {
+        short = compress(hash.digest());
+        &short[..]
+    } else {
+        hash.digest()
+    };
+    match args {
+        Args { base32: true, .. } => nix32_encode(digest),
+        Args { base64: true, .. } => base64_encode(digest),
+        _ => base16_encode(digest),
+    }
+}
+
+fn flat(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
+    let failed = |error: std::io::Error| CommandError::failed(format!("opening file \"{}\": {error}", path.display()));
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+fn archive(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
+    let mut hasher = Hasher::new(algorithm);
+    file_tree::nar::dump_path(path, &mut hasher).map_err(|error| CommandError::failed(error.to_string()))?;
+    Ok(hasher.finish())
+}

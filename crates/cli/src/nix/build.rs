@@ -1,0 +1,94 @@
+//! `nix build`: things to results, with links to them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde_json::{Map, Value, json};
+use store::BuildMode;
+use store_model::{DerivedPath, SingleDerivedPath};
+
+use crate::command::{CommandResult, Surface};
+use crate::input::common::{CommonArgs, open, parse};
+use crate::input::installable::InstallableArgs;
+use crate::output::build::{Opened, link_name};
+
+/// Build attributes of a file or an expression, or store paths
+#[derive(Parser, Debug)]
+#[command(name = "nix build")]
+struct Args {
+    /// The link to the result
+    #[arg(short = 'o', long, value_name = "PATH", default_value = "result")]
+    out_link: PathBuf,
+    /// Make no link
+    #[arg(long)]
+    no_link: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Build again and compare
+    #[arg(long)]
+    rebuild: bool,
+    /// Mend results that are broken
+    #[arg(long)]
+    repair: bool,
+    /// Print the paths of the results
+    #[arg(long)]
+    print_out_paths: bool,
+    /// Print what was built as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    installables: InstallableArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Attribute paths or store paths, each with `^OUTPUTS` where others than the usual ones are wanted
+    arguments: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+    let words = parse::<Args>(surface, words, &[])?;
+    let args = words.args;
+    let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
+    let wanted = args.installables.resolve(&opened, &args.arguments)?;
+    let paths: Vec<DerivedPath> = wanted.into_iter().map(|one| one.path).collect();
+    let paths = opened.plan(paths, false)?;
+    if args.dry_run {
+        return Ok(0);
+    }
+    let mode = match args {
+        Args { rebuild: true, .. } => BuildMode::Check,
+        Args { repair: true, .. } => BuildMode::Repair,
+        _ => BuildMode::Normal,
+    };
+    opened.build(&paths, mode)?;
+    let mut built = Vec::new();
+    let mut lines = String::new();
+    let mut described = Vec::new();
+    for (number, path) in paths.iter().enumerate() {
+        let mut outputs = Map::new();
+        for (name, output) in opened.outputs(path)? {
+            if !args.no_link {
+                opened.link(&output, &link_name(&args.out_link, number + 1, &name))?;
+            }
+            lines.push_str(&opened.show(&output));
+            lines.push('\n');
+            outputs.insert(name, Value::String(opened.show(&output)));
+            built.push(output);
+        }
+        if let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } = path {
+            described.push(json!({"drvPath": opened.show(drv), "outputs": outputs}));
+        } else {
+            described.extend(outputs.into_values());
+        }
+    }
+    if args.json {
+        surface.line(&Value::Array(described).to_string());
+    }
+    if args.print_out_paths {
+        surface.print(lines.as_bytes());
+    }
+    opened.say_how_to_enter(&built);
+    Ok(0)
+}

@@ -1,0 +1,246 @@
+//! What commands do with a store and a builder: say what is missing, build, print, make links.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use activity::{Activity, Verbosity};
+use builder::LocalBuilder;
+use session::Session;
+use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store as _};
+use store_model::{BuildResult, DerivedPath, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
+
+use crate::command::{CommandError, Surface};
+
+/// A session and the surface it is shown on.
+pub struct Opened<'a> {
+    /// Where the command prints.
+    pub surface: &'a Surface,
+    /// The opened Nix.
+    pub session: Arc<Session>,
+}
+
+/// A store's error as a command's.
+pub fn store_error(error: store::Error) -> CommandError {
+    match error.class() {
+        store::ErrorClass::Cancelled => CommandError::Interrupted,
+        _ => CommandError::failed(error.to_string()),
+    }
+}
+
+impl Opened<'_> {
+    /// The activity of the command.
+    pub fn activity(&self) -> &Activity {
+        &self.surface.activity
+    }
+
+    /// The store.
+    pub fn store(&self) -> Result<Arc<LocalStore>, CommandError> {
+        Ok(self.session.store(self.activity())?)
+    }
+
+    /// The builder.
+    pub fn builder(&self) -> Result<Arc<LocalBuilder>, CommandError> {
+        Ok(self.session.builder(self.activity())?)
+    }
+
+    /// A store path with its folder.
+    pub fn show(&self, path: &StorePath) -> String {
+        self.session.store_dir().print(path)
+    }
+
+    /// What the store knows of a valid path.
+    pub fn info(&self, path: &StorePath) -> Result<PathInfo, CommandError> {
+        let infos = self.store()?.path_infos(self.activity(), std::slice::from_ref(path)).map_err(store_error)?;
+        let info = infos.into_iter().next().flatten();
+        info.ok_or_else(|| CommandError::failed(format!("path '{}' is not valid", self.show(path))))
+    }
+
+    /// Paths in an order in which what a path refers to stands before it.
+    pub fn references_first(&self, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>, CommandError> {
+        self.store()?.topological_order(self.activity(), paths).map_err(store_error)
+    }
+
+    /// Says what has to be done for wanted paths. With `drop_unknown` paths that nobody can make are left out.
+    pub fn plan(&self, wanted: Vec<DerivedPath>, drop_unknown: bool) -> Result<Vec<DerivedPath>, CommandError> {
+        let missing = self.builder()?.plan(self.activity(), &wanted).map_err(store_error)?;
+        let wanted = match drop_unknown {
+            true => wanted.into_iter().filter(|path| !missing.unknown.contains(path.base())).collect(),
+            false => wanted,
+        };
+        if self.session.settings.flag("print-missing") {
+            self.show_missing(&missing, drop_unknown)?;
+        }
+        Ok(wanted)
+    }
+
+    fn show_missing(&self, missing: &MissingPaths, drop_unknown: bool) -> Result<(), CommandError> {
+        let say = |text: String| self.activity().message(Verbosity::Info, &text);
+        let list = |head: String, paths: &[StorePath]| {
+            let lines: Vec<String> = paths.iter().map(|path| format!("\n  {}", self.show(path))).collect();
+            say(format!("{head}{}", lines.concat()));
+        };
+        if !missing.will_build.is_empty() {
+            let head = match missing.will_build.len() {
+                1 => "this derivation will be built:".to_owned(),
+                many => format!("these {many} derivations will be built:"),
+            };
+            list(head, &self.references_first(&missing.will_build)?);
+        }
+        if !missing.will_substitute.is_empty() {
+            let paths: Vec<StorePath> = missing.will_substitute.iter().cloned().collect();
+            let sizes = format!("({} download, {} unpacked):", mebibytes(missing.download_size), mebibytes(missing.nar_size));
+            let head = match paths.len() {
+                1 => format!("this path will be fetched {sizes}"),
+                many => format!("these {many} paths will be fetched {sizes}"),
+            };
+            list(head, &paths);
+        }
+        if !missing.unknown.is_empty() && !drop_unknown {
+            let paths: Vec<StorePath> = missing.unknown.iter().cloned().collect();
+            list("don't know how to build these paths:".to_owned(), &paths);
+        }
+        Ok(())
+    }
+
+    /// Builds wanted paths; a failure carries Nix's exit status.
+    pub fn build(&self, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>, CommandError> {
+        let results = self.builder()?.build(self.activity(), wanted, mode).map_err(store_error)?;
+        let failed: Vec<(&DerivedPath, &BuildResult)> =
+            wanted.iter().zip(&results).filter(|(_, result)| !result.status.is_success()).collect();
+        if failed.is_empty() {
+            return Ok(results);
+        }
+        self.activity().check()?;
+        let status = i32::from(builder::exit_status(&results));
+        let message = match failed.as_slice() {
+            [(_, only)] => only.error_message.clone(),
+            many => {
+                let names: Vec<String> =
+                    many.iter().map(|(path, _)| format!("'{}'", path.print(self.session.store_dir()))).collect();
+                if let Some((_, first)) = many.first() {
+                    self.activity().message(Verbosity::Error, &first.error_message);
+                }
+                format!("build of {} failed", names.join(", "))
+            }
+        };
+        Err(CommandError::with_status(message, status))
+    }
+
+    /// The outputs that a wanted path means, by name, each with its path; a plain path is `out`.
+    pub fn outputs(&self, wanted: &DerivedPath) -> Result<Vec<(String, StorePath)>, CommandError> {
+        match wanted {
+            DerivedPath::Opaque(path) => Ok(vec![("out".to_owned(), path.clone())]),
+            DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs } => {
+                let store = self.store()?;
+                let derivation = store.read_derivation(self.activity(), drv).map_err(store_error)?;
+                let known = derivation
+                    .output_paths(self.session.store_dir())
+                    .map_err(|error| CommandError::failed(error.to_string()))?;
+                if let OutputsSpec::Names(names) = outputs
+                    && let Some(name) = names.iter().find(|name| !known.contains_key(*name))
+                {
+                    let shown = self.show(drv);
+                    let message = format!("derivation '{shown}' does not have an output named '{name}'");
+                    return Err(CommandError::failed(message));
+                }
+                let wanted = known.into_iter().filter(|(name, _)| outputs.contains(name));
+                let paths = wanted.map(|(name, path)| match path {
+                    Some(path) => Ok((name, path)),
+                    None => {
+                        Err(CommandError::failed(format!("the path of output '{name}' of '{}' is not known", self.show(drv))))
+                    }
+                });
+                paths.collect()
+            }
+            DerivedPath::Built { .. } => Err(CommandError::failed("outputs of outputs are not there yet")),
+        }
+    }
+
+    /// Makes a link to a store path that keeps it from being collected.
+    pub fn link(&self, path: &StorePath, link: &Path) -> Result<PathBuf, CommandError> {
+        let link = std::path::absolute(link)?;
+        self.store()?.add_permanent_root(self.activity(), &link, path).map_err(store_error)?;
+        Ok(link)
+    }
+
+    /// Warns, as C++ Nix does, that nothing keeps what is printed from being collected.
+    pub fn warn_of_no_root(&self) {
+        self.surface.warn("you did not specify '--add-root'; the result might be removed by the garbage collector");
+    }
+
+    /// Tells a user whose store is not where its paths say how to get at what was printed.
+    pub fn say_how_to_enter(&self, paths: &[StorePath]) {
+        let place = self.session.place();
+        let Some(first) = paths.first().filter(|_| place.is_elsewhere()) else { return };
+        if Path::new(&self.show(first)).exists() {
+            return;
+        }
+        self.activity().message(
+            Verbosity::Notice,
+            &format!(
+                "the store is in '{}'; to see '{}' there, run programs by `firn run` or `firn shell`",
+                place.real_dir.display(),
+                place.store_dir
+            ),
+        );
+    }
+}
+
+/// The paths of realised outputs, as links where a root is wanted.
+pub fn realise(opened: &Opened<'_>, wanted: &[DerivedPath], root: Option<&Path>) -> Result<Vec<String>, CommandError> {
+    let mut shown = Vec::new();
+    let mut number = 0;
+    let mut paths = Vec::new();
+    for path in wanted {
+        number += 1;
+        let mut lines = BTreeSet::new();
+        for (name, output) in opened.outputs(path)? {
+            match root {
+                None => {
+                    lines.insert(opened.show(&output));
+                }
+                Some(root) => {
+                    let link = link_name(root, number, &name);
+                    lines.insert(opened.link(&output, &link)?.display().to_string());
+                }
+            }
+            paths.push(output);
+        }
+        shown.extend(lines);
+    }
+    if root.is_none() && !wanted.is_empty() {
+        opened.warn_of_no_root();
+    }
+    opened.say_how_to_enter(&paths);
+    Ok(shown)
+}
+
+/// `result`, `result-2`, `result-dev`, `result-2-dev`.
+pub fn link_name(base: &Path, number: usize, output: &str) -> PathBuf {
+    let mut name = base.as_os_str().to_owned();
+    if number > 1 {
+        name.push(format!("-{number}"));
+    }
+    if output != "out" {
+        name.push(format!("-{output}"));
+    }
+    PathBuf::from(name)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
+    let size = bytes as f64 / (1024.0 * 1024.0);
+    format!("{size:.2} MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_numbered_and_named() {
+        let name = |number, output| link_name(Path::new("result"), number, output).display().to_string();
+        assert_eq!([name(1, "out"), name(2, "out"), name(2, "dev")], ["result", "result-2", "result-2-dev"]);
+    }
+}

@@ -1,0 +1,29 @@
+//! The one place where errors become text and exit status.
+
+use super::diagnostic::indented;
+use crate::command::{CommandError, Surface};
+
+/// Prints an error on standard error; gives the exit status.
+pub fn show(surface: &Surface, error: &CommandError) -> i32 {
+    let (message, hints, status) = match error {
+        CommandError::Clap(error) => {
+            let status = if error.use_stderr() { 1 } else { 0 };
+            let _ = error.print();
+            return status;
+        }
+        CommandError::Usage { message, hints } => (message.as_str(), hints.as_slice(), 1),
+        CommandError::Failed { message, hints, status } => (message.as_str(), hints.as_slice(), *status),
+        CommandError::Evaluation(text) => {
+            surface.progress.error_line(text.trim_end_matches('\n'));
+            return 1;
+        }
+        CommandError::Interrupted => ("interrupted by the user", &[][..], 130),
+    };
+    let mut text = indented("error: ", message.trim_end_matches('\n'));
+    for hint in hints {
+        text.push('\n');
+        text.push_str(&indented("       ", hint));
+    }
+    surface.progress.error_line(&text);
+    status
+}

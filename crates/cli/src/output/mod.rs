@@ -1,0 +1,7 @@
+//! What a command shows: progress and log formats, errors.
+
+pub mod build;
+pub mod diagnostic;
+pub mod error;
+pub mod progress;
+pub mod value;

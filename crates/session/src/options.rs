@@ -1,0 +1,184 @@
+//! Settings as the option structs of the crates below.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use builder::{BuilderOptions, LocalBuilder, SandboxMode, SandboxPath, UserPool};
+use store::{FaultPoints, LocalStore, LocalStoreOptions};
+use transfer::{Netrc, Proxies, Transfer, TransferOptions};
+
+use crate::error::SessionError;
+use crate::mirrors::mirrors_of_user;
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// Opens the store that a session means.
+pub fn open_store(session: &Session, activity: &activity::Activity) -> Result<LocalStore, SessionError> {
+    let (settings, place) = (&session.settings, session.place());
+    let mut options =
+        LocalStoreOptions::new(session.store_dir().clone(), &place.real_dir, &place.state_dir, &place.log_dir);
+    options.read_only = session.read_only();
+    options.fsync_store_paths = settings.flag("fsync-store-paths");
+    options.fsync_metadata = settings.flag("fsync-metadata");
+    options.use_wal = settings.flag("use-sqlite-wal");
+    options.ignored_acls = settings.list("ignored-acls").into_iter().collect();
+    options.reserved_size = settings.number("gc-reserved-space");
+    options.build_group = build_group(settings);
+    options.faults = faults(settings);
+    Ok(LocalStore::open(activity, options)?)
+}
+
+/// An unset setting means `nixbld`, which need not exist.
+fn build_group_name(settings: &Settings) -> &str {
+    if settings.is_given("build-users-group") { settings.text("build-users-group") } else { "nixbld" }
+}
+
+/// The number of the build users' group, where the machine has it: only root builds as others.
+fn build_group(settings: &Settings) -> Option<u32> {
+    if settings.around.user != 0 {
+        return None;
+    }
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let line = groups.lines().find(|line| line.split(':').next() == Some(build_group_name(settings)))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
+/// `FIRN_FAULT=NAME:COUNT` ends the process, as `kill -9` would, when it passes that point for the COUNTth time. It is
+/// there for tests of what a crash leaves behind.
+pub fn faults(settings: &Settings) -> FaultPoints {
+    let Some((name, count)) = settings.around.text("FIRN_FAULT").and_then(|text| text.split_once(':')) else {
+        return FaultPoints::default();
+    };
+    let (name, left) = (name.to_owned(), std::sync::atomic::AtomicI64::new(count.parse().unwrap_or(1)));
+    FaultPoints::new(move |passed| {
+        if passed == name && left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            let own = rustix::process::getpid();
+            let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+        }
+        false
+    })
+}
+
+/// Opens the builder over a session's store.
+pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBuilder, SessionError> {
+    let settings = &session.settings;
+    // The name of the running file itself: it stays true when the binary is replaced meanwhile.
+    let mut options = BuilderOptions::new("/proc/self/exe", settings.system());
+    options.extra_platforms = settings.list("extra-platforms").into_iter().collect();
+    options.system_features = settings.list("system-features").into_iter().collect();
+    options.max_jobs = settings.max_jobs();
+    options.cores = settings.cores();
+    options.http_connections = count(settings, "http-connections");
+    options.keep_going = settings.flag("keep-going");
+    options.keep_failed = settings.flag("keep-failed");
+    options.sandbox = match settings.text("sandbox") {
+        "true" => SandboxMode::Enabled,
+        "relaxed" => SandboxMode::Relaxed,
+        _ => SandboxMode::Disabled,
+    };
+    options.sandbox_fallback = settings.flag("sandbox-fallback");
+    options.sandbox_paths = sandbox_paths(settings);
+    options.sandbox_build_dir = settings.text("sandbox-build-dir").into();
+    options.sandbox_shm_size = settings.text("sandbox-dev-shm-size").to_owned();
+    options.filter_syscalls = settings.flag("filter-syscalls");
+    options.users = users(settings);
+    options.build_dir = Some(settings.text("build-dir")).filter(|text| !text.is_empty()).map(PathBuf::from);
+    options.timeout = seconds(settings, "timeout");
+    options.max_silent = seconds(settings, "max-silent-time");
+    options.max_log_size = Some(settings.number("max-build-log-size")).filter(|size| *size > 0);
+    options.log_lines = count(settings, "log-lines");
+    options.keep_log = settings.flag("keep-build-log");
+    options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));
+    options.impure_variables = environment(settings);
+    options.ca_file = certificates(settings);
+    let transfer = Arc::new(Transfer::new(transfer_options(settings)));
+    Ok(LocalBuilder::new(store, options, transfer))
+}
+
+fn count(settings: &Settings, name: &str) -> usize {
+    usize::try_from(settings.number(name)).unwrap_or(usize::MAX)
+}
+
+fn seconds(settings: &Settings, name: &str) -> Option<Duration> {
+    Some(settings.number(name)).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+fn environment(settings: &Settings) -> BTreeMap<String, Vec<u8>> {
+    let text = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
+        Some((name.to_str()?.to_owned(), value.as_bytes().to_vec()))
+    };
+    settings.around.variables.iter().filter_map(text).collect()
+}
+
+/// What every sandbox shows. Unless it is said, that is a static shell at `/bin/sh`: one named when Firn was compiled,
+/// else one that the machine has, else none; nothing of Firn's own needs it.
+fn sandbox_paths(settings: &Settings) -> Vec<SandboxPath> {
+    if settings.is_given("sandbox-paths") {
+        return settings.list("sandbox-paths").iter().map(|text| SandboxPath::parse(text)).collect();
+    }
+    let compiled_in = option_env!("FIRN_SANDBOX_SHELL").map(PathBuf::from);
+    let shells = ["/bin/busybox", "/usr/bin/busybox", "/bin/bash-static", "/usr/bin/bash-static"].map(PathBuf::from);
+    let found = compiled_in.into_iter().chain(shells).find(|shell| is_static(shell));
+    let path = |source: PathBuf| SandboxPath { target: "/bin/sh".into(), source, optional: false };
+    found.map(path).into_iter().collect()
+}
+
+/// Whether a file is a 64-bit ELF program that asks for no loader.
+fn is_static(path: &Path) -> bool {
+    let mut head = [0; 4096];
+    let Ok(read) = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)) else { return false };
+    let head = &head[..read];
+    let number = |at: usize, size: usize| -> usize {
+        head.get(at..at + size).map_or(0, |bytes| bytes.iter().rev().fold(0, |all, byte| (all << 8) | usize::from(*byte)))
+    };
+    if !head.starts_with(b"\x7fELF\x02\x01") {
+        return false;
+    }
+    let (table, size, entries) = (number(32, 8), number(54, 2), number(56, 2));
+    const INTERPRETER: usize = 3;
+    (0..entries).all(|entry| number(table.saturating_add(entry * size), 4) != INTERPRETER)
+}
+
+fn users(settings: &Settings) -> UserPool {
+    UserPool {
+        group: build_group_name(settings).to_owned(),
+        start_id: id(settings, "start-id"),
+        id_count: id(settings, "id-count"),
+    }
+}
+
+fn id(settings: &Settings, name: &str) -> u32 {
+    u32::try_from(settings.number(name)).unwrap_or(u32::MAX)
+}
+
+fn certificates(settings: &Settings) -> Option<PathBuf> {
+    let variables = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
+    let given = Some(settings.text("ssl-cert-file")).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let named = || variables.iter().find_map(|name| settings.around.path(name));
+    let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    given.or_else(named).or_else(|| usual.iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+fn transfer_options(settings: &Settings) -> TransferOptions {
+    let named = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"].iter().find_map(|name| settings.around.path(name));
+    let given = Some(settings.text("ssl-cert-file")).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let netrc = match settings.text("netrc-file") {
+        "" => settings.places.configuration.join("netrc"),
+        path => PathBuf::from(path),
+    };
+    TransferOptions {
+        connections: count(settings, "http-connections"),
+        attempts: id(settings, "download-attempts"),
+        connect_timeout: Duration::from_secs(settings.number("connect-timeout")),
+        stalled_timeout: Duration::from_secs(settings.number("stalled-download-timeout")),
+        http2: settings.flag("http2"),
+        proxies: Proxies::from_variables(|name| settings.around.text(name).map(str::to_owned)),
+        ca_file: given.or(named),
+        netrc: Netrc::parse(&std::fs::read_to_string(netrc).unwrap_or_default()),
+        ..TransferOptions::default()
+    }
+}

@@ -1,0 +1,190 @@
+//! A store's URI to the folders it means.
+//!
+//! `auto` is the local store where its state folder is writable or root can make it; else a store of the user's own below
+//! their data folder, at C++ Nix's place (`nix/root`), with the same logical store directory. Absent: other kinds of
+//! stores (daemon, ssh, binary caches), which are refused by name.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::SessionError;
+use crate::settings::{Places, Settings};
+
+/// Where a local store lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorePlace {
+    /// The prefix of its store paths.
+    pub store_dir: String,
+    /// Where the store objects really lie.
+    pub real_dir: PathBuf,
+    /// Database, roots, locks.
+    pub state_dir: PathBuf,
+    /// Build logs.
+    pub log_dir: PathBuf,
+    /// Something the user should hear about this choice.
+    pub notice: Option<String>,
+}
+
+impl StorePlace {
+    /// Whether store paths are not where their names say: a program that uses them must be shown the store first.
+    pub fn is_elsewhere(&self) -> bool {
+        self.real_dir != Path::new(&self.store_dir)
+    }
+
+    /// The folders meant by the settings' `store` and by `NIX_REMOTE`.
+    ///
+    /// # Errors
+    /// [`SessionError::StoreUri`] for a URI that is wrong or names a kind of store that is not there yet.
+    pub fn of(settings: &Settings) -> Result<Self, SessionError> {
+        let remote = settings.around.text("NIX_REMOTE").filter(|text| !text.is_empty());
+        let uri = match remote {
+            Some(remote) if !settings.is_given("store") => remote,
+            _ => settings.text("store"),
+        };
+        Self::parse(uri.trim(), settings)
+    }
+
+    fn parse(uri: &str, settings: &Settings) -> Result<Self, SessionError> {
+        let places = &settings.places;
+        let wrong = |problem: &str| SessionError::StoreUri { uri: uri.to_owned(), problem: problem.to_owned() };
+        let (base, query) = uri.split_once('?').unwrap_or((uri, ""));
+        let parameters =
+            parameters(query).ok_or_else(|| wrong("its parameters are not `name=value`, joined by `&`"))?;
+        match base {
+            "" | "auto" => Ok(automatic(settings)),
+            "local" | "local://" => local(places, &parameters).map_err(|problem| wrong(&problem)),
+            path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
+                let mut parameters = parameters;
+                parameters.push(("root".to_owned(), path.to_owned()));
+                local(places, &parameters).map_err(|problem| wrong(&problem))
+            }
+            "daemon" => Err(wrong("talking to a daemon is not there yet; use `local`, `auto` or a folder")),
+            other if other.starts_with("unix://") || other.contains("://") => {
+                Err(wrong("this kind of store is not there yet; use `local`, `local?root=DIR`, `auto` or a folder"))
+            }
+            _ => Err(wrong("no kind of store has that name")),
+        }
+    }
+}
+
+fn automatic(settings: &Settings) -> StorePlace {
+    let places = &settings.places;
+    let plain = StorePlace {
+        store_dir: places.store.clone(),
+        real_dir: PathBuf::from(&places.store),
+        state_dir: places.state.clone(),
+        log_dir: places.log.clone(),
+        notice: None,
+    };
+    let access = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
+    if settings.around.user == 0 || places.explicit || rustix::fs::access(&places.state, access).is_ok() {
+        return plain;
+    }
+    let root = places.data.join("root");
+    let (real_dir, state_dir, log_dir) = places.below(&root);
+    let why = if places.state.exists() { "is not writable" } else { "does not exist" };
+    let notice = (!root.exists())
+        .then(|| format!("'{}' {why}, so '{}' will be used as a chroot store", places.state.display(), root.display()));
+    StorePlace { real_dir, state_dir, log_dir, notice, ..plain }
+}
+
+fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace, String> {
+    let mut place = StorePlace {
+        store_dir: places.store.clone(),
+        real_dir: PathBuf::from(&places.store),
+        state_dir: places.state.clone(),
+        log_dir: places.log.clone(),
+        notice: None,
+    };
+    let value = |name: &str| parameters.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    if let Some(root) = value("root").filter(|root| !root.is_empty()) {
+        let root = std::path::absolute(root).map_err(|error| error.to_string())?;
+        (place.real_dir, place.state_dir, place.log_dir) = places.below(&root);
+    }
+    if let Some(store) = value("store") {
+        store.clone_into(&mut place.store_dir);
+        if value("root").is_none() {
+            place.real_dir = PathBuf::from(store);
+        }
+    }
+    for (name, folder) in [("real", &mut place.real_dir), ("state", &mut place.state_dir), ("log", &mut place.log_dir)]
+    {
+        if let Some(given) = value(name) {
+            *folder = PathBuf::from(given);
+        }
+    }
+    Ok(place)
+}
+
+fn parameters(query: &str) -> Option<Vec<(String, String)>> {
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (name, value) = part.split_once('=')?;
+            Some((decoded(name)?, decoded(value)?))
+        })
+        .collect()
+}
+
+/// Percent-decoding.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'%' {
+            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Surroundings;
+
+    fn place(variables: &[(&str, &str)]) -> Result<StorePlace, SessionError> {
+        let mut around = Surroundings { user: 1000, ..Surroundings::default() };
+        for (name, value) in variables {
+            around.variables.insert(name.into(), value.into());
+        }
+        StorePlace::of(&Settings::defaults(around))
+    }
+
+    #[test]
+    fn uris_move_the_store() {
+        let rooted = place(&[("NIX_REMOTE", "local?root=/a%20b&log=/l")]).unwrap();
+        assert_eq!(rooted.store_dir, "/nix/store");
+        assert_eq!(rooted.real_dir, Path::new("/a b/nix/store"));
+        assert_eq!(
+            (rooted.state_dir.as_path(), rooted.log_dir.as_path()),
+            (Path::new("/a b/nix/var/nix"), Path::new("/l"))
+        );
+        assert!(rooted.is_elsewhere());
+        assert_eq!(place(&[("NIX_REMOTE", "/a%20b")]).unwrap().real_dir, Path::new("/a%20b/nix/store"));
+        assert_eq!(place(&[("NIX_REMOTE", "/x")]).unwrap(), place(&[("NIX_REMOTE", "local?root=/x")]).unwrap());
+        assert!(!place(&[("NIX_STORE_DIR", "/s"), ("NIX_STATE_DIR", "/t")]).unwrap().is_elsewhere());
+    }
+
+    #[test]
+    fn a_user_without_nix_gets_a_store_of_their_own() {
+        let own = place(&[("HOME", "/nowhere"), ("NIX_STATE_DIR", "")]).unwrap();
+        if !Path::new("/nix/var/nix").exists() {
+            assert_eq!(own.real_dir, Path::new("/nowhere/.local/share/nix/root/nix/store"));
+            assert!(own.notice.is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        for uri in ["daemon", "ssh://x", "unix:///run/x", "local?root", "colour", "local?root=%zz"] {
+            let text = place(&[("NIX_REMOTE", uri)]).unwrap_err().to_string();
+            assert!(text.contains(uri), "{text}");
+        }
+    }
+}

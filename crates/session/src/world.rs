@@ -1,0 +1,473 @@
+//! The evaluator's world over real files and a real store.
+//!
+//! Paths come in the logical view: a path below the store directory means the store object, wherever the store's files
+//! lie. The store is opened when the first question needs it, so that plain evaluation never touches it. Derivations are
+//! kept pending and written in one batch; whoever needs them on disk flushes first.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use activity::Activity;
+use evaluator::{
+    CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,
+};
+use file_tree::{DiskAccessor, FileType, TreePath};
+use store::{AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
+use store_model::derivation::{TextObject, aterm};
+use store_model::{
+    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, SingleDerivedPath, StoreDir,
+    StorePath,
+};
+
+use crate::error::SessionError;
+use crate::session::Session;
+
+/// What evaluation sees of one session.
+pub struct SessionWorld {
+    session: Arc<Session>,
+    store_dir: StoreDir,
+    /// Where the store's objects lie, if not where their names say.
+    real_dir: Option<PathBuf>,
+    time: OnceLock<i64>,
+    pending: Mutex<Vec<TextObject>>,
+    derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
+    sources: Mutex<HashMap<(Vec<u8>, String), StorePath>>,
+}
+
+/// How many links a path may go through, as on Linux.
+const MAX_LINKS: usize = 40;
+
+impl SessionWorld {
+    /// The world of a session.
+    pub fn new(session: Arc<Session>) -> Self {
+        let place = session.place();
+        Self {
+            store_dir: session.store_dir().clone(),
+            real_dir: place.is_elsewhere().then(|| place.real_dir.clone()),
+            session,
+            time: OnceLock::new(),
+            pending: Mutex::default(),
+            derivations: Mutex::default(),
+            sources: Mutex::default(),
+        }
+    }
+
+    /// Where a logical path lies. Links below the store are followed here, because they hold logical paths.
+    fn real(&self, path: &[u8], follow_last: bool) -> Result<PathBuf, WorldError> {
+        let logical = PathBuf::from(OsStr::from_bytes(path));
+        let Some(real_dir) = &self.real_dir else { return Ok(logical) };
+        if !logical.starts_with(self.store_dir.as_str()) {
+            return Ok(logical);
+        }
+        let mut left: Vec<std::ffi::OsString> = logical.iter().skip(1).map(OsStr::to_owned).collect();
+        left.reverse();
+        let mut done = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            if name == ".." {
+                done.pop();
+                continue;
+            }
+            done.push(&name);
+            if left.is_empty() && !follow_last {
+                break;
+            }
+            let Ok(target) = std::fs::read_link(self.placed(&done, real_dir)) else { continue };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(WorldError::new(WorldErrorClass::Other, format!("too many symbolic links: '{}'", text(path))));
+            }
+            done.pop();
+            if target.is_absolute() {
+                done = PathBuf::from("/");
+            }
+            let parts = target.iter().filter(|part| *part != "/" && *part != ".");
+            left.extend(parts.map(OsStr::to_owned).collect::<Vec<_>>().into_iter().rev());
+        }
+        Ok(self.placed(&done, real_dir))
+    }
+
+    fn placed(&self, logical: &Path, real_dir: &Path) -> PathBuf {
+        match logical.strip_prefix(self.store_dir.as_str()) {
+            Ok(below) => real_dir.join(below),
+            Err(_) => logical.to_owned(),
+        }
+    }
+
+    fn kept<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, activity: &Activity, request: &mut Copying<'_, '_>) -> Result<StorePath, WorldError> {
+        let store = self.session.store(activity).map_err(session_error)?;
+        let (name, method, accessor) = (request.name, request.method, DiskAccessor::new(&request.real));
+        let info = store.add_tree(
+            activity,
+            &mut AddTree {
+                name,
+                accessor: &accessor,
+                path: &TreePath::root(),
+                method,
+                algorithm: HashAlgorithm::Sha256,
+                references: References::default(),
+                filter: &mut |path, kind| request.takes(path, kind),
+            },
+            &WriteOptions::default(),
+        );
+        Ok(info.map_err(store_error)?.path)
+    }
+}
+
+/// One source on its way into the store. A filter is asked once for each path: its answers are kept for a second walk.
+struct Copying<'a, 'f> {
+    logical: &'a [u8],
+    real: PathBuf,
+    name: &'a str,
+    method: ContentAddressMethod,
+    filter: Option<&'a mut PathFilter<'f>>,
+    refused: BTreeSet<TreePath>,
+    asked: bool,
+}
+
+impl Copying<'_, '_> {
+    fn takes(&mut self, path: &TreePath, kind: FileType) -> Result<bool, file_tree::Error> {
+        if self.asked {
+            return Ok(!self.refused.contains(path));
+        }
+        let Some(filter) = &mut self.filter else { return Ok(true) };
+        let whole = [self.logical, b"/", path.as_bytes()].concat();
+        let taken = filter(&whole, path_type(kind)).map_err(|error| file_tree::Error::Caller(Box::new(error)))?;
+        if !taken {
+            self.refused.insert(path.clone());
+        }
+        Ok(taken)
+    }
+
+    fn hash(&mut self) -> Result<Hash, WorldError> {
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        let accessor = DiskAccessor::new(&self.real);
+        let root = TreePath::root();
+        let done = if self.method == ContentAddressMethod::Flat {
+            let mut contents = file_tree::FlatContents(&mut hasher);
+            file_tree::walk(&accessor, &root, &mut |_, _| Ok(true), &mut contents)
+        } else {
+            file_tree::nar::dump(&accessor, &root, &mut |path, kind| self.takes(path, kind), &mut hasher)
+        };
+        done.map_err(|error| tree_error(error, self.logical))?;
+        self.asked = true;
+        Ok(hasher.finish())
+    }
+}
+
+impl World for SessionWorld {
+    fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
+    fn stat(&self, path: &[u8]) -> Result<Option<PathType>, WorldError> {
+        match std::fs::symlink_metadata(self.real(path, false)?) {
+            Ok(found) => Ok(Some(path_type_of(found.file_type()))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(io_error("getting status of", path, &error)),
+        }
+    }
+
+    fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
+        std::fs::read(self.real(path, true)?).map_err(|error| match error.kind() {
+            ErrorKind::IsADirectory => WorldError::new(WorldErrorClass::Other, "read of 4096 bytes: Is a directory"),
+            _ => io_error("opening file", path, &error),
+        })
+    }
+
+    fn read_directory(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, PathType)>, WorldError> {
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => io_error("", path, &error),
+            _ => WorldError::new(class(&error), format!("cannot read directory \"{}\": {}", text(path), plain(&error))),
+        };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.real(path, true)?).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let kind = entry.file_type().map_err(failed)?;
+            found.push((entry.file_name().into_vec(), path_type_of(kind)));
+        }
+        Ok(found)
+    }
+
+    fn read_link(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
+        let target = std::fs::read_link(self.real(path, false)?);
+        Ok(target.map_err(|error| io_error("reading symbolic link", path, &error))?.into_os_string().into_vec())
+    }
+
+    fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let value = self.session.settings.around.variables.get(OsStr::from_bytes(name))?;
+        Some(value.as_bytes().to_vec())
+    }
+
+    fn current_time(&self) -> i64 {
+        *self.time.get_or_init(|| {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
+    }
+
+    fn resolve_search_path(&self, activity: &Activity, value: &[u8]) -> Result<Option<Vec<u8>>, WorldError> {
+        activity.warn(&format!(
+            "search path entry '{}' cannot be used: fetching for the search path is not there yet; ignoring it",
+            text(value)
+        ));
+        Ok(None)
+    }
+
+    fn copy_to_store(&self, activity: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError> {
+        let key = (request.path.to_vec(), request.name.to_owned());
+        let plain = request.filter.is_none() && request.method == ContentAddressMethod::NixArchive;
+        if plain && let Some(known) = Self::kept(&self.sources).get(&key) {
+            return Ok(known.clone());
+        }
+        let real = self.real(request.path, false)?;
+        let mut copying = Copying {
+            logical: request.path,
+            real,
+            name: request.name,
+            method: request.method,
+            filter: request.filter,
+            refused: BTreeSet::new(),
+            asked: false,
+        };
+        let store_path = |hash: &Hash| {
+            self.store_dir
+                .fixed_output_path(request.method, hash, request.name, &References::default())
+                .map_err(|error| WorldError::new(WorldErrorClass::Other, error.to_string()))
+        };
+        let valid = |path: &StorePath| -> Result<bool, WorldError> {
+            let store = self.session.store(activity).map_err(session_error)?;
+            let one = std::slice::from_ref(path);
+            store.add_temp_roots(activity, one).map_err(store_error)?;
+            Ok(!store.valid_paths(activity, one).map_err(store_error)?.is_empty())
+        };
+        if let Some(expected) = &request.expected
+            && !self.session.read_only()
+        {
+            let path = store_path(expected)?;
+            if valid(&path)? {
+                return Ok(path);
+            }
+        }
+        // Reading twice costs little beside copying what is there already.
+        let path = store_path(&copying.hash()?)?;
+        if !self.session.read_only() && !valid(&path)? {
+            let added = self.add(activity, &mut copying)?;
+            if added != path {
+                let message = format!("path '{}' changed while it was copied to the store", text(request.path));
+                return Err(WorldError::new(WorldErrorClass::Transient, message));
+            }
+        }
+        if plain {
+            Self::kept(&self.sources).insert(key, path.clone());
+        }
+        Ok(path)
+    }
+
+    fn add_text(
+        &self,
+        activity: &Activity,
+        path: &StorePath,
+        text: &[u8],
+        references: &[StorePath],
+    ) -> Result<(), WorldError> {
+        if self.session.read_only() {
+            return Ok(());
+        }
+        let object = TextObject {
+            path: path.clone(),
+            contents: text.to_vec(),
+            references: references.iter().cloned().collect(),
+            hash: Hash::of(HashAlgorithm::Sha256, text),
+        };
+        let store = self.session.store(activity).map_err(session_error)?;
+        store.add_text(activity, &object, &WriteOptions::default()).map_err(store_error)
+    }
+
+    fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
+        let hash = Hash::of(HashAlgorithm::Sha256, &text);
+        let object = TextObject { path, contents: text, references: references.into_iter().collect(), hash };
+        Self::kept(&self.pending).push(object);
+        Ok(())
+    }
+
+    fn flush(&self, activity: &Activity) -> Result<(), WorldError> {
+        let batch = std::mem::take(&mut *Self::kept(&self.pending));
+        if batch.is_empty() || self.session.read_only() {
+            // What would have been written stays readable.
+            Self::kept(&self.pending).extend(batch);
+            return Ok(());
+        }
+        let store = self.session.store(activity).map_err(session_error)?;
+        store.write_derivations(activity, &batch).map_err(store_error)
+    }
+
+    fn read_derivation(&self, path: &StorePath) -> Result<Arc<Derivation>, WorldError> {
+        if let Some(known) = Self::kept(&self.derivations).get(path) {
+            return Ok(Arc::clone(known));
+        }
+        let pending = Self::kept(&self.pending).iter().find(|object| object.path == *path).map(|o| o.contents.clone());
+        let derivation = match pending {
+            Some(contents) => path
+                .derivation_name()
+                .and_then(|name| aterm::parse(&self.store_dir, &contents, name))
+                .map_err(|error| WorldError::new(WorldErrorClass::Corrupt, error.to_string()))?,
+            None => {
+                let activity = Activity::silent();
+                let store = self.session.store(&activity).map_err(session_error)?;
+                store.read_derivation(&activity, path).map_err(store_error)?
+            }
+        };
+        let derivation = Arc::new(derivation);
+        Self::kept(&self.derivations).insert(path.clone(), Arc::clone(&derivation));
+        Ok(derivation)
+    }
+
+    fn ensure_path(&self, activity: &Activity, path: &StorePath) -> Result<bool, WorldError> {
+        if Self::kept(&self.pending).iter().any(|object| object.path == *path) {
+            return Ok(true);
+        }
+        let store = self.session.store(activity).map_err(session_error)?;
+        let one = std::slice::from_ref(path);
+        store.add_temp_roots(activity, one).map_err(store_error)?;
+        Ok(!store.valid_paths(activity, one).map_err(store_error)?.is_empty())
+    }
+
+    fn realise(
+        &self,
+        activity: &Activity,
+        wanted: &[DerivedPath],
+    ) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError> {
+        self.flush(activity)?;
+        let builder = self.session.builder(activity).map_err(session_error)?;
+        let results = builder.build(activity, wanted, BuildMode::Normal).map_err(store_error)?;
+        if let Some(failed) = results.iter().find(|result| !result.status.is_success()) {
+            return Err(WorldError::new(WorldErrorClass::BuildFailure, failed.error_message.clone()));
+        }
+        let mut found = Vec::new();
+        for path in wanted {
+            let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs } = path else { continue };
+            let derivation = self.read_derivation(drv)?;
+            let paths = derivation
+                .output_paths(&self.store_dir)
+                .map_err(|error| WorldError::new(WorldErrorClass::Corrupt, error.to_string()))?;
+            for (name, output) in paths {
+                if let (true, Some(output)) = (outputs.contains(&name), output) {
+                    found.push((path.clone(), name, output));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError> {
+        let activity = Activity::silent();
+        let store = self.session.store(&activity).map_err(session_error)?;
+        let infos = store.path_infos(&activity, std::slice::from_ref(path)).map_err(store_error)?;
+        Ok(infos.into_iter().flatten().flat_map(|info| info.references).collect())
+    }
+
+    fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
+        let what = match request {
+            FetchRequest::File { url, .. } | FetchRequest::Tarball { url, .. } => format!("'{url}'"),
+            FetchRequest::Tree(_) => "a tree".to_owned(),
+        };
+        let message = format!(
+            "cannot fetch {what} during evaluation: this is not there yet; fetch it by a fixed-output derivation \
+             (builder = \"builtin:fetchurl\") instead"
+        );
+        Err(WorldError::new(WorldErrorClass::Denied, message))
+    }
+}
+
+fn text(path: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(path)
+}
+
+/// The system's words without Rust's `(os error N)`.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn class(error: &std::io::Error) -> WorldErrorClass {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => WorldErrorClass::NotFound,
+        ErrorKind::PermissionDenied => WorldErrorClass::Denied,
+        ErrorKind::StorageFull | ErrorKind::Interrupted | ErrorKind::WouldBlock => WorldErrorClass::Transient,
+        _ => WorldErrorClass::Other,
+    }
+}
+
+fn io_error(action: &str, path: &[u8], error: &std::io::Error) -> WorldError {
+    let message = match class(error) {
+        WorldErrorClass::NotFound => format!("path '{}' does not exist", text(path)),
+        _ => format!("{action} '{}': {}", text(path), plain(error)),
+    };
+    WorldError::new(class(error), message)
+}
+
+fn tree_error(error: file_tree::Error, path: &[u8]) -> WorldError {
+    match error {
+        file_tree::Error::Caller(inner) => match inner.downcast::<WorldError>() {
+            Ok(own) => *own,
+            Err(other) => WorldError::new(WorldErrorClass::Other, other.to_string()),
+        },
+        file_tree::Error::NotFound(_) => {
+            WorldError::new(WorldErrorClass::NotFound, format!("path '{}' does not exist", text(path)))
+        }
+        other => WorldError::new(WorldErrorClass::Other, other.to_string()),
+    }
+}
+
+fn store_error(error: store::Error) -> WorldError {
+    let class = match error.class() {
+        store::ErrorClass::Transient => WorldErrorClass::Transient,
+        store::ErrorClass::NotFound => WorldErrorClass::NotFound,
+        store::ErrorClass::Denied => WorldErrorClass::Denied,
+        store::ErrorClass::Corrupt => WorldErrorClass::Corrupt,
+        store::ErrorClass::BuildFailure => WorldErrorClass::BuildFailure,
+        store::ErrorClass::Cancelled => WorldErrorClass::Cancelled,
+        store::ErrorClass::Permanent => WorldErrorClass::Other,
+    };
+    match error {
+        store::Error::Tree(inner @ file_tree::Error::Caller(_)) => tree_error(inner, b""),
+        other => WorldError::new(class, other.to_string()),
+    }
+}
+
+fn session_error(error: SessionError) -> WorldError {
+    match error {
+        SessionError::Store(inner) => store_error(inner),
+        other => WorldError::new(WorldErrorClass::Other, other.to_string()),
+    }
+}
+
+fn path_type(kind: FileType) -> PathType {
+    match kind {
+        FileType::Regular => PathType::Regular,
+        FileType::Directory => PathType::Directory,
+        FileType::Symlink => PathType::Symlink,
+        FileType::Other => PathType::Other,
+    }
+}
+
+fn path_type_of(kind: std::fs::FileType) -> PathType {
+    if kind.is_file() {
+        PathType::Regular
+    } else if kind.is_dir() {
+        PathType::Directory
+    } else if kind.is_symlink() {
+        PathType::Symlink
+    } else {
+        PathType::Other
+    }
+}
