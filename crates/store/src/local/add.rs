@@ -26,8 +26,12 @@ use store_model::{
     StorePath,
 };
 
-/// Texts that are locked, written and registered together: as many as leave descriptors for the rest of the process.
-const BATCH: usize = 400;
+/// Texts that are locked, written and registered together: as many as leave descriptors for the rest of the process, each
+/// lock being an open file.
+fn batch_size() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    (limit / 2).clamp(32, 16 << 10) as usize
+}
 
 impl WritableStore for LocalStore {
     fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()> {
@@ -52,7 +56,7 @@ impl WritableStore for LocalStore {
         let order = crate::closure::topological_order(&self.options.store_dir, paths, |path| {
             missing.get(path).map(|object| object.references.iter().cloned().collect()).unwrap_or_default()
         })?;
-        for batch in order.chunks(BATCH) {
+        for batch in order.chunks(batch_size()) {
             let mut objects = Vec::with_capacity(batch.len());
             for path in batch {
                 let object = missing[path];

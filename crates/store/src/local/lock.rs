@@ -5,9 +5,9 @@
 //! again. Waiting is trying with pauses, so that it can be cancelled; every holder opens the file for itself, so threads
 //! exclude each other as well.
 //!
-//! Of several paths that are locked together all lock files are links to one file, which is locked before the other names
-//! appear and marked after all are gone. To others each looks like any lock file; but one file is made and deleted in place
-//! of hundreds, and ext4 does not take a deleted file's number again for a while, which makes creating anything slow.
+//! Each path has a lock file of its own, also where many are locked together: a file under several names would be one lock
+//! for all of them to a process that finds them after we were killed. Lock files go away together at the end, as creating
+//! files is slow on ext4 while many have just been deleted.
 
 use super::files::FaultPoints;
 use crate::{Error, Result};
@@ -89,13 +89,7 @@ pub(crate) fn delete_lock_file(mut file: &File, path: &Path) {
 
 /// Exclusive locks on some paths, given back when dropped.
 pub struct PathLocks {
-    held: Vec<Held>,
-}
-
-/// A locked file, and the names it has.
-struct Held {
-    file: File,
-    names: Vec<PathBuf>,
+    held: Vec<(File, PathBuf)>,
 }
 
 impl PathLocks {
@@ -126,20 +120,13 @@ impl PathLocks {
             let mut name = path.as_os_str().to_owned();
             name.push(".lock");
             let name = PathBuf::from(name);
-            // A name that is taken already is somebody's lock file, to be opened and waited for.
-            if let Some(first) = locks.held.first_mut()
-                && fs::hard_link(&first.names[0], &name).is_ok()
-            {
-                first.names.push(name);
-                continue;
-            }
             loop {
                 let file = open_lock_file(&name)?;
                 if !take(&file, &name)? {
                     return Ok(None);
                 }
                 if !is_stale(&file, &name)? {
-                    locks.held.push(Held { file, names: vec![name] });
+                    locks.held.push((file, name));
                     break;
                 }
             }
@@ -151,11 +138,8 @@ impl PathLocks {
 
 impl Drop for PathLocks {
     fn drop(&mut self) {
-        for held in self.held.drain(..) {
-            for name in &held.names[1..] {
-                let _ = fs::remove_file(name);
-            }
-            delete_lock_file(&held.file, &held.names[0]);
+        for (file, path) in self.held.drain(..) {
+            delete_lock_file(&file, &path);
         }
     }
 }
