@@ -6,40 +6,42 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use store::Store;
 
-const POINTS: [&str; 10] = [
-    "temp-root-written",
-    "lock-acquired",
-    "object-begin",
-    "object-written",
-    "object-synced",
-    "transaction-begin",
-    "transaction-filled",
-    "transaction-committed",
-    "link-written",
-    "link-renamed",
+/// Point, and the passes at which to die: in the first text, and in the batch or the second link.
+const POINTS: [(&str, u32); 10] = [
+    ("temp-root-written", 4),
+    ("lock-acquired", 4),
+    ("object-begin", 4),
+    ("object-written", 4),
+    ("object-synced", 4),
+    ("transaction-begin", 4),
+    ("transaction-filled", 4),
+    ("transaction-committed", 4),
+    ("link-written", 2),
+    ("link-renamed", 2),
 ];
 
-fn run_victim(oracle: &Oracle, point: &str) -> ExitStatus {
-    Command::new(env!("CARGO_BIN_EXE_victim")).arg(oracle.root()).arg(point).status().unwrap()
+fn run_victim(oracle: &Oracle, point: &str, pass: u32) -> ExitStatus {
+    let pass = pass.to_string();
+    Command::new(env!("CARGO_BIN_EXE_victim")).arg(oracle.root()).args([point, &pass]).status().unwrap()
 }
 
 #[test]
 fn at_every_point() {
     let a = Activity::silent();
-    for point in POINTS {
+    for (point, pass) in POINTS.iter().flat_map(|(point, late)| [(*point, 1), (*point, *late)]) {
         let Some(oracle) = Oracle::for_test("at_every_point") else { return };
-        assert_eq!(run_victim(&oracle, point).signal(), Some(9), "{point}");
+        assert_eq!(run_victim(&oracle, point, pass).signal(), Some(9), "{point} {pass}");
         oracle.verify();
-        assert!(!oracle.ours().verify(&a, true).unwrap().has_errors(), "{point}");
-        assert!(run_victim(&oracle, "none").success(), "{point}");
+        assert!(!oracle.ours().verify(&a, true).unwrap().has_errors(), "{point} {pass}");
+        assert!(run_victim(&oracle, "none", 1).success(), "{point} {pass}");
         oracle.verify();
         let store = oracle.ours();
-        assert_eq!(store.all_valid_paths(&a).unwrap().len(), 23, "{point}");
+        assert_eq!(store.all_valid_paths(&a).unwrap().len(), 23, "{point} {pass}");
         // Only what the root keeps stays; locks, scratch and half objects of the dead go with the rest.
         oracle.run(&["nix-store", "--gc"]);
-        assert_eq!(store.all_valid_paths(&a).unwrap().len(), 2, "{point}");
+        assert_eq!(store.all_valid_paths(&a).unwrap().len(), 2, "{point} {pass}");
         let left = std::fs::read_dir(store.real_dir()).unwrap().count();
-        assert_eq!(left, 3, "{point}: two objects and .links");
-        assert_eq!(std::fs::read_dir(store.state_dir().join("temproots")).unwrap().count(), 0, "{point}");
+        assert_eq!(left, 3, "{point} {pass}: two objects and .links");
+        assert_eq!(std::fs::read_dir(store.state_dir().join("temproots")).unwrap().count(), 0, "{point} {pass}");
     }
 }

@@ -1,9 +1,11 @@
-//! A process that works in a store and is killed at a named point, or not at all: `victim ROOT POINT`.
+//! A process that works in a store and is killed when it passes a named point for the Nth time, or not at all:
+//! `victim ROOT POINT N`.
 
 use activity::Activity;
 use file_tree::{MemoryNode, MemoryTree, TreePath, nar};
 use rustix::process::{Signal, getpid, kill_process};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use store::{AddTree, FaultPoints, LocalStore, LocalStoreOptions, Result, Store, WritableStore, WriteOptions};
 use store_model::derivation::TextObject;
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StoreDir, StorePath};
@@ -12,9 +14,11 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let root = PathBuf::from(arguments.next().unwrap_or_default());
     let point = arguments.next().unwrap_or_default().into_string().unwrap_or_default();
+    let times: u32 = arguments.next().and_then(|n| n.to_str()?.parse().ok()).unwrap_or(1);
     let mut options = LocalStoreOptions::rooted(StoreDir::new("/nix/store")?, &root);
+    let passed = AtomicU32::new(0);
     options.faults = FaultPoints::new(move |name| {
-        if name == point {
+        if name == point && passed.fetch_add(1, Ordering::SeqCst) + 1 == times {
             let _ = kill_process(getpid(), Signal::KILL);
         }
         false
