@@ -113,14 +113,16 @@ impl Surface {
         Self { program: program.to_owned(), progress, cancel, activity }
     }
 
-    /// Writes bytes to standard output. A reader that went away ends the process, as it ends other tools.
-    pub fn print(&self, bytes: &[u8]) {
+    /// Standard output for what is streamed.
+    pub fn output(&self) -> Output {
         self.progress.pause();
-        let mut out = std::io::stdout().lock();
+        Output(std::io::stdout().lock())
+    }
+
+    /// Writes bytes to standard output.
+    pub fn print(&self, bytes: &[u8]) {
+        let mut out = self.output();
         if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
-            if error.kind() == std::io::ErrorKind::BrokenPipe {
-                let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
-            }
             self.progress.error_line(&format!("error: writing to standard output: {error}"));
             std::process::exit(1);
         }
@@ -134,6 +136,30 @@ impl Surface {
     /// Warns on standard error.
     pub fn warn(&self, text: &str) {
         self.activity.message(Verbosity::Warn, text);
+    }
+}
+
+/// Standard output. A reader that went away ends the process, as it ends other tools.
+pub struct Output(std::io::StdoutLock<'static>);
+
+impl Output {
+    fn checked<T>(result: std::io::Result<T>) -> std::io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+        }
+        result
+    }
+}
+
+impl std::io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Self::checked(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Self::checked(self.0.flush())
     }
 }
 

@@ -30,12 +30,9 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("sources", firn::sources::run),
 ];
 
-/// The word that makes the binary a sandbox's child; never typed by people.
-const CHILD: &str = "--firn-child";
-
 /// Runs what the arguments ask for and ends the process.
 pub fn enter(mut arguments: Vec<OsString>) -> ! {
-    if arguments.get(1).is_some_and(|word| word == CHILD) {
+    if arguments.get(1).is_some_and(|word| word == builder::sandbox::CHILD_ARGUMENT) {
         std::process::exit(builder::child_main());
     }
     let called = match arguments.is_empty() {
@@ -69,6 +66,11 @@ fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult
             }
             Some("--help" | "-h") => {
                 surface.print(overview().as_bytes());
+                return Ok(0);
+            }
+            Some("--fault-points") => {
+                surface.print(store::FaultPoints::NAMES.join("\n").as_bytes());
+                surface.print(b"\n");
                 return Ok(0);
             }
             _ => {}

@@ -55,4 +55,18 @@ pub enum SessionError {
     /// The builder says no.
     #[error("{0}")]
     Builder(#[from] builder::Error),
+    /// A program is not on the search path.
+    #[error("unable to execute '{}': no such program on the search path", program.display())]
+    NoProgram {
+        /// Its name.
+        program: std::ffi::OsString,
+    },
+    /// A program cannot be started.
+    #[error("unable to execute '{}': {source}", program.display())]
+    Exec {
+        /// Its file.
+        program: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
 }

@@ -16,6 +16,9 @@ use crate::mirrors::mirrors_of_user;
 use crate::session::Session;
 use crate::settings::Settings;
 
+/// The running file by a name that stays true when the binary is replaced meanwhile.
+pub const OWN_BINARY: &str = "/proc/self/exe";
+
 /// Opens the store that a session means.
 pub fn open_store(session: &Session, activity: &activity::Activity) -> Result<LocalStore, SessionError> {
     let (settings, place) = (&session.settings, session.place());
@@ -66,8 +69,7 @@ pub fn faults(settings: &Settings) -> FaultPoints {
 /// Opens the builder over a session's store.
 pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBuilder, SessionError> {
     let settings = &session.settings;
-    // The name of the running file itself: it stays true when the binary is replaced meanwhile.
-    let mut options = BuilderOptions::new("/proc/self/exe", settings.system());
+    let mut options = BuilderOptions::new(OWN_BINARY, settings.system());
     options.extra_platforms = settings.list("extra-platforms").into_iter().collect();
     options.system_features = settings.list("system-features").into_iter().collect();
     options.max_jobs = settings.max_jobs();

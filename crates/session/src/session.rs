@@ -1,10 +1,15 @@
 //! One opened Nix: settings, and the store and builder that they mean, each opened when first needed.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use activity::Activity;
 use builder::LocalBuilder;
+use builder::sandbox::{EnterRequest, enter};
 use store::LocalStore;
 use store_model::StoreDir;
 
@@ -90,8 +95,50 @@ impl Session {
         self.place.real_dir.join(path.as_str())
     }
 
-    /// A command that runs a program with the store visible where its paths say. Its own search path finds the program.
-    pub fn entering(&self, program: &std::ffi::OsStr) -> std::process::Command {
-        std::process::Command::new(program)
+    /// Becomes a program that sees the store where its paths say. A name without a slash is looked up in `PATH` of
+    /// `variables`. Returns only if the program could not be started.
+    pub fn become_program(
+        &self,
+        program: &OsStr,
+        arguments: &[OsString],
+        variables: &BTreeMap<OsString, OsString>,
+    ) -> SessionError {
+        let Some(found) = self.find_program(program, variables) else {
+            return SessionError::NoProgram { program: program.to_owned() };
+        };
+        if !self.place.is_elsewhere() {
+            let source = std::process::Command::new(&found).arg0(program).args(arguments).env_clear().envs(variables).exec();
+            return SessionError::Exec { program: found, source };
+        }
+        let pair = |(name, value): (&OsString, &OsString)| {
+            let mut text = name.clone();
+            text.push("=");
+            text.push(value);
+            text
+        };
+        let request = EnterRequest {
+            real_store: self.place.real_dir.clone(),
+            store_dir: PathBuf::from(self.store_dir.as_str()),
+            program: found,
+            argv: std::iter::once(program.to_owned()).chain(arguments.iter().cloned()).collect(),
+            env: variables.iter().map(pair).collect(),
+        };
+        SessionError::Builder(enter(Path::new(crate::options::OWN_BINARY), &request))
+    }
+
+    /// The file that a program's name means, in the logical view of the store.
+    fn find_program(&self, program: &OsStr, variables: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+        if program.as_bytes().contains(&b'/') {
+            return std::path::absolute(program).ok();
+        }
+        let path = variables.get(OsStr::new("PATH"))?;
+        std::env::split_paths(path).map(|folder| folder.join(program)).find(|file| {
+            let real = match file.strip_prefix(self.store_dir.as_str()) {
+                Ok(below) => self.place.real_dir.join(below),
+                Err(_) => file.clone(),
+            };
+            // A link may lead to where only the entered view has something.
+            std::fs::symlink_metadata(real).is_ok_and(|found| found.is_symlink() || found.is_file())
+        })
     }
 }

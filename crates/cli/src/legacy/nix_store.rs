@@ -271,7 +271,8 @@ fn print_env(opened: &Opened<'_>, args: &Args) -> CommandResult {
         let name = String::from_utf8_lossy(name);
         write!(out, "export {name}; {name}=")?;
         out.extend_from_slice(&quoted(value));
-        out.push(b'\n');
+        // C++ Nix ends each of these lines twice.
+        out.extend_from_slice(b"\n\n");
     }
     out.extend_from_slice(b"export _args; _args=");
     out.extend_from_slice(&quoted(&drv.args.join(&b' ')));

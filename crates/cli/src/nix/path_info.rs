@@ -144,7 +144,7 @@ fn size(bytes: u64, human: bool) -> String {
         amount /= 1024.0;
         unit = larger;
     }
-    format!("\t{amount:>7.1} {unit}")
+    format!("\t{amount:>6.1} {unit}")
 }
 
 fn print_json(opened: &Opened<'_>, args: &Args, paths: &[StorePath], infos: &[Option<PathInfo>]) -> CommandResult {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -81,12 +80,9 @@ pub fn start(opened: &Opened<'_>, command: &[OsString], path: Option<OsString>) 
         return Err(CommandError::usage("no command was given"));
     };
     opened.surface.progress.close();
-    let mut process = opened.session.entering(program);
-    process.args(arguments);
+    let mut variables = opened.session.settings.around.variables.clone();
     if let Some(path) = path {
-        process.env("PATH", path);
+        variables.insert("PATH".into(), path);
     }
-    // Signals are the program's own business from here on.
-    let error = process.exec();
-    Err(CommandError::failed(format!("unable to execute '{}': {error}", program.display())))
+    Err(opened.session.become_program(program, arguments, &variables).into())
 }

@@ -84,7 +84,7 @@ pub fn dump(opened: &Opened<'_>, args: &Args) -> CommandResult {
         Ok((object, below)) => opened.session.real_path(&object).join(below.trim_start_matches('/')),
         Err(_) => Path::new(path).to_owned(),
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = opened.surface.output();
     file_tree::nar::dump_path(&path, &mut out).map_err(wrong)?;
     out.flush()?;
     Ok(0)

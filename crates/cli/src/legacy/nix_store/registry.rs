@@ -62,7 +62,7 @@ pub fn verify_path(opened: &Opened<'_>, args: &Args) -> CommandResult {
 pub fn dump(opened: &Opened<'_>, args: &Args) -> CommandResult {
     let store = opened.store()?;
     if args.arguments.is_empty() {
-        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut out = BufWriter::new(opened.surface.output());
         store.dump_db(opened.activity(), &mut out).map_err(store_error)?;
         out.flush()?;
         return Ok(0);
