@@ -109,7 +109,7 @@ impl Eval {
         }
         let found = self.shared.symbols.find(name.as_bytes()).and_then(|symbol| set.value(symbol));
         found.ok_or_else(|| {
-            let names = set.iter().map(|attr| self.text(attr.name).into_owned());
+            let names = set.iter().map(|attr| self.bare_text(attr.name).into_owned());
             let suggestions = best_matches(names, name);
             path_error(format!("attribute '{name}' in selection path '{path}' not found")).with_suggestions(suggestions)
         })

@@ -26,12 +26,16 @@ pub struct EvalOptions {
     pub allowed_paths: Vec<Vec<u8>>,
     /// URL prefixes that restricted evaluation may fetch.
     pub allowed_uris: Vec<String>,
+    /// Nothing is written; paths that are only named need not be valid.
+    pub read_only: bool,
     /// Calls that may nest (`max-call-depth`).
     pub max_call_depth: u32,
     /// Building during evaluation is allowed (`allow-import-from-derivation`).
     pub import_from_derivation: bool,
     /// `traceVerbose` traces.
     pub trace_verbose: bool,
+    /// Traces name every call on the way (`show-trace`); without it no call is noted.
+    pub show_trace: bool,
     /// `warn` aborts.
     pub abort_on_warn: bool,
     /// Enabled experimental features.
@@ -51,9 +55,11 @@ impl Default for EvalOptions {
             restricted: false,
             allowed_paths: Vec::new(),
             allowed_uris: Vec::new(),
+            read_only: false,
             max_call_depth: 10_000,
             import_from_derivation: true,
             trace_verbose: false,
+            show_trace: false,
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),

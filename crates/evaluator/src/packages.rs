@@ -153,7 +153,7 @@ impl Eval {
         }
         if let Some(set) = value.as_attrs() {
             for attr in crate::builtins::in_name_order(self, set) {
-                let name = self.text(attr.name);
+                let name = self.bare_text(attr.name);
                 if !is_path_part(name.as_bytes()) {
                     continue;
                 }

@@ -127,9 +127,12 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
     let mut elements = Vec::new();
     for attr in in_name_order(eval, set) {
         let name = eval.text(attr.name);
-        let Ok(path) = eval.shared.world.store_dir().parse_bytes(name.as_bytes()) else {
+        let Ok(path) = eval.shared.world.store_dir().parse_bytes(eval.shared.symbols.bytes(attr.name)) else {
             return Err(EvalError::eval(format!("context key '{name}' is not a store path")).at(attr.pos));
         };
+        if !eval.shared.options.read_only {
+            eval.require_valid(&path)?;
+        }
         let text = "while evaluating the value of a string context";
         let info = eval.expect_attrs_at(attr.value.get(), attr.pos, text)?;
         if let Some(wish) = info.value(sym::PATH) {

@@ -30,10 +30,10 @@ builtins! {
     "__bitXor" / 2 => |eval, args| bits(eval, args, |a, b| a ^ b, ["while evaluating the first argument passed to builtins.bitXor",
         "while evaluating the second argument passed to builtins.bitXor"]);
     /// The least integer not below a number.
-    "__ceil" / 1 => |eval, args| round(eval, args[0], f64::ceil, "ceil",
+    "__ceil" / 1 => |eval, args| round(eval, args[0], f64::ceil,
         "while evaluating the first argument passed to builtins.ceil");
     /// The greatest integer not above a number.
-    "__floor" / 1 => |eval, args| round(eval, args[0], f64::floor, "floor",
+    "__floor" / 1 => |eval, args| round(eval, args[0], f64::floor,
         "while evaluating the first argument passed to builtins.floor");
 }
 
@@ -50,7 +50,7 @@ fn bits(eval: &mut Eval, args: &[Value], operation: fn(i64, i64) -> i64, texts: 
     Ok(Value::int(&mut eval.arena, operation(a, b)))
 }
 
-fn round(eval: &mut Eval, value: Value, how: fn(f64) -> f64, name: &str, text: &'static str) -> Outcome {
+fn round(eval: &mut Eval, value: Value, how: fn(f64) -> f64, text: &'static str) -> Outcome {
     let value = eval.force(value).map_err(|error| error.trace(Pos::NONE, text))?;
     if value.as_int().is_some() {
         return Ok(value);
@@ -61,7 +61,7 @@ fn round(eval: &mut Eval, value: Value, how: fn(f64) -> f64, name: &str, text: &
     if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
         let shown = crate::value::print::general_float(float);
         let what = if float.is_nan() { "NaN".to_owned() } else { shown };
-        let message = format!("NixFloat argument {what} is not in the range of NixInt (in builtins.{name})");
+        let message = format!("NixFloat argument {what} is not in the range of NixInt");
         return Err(EvalError::eval(message));
     }
     Ok(Value::int(&mut eval.arena, rounded as i64))

@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Eval, ImportScope, Outcome, parent};
 use crate::value::{AttrSetBuilder, ContextElement, ContextId, Pos, Str, Value, sym};
 use crate::world::{CopyRequest, PathType, WorldError, WorldErrorClass};
-use store_model::{ContentAddressMethod, Hash, HashAlgorithm, RefScanner, StorePath};
+use store_model::{ContentAddressMethod, Hash, HashAlgorithm, RefScanner, References, StorePath};
 
 builtins! {
     /// The value of a Nix file, evaluated once; of a folder, its `default.nix`.
@@ -404,10 +404,20 @@ fn copy_source(eval: &mut Eval, mut source: Source) -> Result<StorePath, EvalErr
         filter: if function.is_some() { Some(&mut decide) } else { None },
         expected: source.expected,
     };
-    match world.copy_to_store(&activity, request) {
-        Ok(stored) => Ok(stored),
-        Err(error) => Err(failure.unwrap_or_else(|| error.into())),
+    let stored = match world.copy_to_store(&activity, request) {
+        Ok(stored) => stored,
+        Err(error) => return Err(failure.unwrap_or_else(|| error.into())),
+    };
+    if let Some(hash) = &source.expected {
+        let none = References::default();
+        let expected = world.store_dir().fixed_output_path(source.method, hash, &name, &none);
+        if expected.map_err(|error| EvalError::eval(error.to_string()))? != stored {
+            let path = shown(&source.path);
+            let message = format!("store path mismatch in (possibly filtered) path added from '{path}'");
+            return Err(EvalError::eval(message));
+        }
     }
+    Ok(stored)
 }
 
 fn filter_entry(eval: &mut Eval, function: Value, path: &[u8], kind: PathType) -> Result<bool, EvalError> {

@@ -85,9 +85,8 @@ fn store_path(eval: &mut Eval, args: &[Value]) -> Outcome {
     let Ok((object, _)) = store_dir.parse_inside(&shown) else {
         return Err(EvalError::eval(format!("path '{shown}' is not in the Nix store")));
     };
-    if !world.ensure_path(&eval.activity, &object)? {
-        let printed = store_dir.print(&object);
-        return Err(EvalError::eval(format!("path '{printed}' is not valid")));
+    if !eval.shared.options.read_only {
+        eval.require_valid(&object)?;
     }
     let own = eval.shared.contexts.single(ContextElement::Opaque(object));
     let context = eval.shared.contexts.union(context, own);
@@ -137,6 +136,15 @@ fn split(path: &[u8]) -> Vec<Vec<u8>> {
 }
 
 impl Eval {
+    /// Fails unless the store has a path or can get it.
+    pub(crate) fn require_valid(&self, path: &StorePath) -> Result<(), EvalError> {
+        let world = &self.shared.world;
+        if world.ensure_path(&self.activity, path)? {
+            return Ok(());
+        }
+        Err(EvalError::eval(format!("path '{}' is not valid", world.store_dir().print(path))))
+    }
+
     /// Makes sure that what a context names is in the store, building outputs; gives what placeholders of them stand
     /// for (empty where paths are known before building).
     pub(crate) fn realise_context(&mut self, context: ContextId) -> Result<Vec<(String, String)>, EvalError> {
@@ -145,10 +153,7 @@ impl Eval {
         for element in self.context_elements(context) {
             match element {
                 ContextElement::Opaque(path) | ContextElement::Whole(path) => {
-                    if !world.ensure_path(&self.activity, &path)? {
-                        let shown = world.store_dir().print(&path);
-                        return Err(EvalError::eval(format!("path '{shown}' is not valid")));
-                    }
+                    self.require_valid(&path)?;
                 }
                 ContextElement::Output { derivation, output } => {
                     let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));

@@ -35,9 +35,9 @@ fn parse_error(text: &str, error: &toml::de::Error) -> String {
     let line = text[start..].lines().next().unwrap_or_default();
     let number = text[..start].matches('\n').count() + 1;
     let width = number.to_string().len();
-    let column = span.end - start - 1;
+    let column = span.end - start;
     format!(
-        "[error] toml::parse_dec_integer: too large integer: current max digits = 2^63\n{pad} --> fromTOML\n{pad}  \
+        "[error] toml::parse_dec_integer: too large integer: current max digits = 2^63\n{pad}--> fromTOML\n{pad}  \
          |\n {number} | {line}\n{pad}  | {space}^-- must be < 2^63\n",
         pad = " ".repeat(width),
         space = " ".repeat(column)

@@ -3,7 +3,7 @@
 use super::builtins;
 use crate::eval::{Coercion, Eval, Outcome};
 use crate::value::print::type_name;
-use crate::value::{AttrSet, AttrSetBuilder, Value};
+use crate::value::{AttrSet, AttrSetBuilder, Value, sym};
 
 builtins! {
     /// Whether the argument is null.
@@ -46,6 +46,10 @@ fn to_string(eval: &mut Eval, args: &[Value]) -> Outcome {
 fn function_args(eval: &mut Eval, args: &[Value]) -> Outcome {
     let value = eval.force(args[0])?;
     let Some(lambda) = value.as_lambda() else {
+        let is_derivation = value.as_builtin().is_some_and(|number| super::TABLE[number as usize].shown_as_lambda);
+        if is_derivation {
+            return Ok(eval.make_attrs(&[(sym::OUTPUTS, Value::TRUE)]).into());
+        }
         if value.is_function() {
             return Ok(AttrSet::empty(&mut eval.arena).into());
         }

@@ -61,6 +61,16 @@ impl Arguments for &[Value] {
     }
 }
 
+/// A body that was entered: what C++ Nix would have on its native stack.
+#[derive(Clone, Copy)]
+pub(super) struct Entered {
+    code: &'static Code,
+    /// Which of its functions.
+    lambda: u32,
+    /// Where it was called.
+    pos: Pos,
+}
+
 impl Eval {
     /// Calls with arguments written in a program; `id` is the call.
     #[inline(always)]
@@ -84,6 +94,7 @@ impl Eval {
     /// The same with the place of the call.
     pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
         let depth = self.depth;
+        let entered = self.entered.len();
         let outcome = match self.enter_call().and_then(|()| self.force(function)) {
             Ok(function) => match self.apply(function, arguments, pos) {
                 Ok(Next::Done(value)) => Ok(value),
@@ -93,7 +104,31 @@ impl Eval {
             Err(error) => Err(error),
         };
         self.depth = depth;
+        if self.entered.len() != entered { self.leave_calls(entered, outcome) } else { outcome }
+    }
+
+    /// Forgets the bodies entered since; a failure gets their frames.
+    #[inline(never)]
+    pub(super) fn leave_calls(&mut self, since: usize, outcome: Outcome) -> Outcome {
+        let mut outcome = outcome;
+        while self.entered.len() > since {
+            let Some(Entered { code, lambda, pos }) = self.entered.pop() else { break };
+            if let Err(error) = outcome {
+                outcome = Err(self.trace_call(error, code, lambda, pos));
+            }
+        }
         outcome
+    }
+
+    #[cold]
+    fn trace_call(&mut self, error: EvalError, code: &'static Code, lambda: u32, pos: Pos) -> EvalError {
+        let lambda = &code.lambdas[lambda as usize];
+        let text = match lambda.name {
+            Symbol::NONE => "while calling anonymous lambda".to_string(),
+            name => format!("while calling '{}'", self.text(name)),
+        };
+        let error = error.trace(code.pos_of(lambda.offset), text);
+        if pos == Pos::NONE { error } else { error.trace(pos, "from call site") }
     }
 
     #[inline(always)]
@@ -120,12 +155,21 @@ impl Eval {
                     };
                     taken += 1;
                     if taken == arguments.len() {
+                        if self.show_trace {
+                            self.entered.push(Entered { code, lambda: index, pos });
+                        }
                         return Ok(Next::Enter(code, lambda.body, env));
                     }
                     match code.node(lambda.body) {
                         Node::Lambda(inner) => (index, closed) = (inner, env),
                         _ => {
-                            function = self.eval(code, lambda.body, env)?;
+                            function = match self.eval(code, lambda.body, env) {
+                                Ok(function) => function,
+                                Err(error) if self.show_trace => {
+                                    return Err(self.trace_call(error, code, index, pos));
+                                }
+                                Err(error) => return Err(error),
+                            };
                             break;
                         }
                     }
@@ -251,8 +295,7 @@ impl Eval {
         pos: Pos,
     ) -> Result<Env, EvalError> {
         let Some(set) = argument.as_attrs() else {
-            let place = code.pos_of(lambda.offset);
-            let error = self.expected("a set", argument, place);
+            let error = self.expected("a set", argument, Pos::NONE);
             return Err(self.argument_failed(error, code, lambda, pos));
         };
         let env = closed.extend(&mut self.arena, lambda.slots as usize);
@@ -332,10 +375,9 @@ impl Eval {
 
     #[cold]
     #[inline(never)]
-    fn missing_argument(&mut self, code: &Code, lambda: &LambdaDef, _first: Symbol, pos: Pos) -> EvalError {
-        // Formals are sorted by number here; the one to name is C++ Nix's first, which sorts them the same way.
+    fn missing_argument(&mut self, code: &Code, lambda: &LambdaDef, missing: Symbol, pos: Pos) -> EvalError {
         let name = self.function_name(lambda);
-        let missing = self.text(_first);
+        let missing = self.text(missing);
         let message = format!("function '{name}' called without required argument '{missing}'");
         let error = EvalError::type_error(message).at(code.pos_of(lambda.offset));
         error.trace(pos, "from call site")
@@ -347,9 +389,9 @@ impl Eval {
         let formals = code.formals(lambda);
         let known = |name: Symbol| formals.binary_search_by_key(&name, |formal: &Formal| formal.name).is_ok();
         let unknown = set.iter().find(|attr| !known(attr.name)).map_or(sym::EMPTY, |attr| attr.name);
+        let names = formals.iter().map(|formal| self.bare_text(formal.name).into_owned());
+        let suggestions = crate::suggest::best_matches(names, &self.bare_text(unknown));
         let unknown = self.text(unknown);
-        let names = formals.iter().map(|formal| self.text(formal.name).into_owned());
-        let suggestions = crate::suggest::best_matches(names, &unknown);
         let name = self.function_name(lambda);
         let message = format!("function '{name}' called with unexpected argument '{unknown}'");
         let error = EvalError::type_error(message).at(code.pos_of(lambda.offset)).with_suggestions(suggestions);

@@ -1,7 +1,7 @@
 //! Evaluating to a value of a wanted type, with C++ Nix's words when it is another.
 //!
 //! Every function takes the phrase that names what is being evaluated; it becomes a trace frame, also when evaluation
-//! itself fails.
+//! itself fails (but not for lists and sets).
 
 use super::{Eval, Outcome};
 use crate::code::Code;
@@ -25,6 +25,13 @@ impl Eval {
     #[inline(never)]
     fn wrong(&mut self, wanted: &str, found: Value, pos: Pos, text: &'static str) -> EvalError {
         self.expected(wanted, found, pos).trace(pos, text)
+    }
+
+    /// For lists and sets C++ Nix names the place in the trace only, and traces no failure of evaluation itself.
+    #[cold]
+    #[inline(never)]
+    fn wrong_form(&mut self, wanted: &str, found: Value, pos: Pos, text: &'static str) -> EvalError {
+        self.expected(wanted, found, Pos::NONE).trace(pos, text)
     }
 
     #[inline(always)]
@@ -55,8 +62,8 @@ impl Eval {
     /// A list.
     #[inline]
     pub(crate) fn expect_list(&mut self, value: Value, text: &'static str) -> Expected<List> {
-        let value = self.forced(value, Pos::NONE, text)?;
-        value.as_list().ok_or_else(|| self.wrong("a list", value, Pos::NONE, text))
+        let value = self.force(value)?;
+        value.as_list().ok_or_else(|| self.wrong_form("a list", value, Pos::NONE, text))
     }
 
     /// A set.
@@ -68,8 +75,8 @@ impl Eval {
     /// A set, with the place to name.
     #[inline]
     pub(crate) fn expect_attrs_at(&mut self, value: Value, pos: Pos, text: &'static str) -> Expected<AttrSet> {
-        let value = self.forced(value, pos, text)?;
-        value.as_attrs().ok_or_else(|| self.wrong("a set", value, pos, text))
+        let value = self.force(value)?;
+        value.as_attrs().ok_or_else(|| self.wrong_form("a set", value, pos, text))
     }
 
     /// A function, or a set with `__functor`.

@@ -99,7 +99,7 @@ impl Eval {
         let bindings = &code.bindings[def.bindings.indices()];
         let Some(overrides) = set.attrs().iter().find(|attr| attr.name == sym::OVERRIDES) else { return Ok(set) };
         let text = "while evaluating the `__overrides` attribute";
-        let overrides = self.expect_attrs_at(overrides.value.get(), overrides.pos, text)?;
+        let overrides = self.expect_attrs(overrides.value.get(), text)?;
         let room = set.attrs().len() + overrides.len() + def.dynamics.len as usize;
         let mut changed = AttrSetBuilder::new(&mut self.arena, room);
         // Of equal names the first stays, so the overriding ones come first.

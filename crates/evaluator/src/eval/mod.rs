@@ -89,6 +89,9 @@ pub(crate) struct Eval {
     /// Calls nested now.
     pub(crate) depth: u32,
     max_depth: u32,
+    /// Bodies entered and not yet left, kept for traces if `show_trace`.
+    entered: Vec<call::Entered>,
+    show_trace: bool,
     stack_limit: usize,
     owner: OwnerId,
     /// What is being done, for messages and fetches.
@@ -111,6 +114,7 @@ impl Eval {
         let mut arena = Arena::new(region.clone());
         let symbols = Symbols::new(&mut arena);
         let max_depth = options.max_call_depth;
+        let show_trace = options.show_trace;
         let shared = Arc::new(Shared {
             world,
             options,
@@ -138,6 +142,8 @@ impl Eval {
             globals,
             depth: 0,
             max_depth,
+            entered: Vec::new(),
+            show_trace,
             stack_limit: crate::os::stack_limit(),
             owner: OwnerId(1),
             activity: Arc::new(activity),
@@ -294,9 +300,10 @@ impl Eval {
     /// Evaluates a node.
     pub(crate) fn eval(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
         let depth = self.depth;
+        let entered = self.entered.len();
         let outcome = self.run(code, node, env);
         self.depth = depth;
-        outcome
+        if self.entered.len() != entered { self.leave_calls(entered, outcome) } else { outcome }
     }
 
     /// Evaluates a node that is likely a variable or literal, without a recursion for those.
@@ -415,8 +422,19 @@ impl Eval {
         crate::value::Lambda::new(&mut self.arena, code.number, index, env).into()
     }
 
-    /// The place of a node in the concatenation of all texts.
+    /// A name as messages show it: in quotes where the language needs them.
     pub(crate) fn text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
+        let name = self.shared.symbols.bytes(symbol);
+        if crate::value::print::is_plain_name(name) {
+            return self.bare_text(symbol);
+        }
+        let mut quoted = Vec::new();
+        crate::value::print::push_name(&mut quoted, name);
+        String::from_utf8_lossy(&quoted).into_owned().into()
+    }
+
+    /// A name as it is.
+    pub(crate) fn bare_text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
         self.shared.symbols.text(symbol)
     }
 }

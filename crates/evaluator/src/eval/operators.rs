@@ -105,7 +105,7 @@ impl Eval {
             if !side.is_list() {
                 let pos = code.pos(id);
                 let text = "while evaluating one of the elements to concatenate";
-                return Err(self.expected("a list", side, pos).trace(pos, text));
+                return Err(self.expected("a list", side, Pos::NONE).trace(pos, text));
             }
         }
         Ok(self.concat_lists(&[a, b]))

@@ -36,15 +36,15 @@ impl Eval {
     #[cold]
     #[inline(never)]
     fn not_a_set(&mut self, value: Value, pos: Pos) -> EvalError {
-        self.expected("a set", value, pos).trace(pos, "while selecting an attribute")
+        self.expected("a set", value, Pos::NONE).trace(pos, "while selecting an attribute")
     }
 
     #[cold]
     #[inline(never)]
     pub(crate) fn missing_attribute(&mut self, set: AttrSet, name: Symbol, pos: Pos) -> EvalError {
+        let names = set.iter().map(|attr| self.bare_text(attr.name).into_owned());
+        let suggestions = crate::suggest::best_matches(names, &self.bare_text(name));
         let wanted = self.text(name);
-        let names = set.iter().map(|attr| self.text(attr.name).into_owned());
-        let suggestions = crate::suggest::best_matches(names, &wanted);
         EvalError::eval(format!("attribute '{wanted}' missing")).at(pos).with_suggestions(suggestions)
     }
 

@@ -111,7 +111,7 @@ pub(crate) fn is_plain_name(name: &[u8]) -> bool {
 }
 
 /// A name, in quotes where it needs them.
-fn push_name(out: &mut Vec<u8>, name: &[u8]) {
+pub(crate) fn push_name(out: &mut Vec<u8>, name: &[u8]) {
     if is_plain_name(name) { out.extend_from_slice(name) } else { push_literal(out, name, usize::MAX) }
 }
 

@@ -200,7 +200,7 @@ impl Collected {
             "maxSize",
             "maxClosureSize",
         ];
-        let attribute = eval.text(name);
+        let attribute = eval.bare_text(name);
         if CHECKS.contains(&&*attribute) {
             let name = &self.drv.name;
             eval.activity.warn(&format!(

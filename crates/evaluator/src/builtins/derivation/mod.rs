@@ -30,6 +30,10 @@ builtins! {
     "derivation" / 1 => derivation, (shown_as_lambda: true);
     /// The paths of a derivation at once: `drvPath` and one attribute per output. Use `derivation`.
     "derivationStrict" / 1 => strict;
+    /// An attribute of what `derivationStrict` gave; made by `derivation` only.
+    "__derivationPath" / 2 => derivation_path, (traced: false, hidden: true);
+    /// A part of what `derivation` gives, which is known but shows as not yet evaluated, as in C++ Nix.
+    "__derivationPart" / 1 => |eval, args| eval.force(args[0]), (traced: false, hidden: true);
 }
 
 /// Hashes of the derivations made so far.
@@ -176,15 +180,24 @@ impl OutputSets {
             all.push(output.into());
             sets.push(output);
         }
-        let all = all.finish();
+        let part = Value::builtin(super::number_of("__derivationPart"));
+        let all: Value = Thunk::call(&mut eval.arena, part, all.finish().into()).into();
+        // The first output is what is being made; the others show as not yet evaluated.
+        let mut outputs = ListBuilder::new(&mut eval.arena, sets.len());
+        outputs.push(sets[0].into());
+        for set in &sets[1..] {
+            let later = Thunk::call(&mut eval.arena, part, (*set).into());
+            outputs.push(later.into());
+        }
+        let outputs = outputs.finish();
         for holder in sets.iter().chain(std::iter::once(&common)) {
             // An attribute of the caller's may be hidden by one of these or hide none; only ours are filled in.
             if let Some(place) = holder.get(sym::ALL).filter(|attr| attr.value.get() == Value::NULL) {
-                place.value.set(all.into());
+                place.value.set(all);
             }
-            for (name, output) in self.names.iter().zip(&sets) {
+            for (name, output) in self.names.iter().zip(outputs.iter()) {
                 if let Some(place) = holder.get(*name).filter(|attr| attr.value.get() == Value::NULL) {
-                    place.value.set((*output).into());
+                    place.value.set(output);
                 }
             }
         }
@@ -194,8 +207,18 @@ impl OutputSets {
     /// An attribute of the strict result, later.
     fn path(&self, eval: &mut Eval, name: Symbol) -> Value {
         let text = eval.shared.symbols.value(name);
-        let select = Partial::new(&mut eval.arena, super::number_of("__getAttr"), &[], &[text]);
+        let select = Partial::new(&mut eval.arena, super::number_of("__derivationPath"), &[], &[text]);
         Thunk::call(&mut eval.arena, select.into(), self.strict).into()
+    }
+}
+
+fn derivation_path(eval: &mut Eval, args: &[Value]) -> Outcome {
+    let name = eval.expect_string(args[0], "")?;
+    let set = eval.force(args[1])?;
+    let name = eval.symbol_of(name);
+    match set.as_attrs().and_then(|set| set.value(name)) {
+        Some(value) => Ok(value),
+        None => Err(EvalError::eval(format!("attribute '{}' missing", eval.text(name)))),
     }
 }
 
