@@ -103,8 +103,7 @@ fn parse_drv_name(eval: &mut Eval, args: &[Value]) -> Outcome {
     let (name, version) = split_name(eval.expect_plain_string(args[0], text)?.bytes());
     let name = eval.string(name);
     let version = eval.string(version);
-    let version_name = eval.intern(b"version");
-    Ok(eval.make_attrs(&[(sym::NAME, name), (version_name, version)]).into())
+    Ok(eval.make_attrs(&[(sym::NAME, name), (sym::VERSION, version)]).into())
 }
 
 #[cfg(test)]

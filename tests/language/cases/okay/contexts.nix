@@ -16,5 +16,5 @@ in
   (hasContext (replaceStrings [ "see" ] [ text ] "see"))
   (hasContext (concatStringsSep text [ ]))
   (hasContext (head (split "e" text)))
-  (getContext (appendContext "x" { "/nix/store/00000000000000000000000000000000-a".path = true; }))
+  (attrValues (getContext (appendContext "x" (getContext text))))
 ]

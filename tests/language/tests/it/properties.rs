@@ -1,0 +1,82 @@
+//! Random programs are evaluated or refused; nothing panics and nothing runs away.
+
+use evaluator::{EvalOptions, Evaluator, Origin, TestWorld};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Pieces that together often make programs that run.
+const PIECES: &[&str] = &[
+    "1",
+    "2.5",
+    "\"s\"",
+    "true",
+    "null",
+    "x",
+    "y",
+    "[ 1 2 ]",
+    "{ a = 1; }",
+    "(x: x)",
+    "(x: y: x)",
+    "({ a ? 1, ... }: a)",
+    "let x = 1; y = x; in",
+    "rec { a = b; b = 1; }",
+    "with { x = 1; };",
+    "assert true;",
+    "if true then",
+    "else",
+    "+",
+    "-",
+    "*",
+    "/",
+    "//",
+    "++",
+    "==",
+    "<",
+    "&&",
+    "||",
+    "!",
+    ".a",
+    " or 1",
+    "? a",
+    "(",
+    ")",
+    "builtins.map",
+    "builtins.length",
+    "builtins.toJSON",
+    "builtins.fromJSON",
+    "builtins.match \"(a*)b|c\"",
+    "builtins.split \"a|ab\"",
+    "builtins.toString",
+    "builtins.replaceStrings [ \"\" \"a\" ] [ \"x\" \"y\" ]",
+    "builtins.compareVersions \"1.2\"",
+    "builtins.fromTOML",
+    "builtins.toXML",
+    "builtins.hashString \"md5\"",
+    "builtins.substring 0 1",
+    "builtins.sort builtins.lessThan",
+    "\"${",
+    "}\"",
+    "''\n  a ${",
+    "}''",
+    "builtins.tryEval",
+    "throw \"t\"",
+];
+
+fn evaluate(text: &str) {
+    let mut evaluator =
+        Evaluator::new(Arc::new(TestWorld::new()), EvalOptions::default(), activity::Activity::silent());
+    let value = evaluator.eval_text(text.as_bytes(), b"/", Origin::String);
+    if let Err(error) = value.and_then(|value| evaluator.force_deep(&value)) {
+        let report = evaluator.report(&error);
+        assert!(!report.message.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn random_programs_end(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 1..14)) {
+        evaluator::with_large_stack(|| evaluate(&pieces.join(" ")));
+    }
+}
