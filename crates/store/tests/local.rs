@@ -227,6 +227,19 @@ fn a_fault_at_any_point_leaves_the_store_sound() {
 }
 
 #[test]
+fn a_fault_behind_the_commit_removes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut faulty = options(folder.path());
+    faulty.faults = FaultPoints::new(|name| name == "transaction-committed");
+    let a = Activity::silent();
+    let store = LocalStore::open(&a, faulty).unwrap();
+    let object = text("a", "x");
+    assert!(store.add_text(&a, &object, &WriteOptions::default()).is_err());
+    assert_eq!(store.all_valid_paths(&a).unwrap(), BTreeSet::from([object.path]));
+    assert!(!store.verify(&a, true).unwrap().has_errors());
+}
+
+#[test]
 fn verification_finds_damage() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -55,7 +55,8 @@ pub fn hash_modulo<E: From<Error>>(
         let input = lookup(path)?;
         deferred |= input.deferred;
         for output in &node.outputs {
-            if !input.outputs.contains(output) {
+            // Sorted, as they come from a map.
+            if input.outputs.binary_search(output).is_err() {
                 return Err(Error::NoHashForOutput { output: output.clone(), derivation: drv.name.clone() }.into());
             }
             inputs.push((input.digest, output));

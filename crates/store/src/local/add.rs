@@ -15,6 +15,7 @@ use crate::{AddTree, Error, Result, Store, TemporaryRoots, WritableStore, WriteO
 use activity::Activity;
 use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -90,8 +91,7 @@ impl WritableStore for LocalStore {
         self.files.faults.pass("object-begin")?;
         let copied = source.copy(activity, &real);
         if copied.is_err() {
-            // The path is not valid: what is there is in nobody's way, but takes space.
-            let _ = self.files.remove_tree(&real);
+            self.discard(std::slice::from_ref(&path));
         }
         let (nar_hash, nar_size) = copied?;
         let mut info = PathInfo::new(path, nar_hash, nar_size);
@@ -124,8 +124,7 @@ impl WritableStore for LocalStore {
         self.files.faults.pass("object-begin")?;
         let restored = self.restore(activity, info, nar, &real).and_then(|()| self.finish(activity, info));
         if restored.is_err() {
-            // The path is not valid: what is there is in nobody's way, but takes space.
-            let _ = self.files.remove_tree(&real);
+            self.discard(std::slice::from_ref(&info.path));
         }
         restored
     }
@@ -138,7 +137,7 @@ impl WritableStore for LocalStore {
             } else {
                 BTreeMap::new()
             };
-            registrations.push(Registration { info, outputs });
+            registrations.push(Registration { info: Cow::Borrowed(info), outputs });
         }
         self.register_rows(activity, &registrations)
     }
@@ -151,6 +150,16 @@ impl LocalStore {
         let paths: Vec<PathBuf> = infos.iter().map(|info| self.real_path(&info.path)).collect();
         self.make_durable(&paths)?;
         self.register(activity, infos)
+    }
+
+    /// Removes objects whose registration failed: they are in nobody's way, but take space. Asks first, as a commit that
+    /// reports an error may have reached the disk; also after the user asked for the end.
+    fn discard(&self, paths: &[StorePath]) {
+        if let Ok(valid) = self.valid_paths(&Activity::silent(), paths) {
+            for path in paths.iter().filter(|path| !valid.contains(*path)) {
+                let _ = self.files.remove_tree(&self.real_path(path));
+            }
+        }
     }
 
     fn info(&self, activity: &Activity, path: &StorePath) -> Result<Option<PathInfo>> {
@@ -183,19 +192,34 @@ impl LocalStore {
         let _locks = self.lock_paths(activity, &paths)?;
         let valid = if repair { Default::default() } else { self.valid_paths(activity, &paths)? };
         self.files.faults.pass("object-begin")?;
+        let missing = objects.iter().filter(|(object, _)| !valid.contains(&object.path));
         let mut written = Vec::with_capacity(objects.len());
-        let mut infos = Vec::with_capacity(objects.len());
-        for (object, derivation) in objects.iter().filter(|(object, _)| !valid.contains(&object.path)) {
+        let registered = self.write_and_register(activity, missing, &mut written);
+        if registered.is_err() {
+            self.discard(&written);
+        }
+        registered
+    }
+
+    fn write_and_register<'o>(
+        &self,
+        activity: &Activity,
+        objects: impl Iterator<Item = &'o (&'o TextObject, Option<Derivation>)>,
+        written: &mut Vec<StorePath>,
+    ) -> Result<()> {
+        let (mut infos, mut reals) = (Vec::new(), Vec::new());
+        for (object, derivation) in objects {
             activity.check()?;
             let real = self.real_path(&object.path);
+            written.push(object.path.clone());
             self.write_text(&real, &object.contents)?;
-            written.push(real);
+            reals.push(real);
             let outputs = derivation.as_ref().map(|drv| self.known_outputs(drv)).transpose()?.unwrap_or_default();
             infos.push((text_info(object)?, outputs));
         }
-        self.make_durable(&written)?;
+        self.make_durable(&reals)?;
         let registrations: Vec<Registration<'_>> =
-            infos.iter().map(|(info, outputs)| Registration { info, outputs: outputs.clone() }).collect();
+            infos.into_iter().map(|(info, outputs)| Registration { info: Cow::Owned(info), outputs }).collect();
         self.register_rows(activity, &registrations)
     }
 

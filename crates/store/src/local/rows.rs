@@ -10,13 +10,14 @@ use crate::{Error, Result};
 use activity::Activity;
 use rusqlite::{Connection, Transaction, params};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_model::{ContentAddress, Hash, HashFormat, OutputName, PathInfo, Signature, StoreDir, StorePath};
 
 /// A path to register, and the outputs if it is a derivation.
 pub(super) struct Registration<'a> {
-    pub(super) info: &'a PathInfo,
+    pub(super) info: Cow<'a, PathInfo>,
     pub(super) outputs: BTreeMap<OutputName, StorePath>,
 }
 
@@ -36,9 +37,10 @@ impl LocalStore {
         if registrations.is_empty() {
             return Ok(());
         }
-        let by_path: FxHashMap<&StorePath, &PathInfo> = registrations.iter().map(|r| (&r.info.path, r.info)).collect();
+        let by_path: FxHashMap<&StorePath, &PathInfo> =
+            registrations.iter().map(|r| (&r.info.path, &*r.info)).collect();
         for registration in registrations {
-            let info = registration.info;
+            let info = &registration.info;
             if info.content_address.is_some() && !info.is_content_addressed(&self.options.store_dir) {
                 return Err(Error::NotContentAddressed(self.options.store_dir.print(&info.path)));
             }
@@ -66,7 +68,7 @@ impl LocalStore {
         let mut ids: FxHashMap<&StorePath, i64> = FxHashMap::default();
         for registration in registrations {
             activity.check()?;
-            let id = self.insert_path(transaction, registration.info, now).map_err(&failed)?;
+            let id = self.insert_path(transaction, &registration.info, now).map_err(&failed)?;
             ids.insert(&registration.info.path, id);
             for (output, path) in &registration.outputs {
                 transaction

@@ -152,7 +152,7 @@ fn print_env(out: &mut Vec<u8>, drv: &Derivation, mask_outputs: bool) -> Result<
         {
             variable(out, JSON_VARIABLE.as_bytes(), attrs.as_str().as_bytes());
         }
-        let masked = mask_outputs && drv.outputs.keys().any(|output| output.as_bytes() == name.as_slice());
+        let masked = mask_outputs && std::str::from_utf8(name).is_ok_and(|name| drv.outputs.contains_key(name));
         variable(out, name, if masked { b"" } else { value });
     }
     if let Some(attrs) = json {
