@@ -32,7 +32,7 @@ use crate::outputs::rewrite::scratch_path;
 use crate::run::Shared;
 use crate::sandbox::request::{Action, IdMap, Identity, Isolation, Limits, Mount, SandboxRequest};
 use crate::sandbox::supervise::{self, Bounds, Ended};
-use crate::users::BuildUser;
+use crate::users::{BuildUser, Grant};
 use crate::{builtin, failure};
 
 /// A derivation whose inputs are valid and whose outputs are locked by us.
@@ -136,7 +136,8 @@ fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: Derivati
 /// What is tried after the machine refused.
 fn weaker(site: &Site<'_>, walls: Walls, error: Error) -> Result<Walls> {
     let shared = site.shared;
-    if walls == Walls::UserNamespace && rustix::process::geteuid().is_root() {
+    let others = || rustix::process::geteuid().is_root() && shared.options.users.has_users();
+    if walls == Walls::UserNamespace && others() {
         shared.no_user_namespace.store(true, Ordering::Relaxed);
         return Ok(Walls::Namespaces);
     }
@@ -209,11 +210,22 @@ fn build_user(site: &Site<'_>, job: &Job, walls: Walls) -> Result<Option<BuildUs
     }
     let mut waiting = None;
     loop {
-        if let Some(user) = pool.acquire(shared.store.state_dir(), isolated)? {
-            if !isolated {
-                shared.open_store_to(user.gid)?;
+        match pool.acquire(shared.store.state_dir(), isolated)? {
+            Grant::User(user) => {
+                if !isolated {
+                    shared.open_store_to(user.gid)?;
+                }
+                return Ok(Some(user));
             }
-            return Ok(Some(user));
+            // Without a user namespace the builder would have all that we may do.
+            Grant::Ourselves if walls == Walls::Namespaces => {
+                return Err(Error::IsolationRefused {
+                    step: "finding a user for the build".into(),
+                    source: std::io::ErrorKind::PermissionDenied.into(),
+                });
+            }
+            Grant::Ourselves => return Ok(None),
+            Grant::Busy => {}
         }
         waiting.get_or_insert_with(|| {
             let path = shared.store.store_dir().print(&job.path);

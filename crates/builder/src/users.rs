@@ -4,6 +4,9 @@
 //! (`<state>/userpool/<uid>`); without one ids come from `start-id` in slots, under `<state>/userpool2/slot-<n>`. A lock
 //! is held by an open file and ends with it. Accounts are read from `/etc/group` and `/etc/passwd`: other account
 //! services are not asked.
+//!
+//! In a container our ids may be only those that it was given: slots are then counted down from the last of them, and
+//! where there is none but root's own, which is not the host's root, the builder has that.
 
 use std::fs::{self, File};
 use std::io;
@@ -26,6 +29,17 @@ pub(crate) struct BuildUser {
     _lock: File,
 }
 
+/// The answer to who may run a build.
+#[derive(Debug)]
+pub(crate) enum Grant {
+    /// This user, for as long as it is kept.
+    User(BuildUser),
+    /// All are taken now.
+    Busy,
+    /// Nobody but ourselves: we have no other ids.
+    Ourselves,
+}
+
 /// Where users come from.
 #[derive(Clone, Debug)]
 pub struct UserPool {
@@ -44,11 +58,17 @@ impl Default for UserPool {
 }
 
 impl UserPool {
-    /// A free user, or `None` where all are taken now.
+    /// Whether there is any user but ourselves.
+    pub(crate) fn has_users(&self) -> bool {
+        let named = || fs::read_to_string("/etc/group").is_ok_and(|groups| find_group(&groups, &self.group).is_some());
+        (!self.group.is_empty() && named()) || self.slot_id(0, &Ids::ours()).is_some()
+    }
+
+    /// A free user.
     ///
     /// Without a group of that name the slots serve instead, for isolated builds only: outside a user namespace nobody
     /// gives those ids the right to write into the store, so `isolated == false` is [`Error::NoBuildUsersGroup`].
-    pub(crate) fn acquire(&self, state_dir: &Path, isolated: bool) -> Result<Option<BuildUser>> {
+    pub(crate) fn acquire(&self, state_dir: &Path, isolated: bool) -> Result<Grant> {
         if !self.group.is_empty() {
             let groups = fs::read_to_string("/etc/group").io("reading", Path::new("/etc/group"))?;
             match find_group(&groups, &self.group) {
@@ -60,7 +80,7 @@ impl UserPool {
         self.slot(&state_dir.join("userpool2"))
     }
 
-    fn member(&self, pool: &Path, gid: u32, members: &[String], groups: &str) -> Result<Option<BuildUser>> {
+    fn member(&self, pool: &Path, gid: u32, members: &[String], groups: &str) -> Result<Grant> {
         if members.is_empty() {
             return Err(Error::EmptyBuildUsersGroup { group: self.group.clone() });
         }
@@ -75,22 +95,75 @@ impl UserPool {
             }
             if let Some(lock) = try_lock(&pool.join(uid.to_string()))? {
                 let groups = groups_of(groups, name).filter(|&other| other != gid).collect();
-                return Ok(Some(BuildUser { uid, gid, groups, _lock: lock }));
+                return Ok(Grant::User(BuildUser { uid, gid, groups, _lock: lock }));
             }
         }
-        Ok(None)
+        Ok(Grant::Busy)
     }
 
-    fn slot(&self, pool: &Path) -> Result<Option<BuildUser>> {
+    fn slot(&self, pool: &Path) -> Result<Grant> {
+        let ids = Ids::ours();
+        if self.slot_id(0, &ids).is_none() {
+            return Ok(Grant::Ourselves);
+        }
         fs::create_dir_all(pool).io("creating", pool)?;
         for slot in 0..self.id_count / IDS_PER_SLOT {
+            let Some(id) = self.slot_id(slot, &ids) else { break };
             if let Some(lock) = try_lock(&pool.join(format!("slot-{slot}")))? {
-                let id = self.start_id.saturating_add(slot * IDS_PER_SLOT);
-                return Ok(Some(BuildUser { uid: id, gid: id, groups: Vec::new(), _lock: lock }));
+                return Ok(Grant::User(BuildUser { uid: id, gid: id, groups: Vec::new(), _lock: lock }));
             }
         }
-        Ok(None)
+        Ok(Grant::Busy)
     }
+
+    /// The id of a slot: the one that C++ Nix gives it, or one from the end of what we have.
+    fn slot_id(&self, slot: u32, ids: &Ids) -> Option<u32> {
+        let usual = self.start_id.checked_add(slot.checked_mul(IDS_PER_SLOT)?)?;
+        if ids.have(usual) {
+            return Some(usual);
+        }
+        let last = ids.last()?.checked_sub(slot)?;
+        // Low numbers are accounts of the container.
+        (last >= LOWEST_SPARE_ID && ids.have(last)).then_some(last)
+    }
+}
+
+/// Ids below are given to accounts by hand or by installers.
+const LOWEST_SPARE_ID: u32 = 2000;
+
+/// Which ids exist in our user namespace: first and count of each range, of users and of groups.
+struct Ids {
+    users: Vec<(u32, u32)>,
+    groups: Vec<(u32, u32)>,
+}
+
+impl Ids {
+    fn ours() -> Self {
+        let read = |name: &str| {
+            // Without the file there are no user namespaces, and all ids exist.
+            fs::read_to_string(format!("/proc/self/{name}")).map_or(vec![(0, u32::MAX)], |text| id_ranges(&text))
+        };
+        Self { users: read("uid_map"), groups: read("gid_map") }
+    }
+
+    fn have(&self, id: u32) -> bool {
+        let within = |ranges: &[(u32, u32)]| ranges.iter().any(|(first, count)| id >= *first && id - first < *count);
+        within(&self.users) && within(&self.groups)
+    }
+
+    fn last(&self) -> Option<u32> {
+        self.users.iter().map(|(first, count)| first.saturating_add(count.saturating_sub(1))).max()
+    }
+}
+
+/// Reads `uid_map`: lines of first id inside, first id outside, count.
+fn id_ranges(text: &str) -> Vec<(u32, u32)> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().map(str::parse);
+            Some((words.next()?.ok()?, words.nth(1)?.ok()?))
+        })
+        .collect()
 }
 
 fn try_lock(path: &Path) -> Result<Option<File>> {
@@ -149,16 +222,36 @@ mod tests {
         assert_eq!(find_user(accounts, "broken"), None);
     }
 
+    fn uid(grant: Grant) -> Option<(u32, BuildUser)> {
+        match grant {
+            Grant::User(user) => Some((user.uid, user)),
+            Grant::Busy | Grant::Ourselves => None,
+        }
+    }
+
     #[test]
     fn slots_are_taken_one_after_another_and_given_back() {
         let state = tempfile::tempdir().unwrap();
         let pool = UserPool { group: String::new(), start_id: 1_000_000, id_count: 2 * IDS_PER_SLOT };
-        let first = pool.acquire(state.path(), true).unwrap().unwrap();
-        let second = pool.acquire(state.path(), true).unwrap().unwrap();
-        assert_eq!((first.uid, second.uid, second.gid), (1_000_000, 1_065_536, 1_065_536));
-        assert!(pool.acquire(state.path(), true).unwrap().is_none());
+        let ids = Ids::ours();
+        let (Some(one), Some(two)) = (pool.slot_id(0, &ids), pool.slot_id(1, &ids)) else { return };
+        let acquire = || pool.acquire(state.path(), true).unwrap();
+        let (first, second) = (uid(acquire()).unwrap(), uid(acquire()).unwrap());
+        assert_eq!((first.0, second.0), (one, two));
+        assert!(matches!(acquire(), Grant::Busy));
         drop(first);
-        assert_eq!(pool.acquire(state.path(), true).unwrap().unwrap().uid, 1_000_000);
+        assert_eq!(uid(acquire()).unwrap().0, one);
+    }
+
+    #[test]
+    fn slots_fit_into_the_ids_of_a_container() {
+        let pool = UserPool::default();
+        let ids = |text: &str| Ids { users: id_ranges(text), groups: id_ranges(text) };
+        let slots = |text: &str| (pool.slot_id(0, &ids(text)), pool.slot_id(1, &ids(text)));
+        assert_eq!(slots("         0          0 4294967295\n"), (Some(872_415_232), Some(872_480_768)));
+        assert_eq!(slots("0 1000 1\n1 100000 65535\n"), (Some(65535), Some(65534)));
+        assert_eq!(slots("0 0 1\n"), (None, None));
+        assert_eq!(slots("nonsense"), (None, None));
     }
 
     #[test]
@@ -166,6 +259,6 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let pool = UserPool { group: "no-such-group-here".into(), ..UserPool::default() };
         assert!(matches!(pool.acquire(state.path(), false), Err(Error::NoBuildUsersGroup { .. })));
-        assert!(pool.acquire(state.path(), true).unwrap().is_some());
+        assert!(pool.acquire(state.path(), true).is_ok());
     }
 }

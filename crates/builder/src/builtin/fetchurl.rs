@@ -26,6 +26,7 @@ use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, move_t
 use crate::outputs::scan::{ScanOptions, scan};
 use crate::sandbox::request::{Action, Identity, Limits, SandboxRequest};
 use crate::sandbox::supervise::{self, Bounds, Ended};
+use crate::users::Grant;
 
 /// Fetches. The output is in place afterwards, but not registered.
 ///
@@ -218,7 +219,11 @@ fn in_child_with(
     let (shared, activity) = (site.shared, site.activity);
     let store = &shared.store;
     let root = rustix::process::geteuid().is_root();
-    let user = if root { shared.options.users.acquire(store.state_dir(), true)? } else { None };
+    let user = match root.then(|| shared.options.users.acquire(store.state_dir(), true)).transpose()? {
+        None | Some(Grant::Ourselves) => None,
+        Some(Grant::User(user)) => Some(user),
+        Some(Grant::Busy) => return Err(Error::Refused("no build user is free".into())),
+    };
     let builds = shared.builds_dir();
     let dir = BuildDir::create(&builds, false, user.as_ref())?;
     if let Some(input) = input {
