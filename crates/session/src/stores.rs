@@ -51,6 +51,7 @@ impl StorePlace {
             parameters(query).ok_or_else(|| wrong("its parameters are not `name=value`, joined by `&`"))?;
         match base {
             "" | "auto" => Ok(automatic(settings)),
+            "dummy" | "dummy://" => Ok(nowhere(places)),
             "local" | "local://" => local(places, &parameters).map_err(|problem| wrong(&problem)),
             path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
                 let mut parameters = parameters;
@@ -85,6 +86,18 @@ fn automatic(settings: &Settings) -> StorePlace {
     let notice = (!root.exists())
         .then(|| format!("'{}' {why}, so '{}' will be used as a chroot store", places.state.display(), root.display()));
     StorePlace { real_dir, state_dir, log_dir, notice, ..plain }
+}
+
+/// A store without objects that cannot be written, for evaluation alone: folders below a file are never there.
+fn nowhere(places: &Places) -> StorePlace {
+    let below = Path::new("/dev/null");
+    StorePlace {
+        store_dir: places.store.clone(),
+        real_dir: below.join("store"),
+        state_dir: below.join("state"),
+        log_dir: below.join("log"),
+        notice: None,
+    }
 }
 
 fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace, String> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use evaluator::program::{Lint, Lints};
 use evaluator::{EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry};
 use session::{Session, SessionWorld, Settings};
 
@@ -134,7 +135,8 @@ impl Evaluation {
 
 /// The working directory.
 pub fn here() -> Result<Vec<u8>, CommandError> {
-    let here = std::env::current_dir().map_err(|error| CommandError::failed(format!("the working directory: {error}")))?;
+    let here =
+        std::env::current_dir().map_err(|error| CommandError::failed(format!("the working directory: {error}")))?;
     Ok(here.into_os_string().into_vec())
 }
 
@@ -152,6 +154,12 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
         import_from_derivation: settings.flag("allow-import-from-derivation"),
         trace_verbose: settings.flag("trace-verbose"),
+        show_trace: settings.flag("show-trace"),
+        lints: Lints {
+            url_literals: Lint::of(settings.text("lint-url-literals")),
+            absolute_path_literals: Lint::of(settings.text("lint-absolute-path-literals")),
+            short_path_literals: Lint::of(settings.text("lint-short-path-literals")),
+        },
         abort_on_warn: settings.flag("abort-on-warn"),
         experimental_features: settings.list("experimental-features").into_iter().collect(),
         nix_version: crate::programs::nix_version().to_owned(),

@@ -130,6 +130,12 @@ fn print_parsed(
     let shown = if args.expr {
         let here = crate::input::evaluation::here()?;
         evaluation.run(|evaluator| evaluator.show_parsed_text(argument.as_bytes(), &here))?
+    } else if argument == "-" {
+        let here = crate::input::evaluation::here()?;
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut text)
+            .map_err(|error| CommandError::failed(format!("standard input: {error}")))?;
+        evaluation.run(|evaluator| evaluator.show_parsed(&text, &here, evaluator::Origin::Stdin))?
     } else {
         let path = evaluation.locate(argument)?;
         evaluation.run(|evaluator| evaluator.show_parsed_file(&path))?
