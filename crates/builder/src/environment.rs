@@ -228,7 +228,9 @@ fn simple(value: &Value) -> Option<String> {
             (None, Some(whole), _) => Some((whole as i32).to_string()),
             (None, None, Some(float)) => {
                 let single = float as f32;
-                (single.ceil() == single).then(|| (float as i32).to_string())
+                // Out of range the processor's own answer is what C++ Nix prints.
+                let fits = (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&float.trunc());
+                (single.ceil() == single).then(|| if fits { float as i32 } else { i32::MIN }.to_string())
             }
             (None, None, None) => None,
         },

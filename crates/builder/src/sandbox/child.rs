@@ -306,5 +306,5 @@ fn exec(program: &Path, argv: &[OsString], env: &[OsString], control: &UnixStrea
 pub(crate) fn exec_complaint(program: &Path, error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
-    format!("executing '{}': {text}\n", program.display())
+    format!("error: executing '{}': {text}\n", program.display())
 }

@@ -203,6 +203,9 @@ fn direct_program_runs_and_is_bounded() -> Verdict {
     let mut missing = request("");
     missing.action = Action::Exec { program: "/no/such/program".into(), argv: vec!["x".into()], env: vec![] };
     let (ended, text) = output_of(&missing, &Bounds::default()).unwrap();
-    assert_eq!((ended, text.as_str()), (Ended::Exited(1), "executing '/no/such/program': No such file or directory\n"));
+    assert_eq!(
+        (ended, text.as_str()),
+        (Ended::Exited(1), "error: executing '/no/such/program': No such file or directory\n")
+    );
     Verdict::Passed
 }
