@@ -74,7 +74,7 @@ struct Record {
 #[derive(Debug)]
 enum Node {
     Origin(Box<Record>),
-    Frame { text: Cow<'static, str>, pos: Pos, inner: Option<EvalError> },
+    Frame { text: Cow<'static, str>, pos: Pos, always: bool, inner: Option<EvalError> },
 }
 
 /// A failed evaluation.
@@ -127,7 +127,13 @@ impl EvalError {
     #[cold]
     #[inline(never)]
     pub(crate) fn trace(self, pos: Pos, text: impl Into<Cow<'static, str>>) -> EvalError {
-        EvalError(Arc::new(Node::Frame { text: text.into(), pos, inner: Some(self) }))
+        EvalError(Arc::new(Node::Frame { text: text.into(), pos, always: false, inner: Some(self) }))
+    }
+
+    /// Puts a trace frame in front that also a shortened trace shows.
+    #[cold]
+    pub(crate) fn trace_always(self, text: String) -> EvalError {
+        EvalError(Arc::new(Node::Frame { text: text.into(), pos: Pos::NONE, always: true, inner: Some(self) }))
     }
 
     fn origin(&self) -> &Record {
@@ -159,14 +165,14 @@ impl EvalError {
         &self.origin().suggestions
     }
 
-    /// The trace frames, outermost first.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = (&str, Pos)> {
+    /// The trace frames, outermost first: words, place, whether shortened traces show it.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (&str, Pos, bool)> {
         let mut node = Some(&*self.0);
         std::iter::from_fn(move || match node? {
             Node::Origin(_) => None,
-            Node::Frame { text, pos, inner } => {
+            Node::Frame { text, pos, always, inner } => {
                 node = inner.as_ref().map(|inner| &*inner.0);
-                Some((&**text, *pos))
+                Some((&**text, *pos, *always))
             }
         })
     }
@@ -249,6 +255,8 @@ pub struct TraceFrame {
     pub text: String,
     /// Where, if known.
     pub position: Option<Position>,
+    /// Shown also where a trace is shortened.
+    pub always: bool,
 }
 
 /// An error made readable.

@@ -275,7 +275,7 @@ impl Evaluator {
         let position = |pos: Pos| if pos == Pos::NONE { None } else { sources.position(pos) };
         let trace = error
             .frames()
-            .map(|(text, pos)| TraceFrame { text: text.to_owned(), position: position(pos) })
+            .map(|(text, pos, always)| TraceFrame { text: text.to_owned(), position: position(pos), always })
             .collect();
         ErrorReport {
             kind: error.kind().clone(),

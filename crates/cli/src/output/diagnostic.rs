@@ -54,9 +54,9 @@ fn trace(text: &mut String, frames: &[TraceFrame], show_trace: bool) {
     let mut count = 0;
     let mut cut = false;
     for one in frames.iter().filter(|one| !one.text.is_empty()) {
-        if !show_trace && count > SHORT_TRACE {
-            cut = true;
-            break;
+        cut |= !show_trace && count > SHORT_TRACE;
+        if cut && !one.always {
+            continue;
         }
         if seen.contains(&one) {
             skipped.push(one);
@@ -134,7 +134,7 @@ mod tests {
             kind: ErrorKind::Eval,
             message: "attribute 'b' missing".to_owned(),
             position: Some(position.clone()),
-            trace: vec![TraceFrame { text: "while calling".to_owned(), position: Some(position) }],
+            trace: vec![TraceFrame { text: "while calling".to_owned(), position: Some(position), always: false }],
             suggestions: vec!["c".to_owned(), "d".to_owned(), "e".to_owned()],
         };
         let wanted = "error:\n       … while calling\n         at «string»:1:3:\n            1| a.b\n             |   ^\n            2|\n\n       error: attribute 'b' missing\n       at «string»:1:3:\n            1| a.b\n             |   ^\n            2|\n       Did you mean one of c, d or e?";

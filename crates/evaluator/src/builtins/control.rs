@@ -107,7 +107,7 @@ fn add_error_context(eval: &mut Eval, args: &[Value]) -> Outcome {
         Err(error) => {
             let text = "while evaluating the error message passed to builtins.addErrorContext";
             let message = message(eval, args[0], text)?;
-            Err(error.trace(Pos::NONE, message))
+            Err(error.trace_always(message))
         }
     }
 }
@@ -187,7 +187,11 @@ impl Closure {
         while next < eval.stack.height() {
             let element = eval.stack.get(next);
             let key = self.key(eval, element)?;
-            if self.insert(eval, &results, key)? {
+            let new = match self.insert(eval, &results, key) {
+                Ok(new) => new,
+                Err(error) => return Err(self.explain(eval, &results, element, key, error)),
+            };
+            if new {
                 results.push(next);
                 self.expand(eval, element).map_err(|error| {
                     let shown = eval.show_in_error(element);
@@ -235,6 +239,22 @@ impl Closure {
                 Ok(true)
             }
         }
+    }
+
+    /// Names the elements whose keys do not compare.
+    #[cold]
+    fn explain(&self, eval: &mut Eval, results: &[usize], element: Value, key: Value, error: EvalError) -> EvalError {
+        let shown = eval.show_in_error(element);
+        for place in results {
+            let other = eval.stack.get(*place);
+            let Ok(other_key) = self.key(eval, other) else { continue };
+            if eval.less(key, other_key, "").is_err() {
+                let other = eval.show_in_error(other);
+                let error = error.trace(Pos::NONE, format!("with element {other}"));
+                return error.trace(Pos::NONE, format!("while comparing element {shown}"));
+            }
+        }
+        error.trace(Pos::NONE, format!("while checking key of element {shown}"))
     }
 
     fn sort_keys(&mut self, eval: &mut Eval, results: &[usize]) -> Result<SortedKeys, EvalError> {

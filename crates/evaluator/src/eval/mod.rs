@@ -292,6 +292,18 @@ impl Eval {
         result
     }
 
+    /// The same; a failure to go deeper names this place.
+    pub(crate) fn deeper_at<T>(
+        &mut self,
+        pos: Pos,
+        work: impl FnOnce(&mut Eval) -> Result<T, EvalError>,
+    ) -> Result<T, EvalError> {
+        let depth = self.depth;
+        let result = self.enter_call().map_err(|error| error.at(pos)).and_then(|()| work(self));
+        self.depth = depth;
+        result
+    }
+
     /// Fails when the user asked to stop; for loops that make no calls.
     pub(crate) fn poll(&self) -> Result<(), EvalError> {
         if self.cancelled.load(Ordering::Relaxed) { Err(cancelled()) } else { Ok(()) }

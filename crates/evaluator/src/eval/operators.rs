@@ -50,9 +50,10 @@ impl Eval {
             Node::Mul(a, b) => self.arithmetic_nodes(Arithmetic::Mul, code, id, (a, b), env),
             Node::Div(a, b) => self.arithmetic_nodes(Arithmetic::Div, code, id, (a, b), env),
             Node::Less(a, b) => {
-                let a = self.operand(code, a, env)?;
-                let b = self.operand(code, b, env)?;
-                let less = self.less(a, b, "");
+                let less = match self.operands(code, a, b, env) {
+                    Ok((a, b)) => self.less(a, b, ""),
+                    Err(error) => Err(error),
+                };
                 less.map(Value::bool).map_err(|error| {
                     error.trace(code.pos(id), "while calling the 'lessThan' builtin")
                 })
@@ -269,20 +270,34 @@ impl Eval {
         (a, b): (NodeId, NodeId),
         env: Env,
     ) -> Outcome {
-        let a = self.operand(code, a, env)?;
-        let b = self.operand(code, b, env)?;
-        if let (Some(a), Some(b)) = (a.as_small_int(), b.as_small_int()) {
-            let result = match operation {
-                Arithmetic::Sub => Value::small_int(a - b),
-                _ => None,
-            };
-            if let Some(value) = result {
-                return Ok(value);
+        let result = match self.operands(code, a, b, env) {
+            Ok((a, b)) => {
+                if let (Some(a), Some(b), Arithmetic::Sub) = (a.as_small_int(), b.as_small_int(), operation)
+                    && let Some(value) = Value::small_int(a - b)
+                {
+                    return Ok(value);
+                }
+                self.arithmetic(operation, a, b)
             }
-        }
-        self.arithmetic(operation, a, b).map_err(|error| {
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| {
             error.trace(code.pos(id), format!("while calling the '{}' builtin", operation.builtin()))
         })
+    }
+
+    /// Both operands of what C++ Nix has as a call of a builtin; their failures are traced like its own.
+    #[inline(always)]
+    fn operands(
+        &mut self,
+        code: &'static Code,
+        a: NodeId,
+        b: NodeId,
+        env: Env,
+    ) -> Result<(Value, Value), EvalError> {
+        let a = self.operand(code, a, env)?;
+        let b = self.operand(code, b, env)?;
+        Ok((a, b))
     }
 
     /// Arithmetic on two evaluated values.

@@ -79,4 +79,29 @@ proptest! {
     fn random_programs_end(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 1..14)) {
         evaluator::with_large_stack(|| evaluate(&pieces.join(" ")));
     }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "[ -~\n]{0,40}|(\\{|\\}|\\[|\\]|\"a\"|:|,|=|1|-|\\.|e5|true|\\n|#|'|\\\\u00e9|\\(|\\)|\\*|\\+|\\?|\\||\\^|\\$|a){0,20}") {
+        for function in ["fromJSON", "fromTOML", "splitVersion", "parseDrvName", "match \"\"", "split \"a*\""] {
+            apply(&format!("builtins.{function}"), &[&text]);
+        }
+        apply("pattern: text: [ (builtins.match pattern text) (builtins.split pattern text) ]", &[&text, "aab=1"]);
+        apply("text: builtins.fromJSON (builtins.toJSON text) == text || throw \"changed\"", &[&text]);
+    }
+}
+
+/// Applies a function to strings; a message that says \"changed\" is a broken promise.
+fn apply(function: &str, arguments: &[&str]) {
+    evaluator::with_large_stack(|| {
+        let mut evaluator =
+            Evaluator::new(Arc::new(TestWorld::new()), EvalOptions::default(), activity::Activity::silent());
+        let Ok(function) = evaluator.eval_text(function.as_bytes(), b"/", Origin::String) else {
+            panic!("the test's own function is good");
+        };
+        let arguments: Vec<_> = arguments.iter().map(|text| evaluator.make_string(text.as_bytes())).collect();
+        let references: Vec<_> = arguments.iter().collect();
+        if let Err(error) = evaluator.call(&function, &references).and_then(|value| evaluator.force_deep(&value)) {
+            assert_ne!(error.message(), "changed");
+        }
+    });
 }

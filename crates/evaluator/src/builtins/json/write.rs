@@ -42,7 +42,7 @@ struct Writer {
 
 impl Writer {
     fn value(&mut self, eval: &mut Eval, value: Value, pos: Pos, out: &mut Coerced) -> Result<(), EvalError> {
-        eval.deeper(|eval| {
+        eval.deeper_at(pos, |eval| {
             let value = if self.options.strict { eval.force(value)? } else { value };
             self.forced(eval, value, pos, out)
         })
