@@ -101,7 +101,8 @@ impl Eval {
     fn select_name(&mut self, value: Value, name: &str, path: &str) -> Outcome {
         let Some(set) = value.as_attrs() else {
             let what = type_phrase(value);
-            let message = format!("the expression selected by the selection path '{path}' should be a set but is {what}");
+            let message =
+                format!("the expression selected by the selection path '{path}' should be a set but is {what}");
             return Err(EvalError::type_error(message));
         };
         if name.is_empty() {

@@ -9,8 +9,8 @@
 use crate::error::Position;
 use crate::eval::Eval;
 use crate::program::{
-    AttrName, AttrsDef, Binding, Constant, DynamicBinding, Formal, LambdaDef, Node, NodeId, OperandOffsets, PathBase, Program, Range,
-    SelectDef, Symbol,
+    AttrName, AttrsDef, Binding, Constant, DynamicBinding, Formal, LambdaDef, Node, NodeId, OperandOffsets, PathBase,
+    Program, Range, SelectDef, Symbol,
 };
 use crate::value::{ContextId, List, ListBuilder, Pos, Str, Value};
 use std::sync::Arc;

@@ -142,7 +142,9 @@ impl EvalError {
             match node {
                 Node::Origin(record) => return record,
                 Node::Frame { inner: Some(inner), .. } => node = &inner.0,
-                Node::Frame { inner: None, .. } => unreachable!("a frame loses its inner error only while it is dropped"),
+                Node::Frame { inner: None, .. } => {
+                    unreachable!("a frame loses its inner error only while it is dropped")
+                }
             }
         }
     }

@@ -176,19 +176,12 @@ impl Evaluator {
 
     /// A string's text and context, elements sorted. Other values are an error unless `coerce`, which takes what
     /// interpolation takes (paths are copied to the store).
-    pub fn string(
-        &mut self,
-        value: &Rooted,
-        coerce: bool,
-    ) -> Result<(Vec<u8>, Vec<StringContextElement>), EvalError> {
+    pub fn string(&mut self, value: &Rooted, coerce: bool) -> Result<(Vec<u8>, Vec<StringContextElement>), EvalError> {
         let value = value.value();
         let eval = self.enter();
         let text = "while evaluating a string";
-        let string = if coerce {
-            eval.coerce(value, Coercion::INTERPOLATION, text)?
-        } else {
-            eval.expect_string(value, text)?
-        };
+        let string =
+            if coerce { eval.coerce(value, Coercion::INTERPOLATION, text)? } else { eval.expect_string(value, text)? };
         let bytes = string.bytes().to_vec();
         Ok((bytes, self.context(string.context())))
     }

@@ -65,7 +65,13 @@ impl Evaluator {
         let eval = self.enter();
         let mut walk = Walk { arguments: &arguments, seen: FxHashSet::default(), found: Vec::new() };
         eval.walk(value, "", &mut walk)?;
-        walk.found.into_iter().map(|(set, path)| eval.package(set, path)).collect()
+        let mut packages = Vec::with_capacity(walk.found.len());
+        for (found, path) in walk.found {
+            if let Some(set) = found.value().as_attrs() {
+                packages.push(eval.package(set, path)?);
+            }
+        }
+        Ok(packages)
     }
 
     /// The outputs of a derivation: those named by `outputs`, with their paths.
@@ -113,16 +119,15 @@ impl Evaluator {
 /// The part of a derivation name before its version: up to the first `-` that no letter follows.
 fn without_version(name: &str) -> &str {
     let bytes = name.as_bytes();
-    let dash = (0..bytes.len()).find(|at| {
-        bytes[*at] == b'-' && bytes.get(at + 1).is_some_and(|next| !next.is_ascii_alphabetic())
-    });
+    let dash = (0..bytes.len())
+        .find(|at| bytes[*at] == b'-' && bytes.get(at + 1).is_some_and(|next| !next.is_ascii_alphabetic()));
     &name[..dash.unwrap_or(name.len())]
 }
 
 struct Walk<'a> {
     arguments: AutoArguments<'a>,
     seen: FxHashSet<u64>,
-    found: Vec<(AttrSet, String)>,
+    found: Vec<(Rooted, String)>,
 }
 
 impl Eval {
@@ -137,7 +142,7 @@ impl Eval {
             if set.value(sym::NAME).is_none() {
                 return Err(EvalError::type_error("derivation name missing"));
             }
-            walk.found.push((set, path.to_owned()));
+            walk.found.push((Rooted::new(&self.shared, value), path.to_owned()));
         }
         Ok(false)
     }
@@ -158,9 +163,8 @@ impl Eval {
                     continue;
                 }
                 let inner = join(path, &name);
-                self.walk_attr(attr.value.get(), &inner, walk).map_err(|error| {
-                    error.trace(attr.pos, format!("while evaluating the attribute '{name}'"))
-                })?;
+                self.walk_attr(attr.value.get(), &inner, walk)
+                    .map_err(|error| error.trace(attr.pos, format!("while evaluating the attribute '{name}'")))?;
             }
             return Ok(());
         }

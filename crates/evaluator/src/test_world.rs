@@ -3,9 +3,7 @@
 //! For tests of the evaluator and of what stands on it. Derivations and texts are kept; a source is hashed as the real
 //! store would, so store paths are the true ones.
 
-use crate::world::{
-    CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,
-};
+use crate::world::{CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass};
 use activity::Activity;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -141,10 +139,10 @@ impl TestWorld {
                 token(out, b"directory");
                 for (name, kind) in self.children(path) {
                     let child = [path, b"/", &name].concat();
-                    if let Some(filter) = filter {
-                        if !filter(&child, kind)? {
-                            continue;
-                        }
+                    if let Some(filter) = filter
+                        && !filter(&child, kind)?
+                    {
+                        continue;
                     }
                     for part in [&b"entry"[..], b"(", b"name", &name, b"node"] {
                         token(out, part);
@@ -253,7 +251,13 @@ impl World for TestWorld {
         self.store_dir.fixed_output_path(request.method, &hash, request.name, &none).map_err(other)
     }
 
-    fn add_text(&self, _: &Activity, path: &StorePath, text: &[u8], references: &[StorePath]) -> Result<(), WorldError> {
+    fn add_text(
+        &self,
+        _: &Activity,
+        path: &StorePath,
+        text: &[u8],
+        references: &[StorePath],
+    ) -> Result<(), WorldError> {
         self.keep(path.clone(), text.to_vec(), references.to_vec());
         Ok(())
     }

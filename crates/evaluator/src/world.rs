@@ -191,7 +191,13 @@ pub trait World: Send + Sync {
     fn copy_to_store(&self, activity: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError>;
 
     /// Puts a text into the store under `path` (computed by the caller), with its references.
-    fn add_text(&self, activity: &Activity, path: &StorePath, text: &[u8], references: &[StorePath]) -> Result<(), WorldError>;
+    fn add_text(
+        &self,
+        activity: &Activity,
+        path: &StorePath,
+        text: &[u8],
+        references: &[StorePath],
+    ) -> Result<(), WorldError>;
 
     /// Takes a derivation to be written with the next batch; at once visible through [`World::read_derivation`].
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError>;
@@ -207,7 +213,11 @@ pub trait World: Send + Sync {
     fn ensure_path(&self, activity: &Activity, path: &StorePath) -> Result<bool, WorldError>;
 
     /// Builds or substitutes; gives for every output asked for its path, in the order (wanted, output name).
-    fn realise(&self, activity: &Activity, wanted: &[DerivedPath]) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError>;
+    fn realise(
+        &self,
+        activity: &Activity,
+        wanted: &[DerivedPath],
+    ) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError>;
 
     /// The references of a valid store path (for the context of a file read from the store).
     fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError>;

@@ -62,7 +62,10 @@ fn expressions() {
         ("rec { __overrides = { a = 5; }; a = 1; b = a; }", "{ __overrides = { a = 5; }; a = 5; b = 5; }"),
         ("let a = { x = 1; f = y: y; }; in a == a", "true"),
         ("9007199254740993 == 9007199254740992.0", "true"),
-        ("builtins.length (builtins.genericClosure { startSet = [ { key = 1; } ]; operator = x: if x.key < 5 then [ { key = x.key + 1; } { key = 1; } ] else [ ]; })", "5"),
+        (
+            "builtins.length (builtins.genericClosure { startSet = [ { key = 1; } ]; operator = x: if x.key < 5 then [ { key = x.key + 1; } { key = 1; } ] else [ ]; })",
+            "5",
+        ),
     ]);
 }
 
@@ -144,11 +147,15 @@ fn derivations_have_the_paths_of_cpp_nix() {
     let printed = eval(text).unwrap();
     assert!(printed.starts_with(&format!("[ \"{drv}\" ")), "{printed}");
     check(&[
-        ("builtins.getContext \"${derivation { name = \"a\"; builder = \"b\"; system = \"c\"; }}\"",
-            "{ \"/nix/store/arhvjaf6zmlyn8vh8fgn55rpwnxq0n7l-a.drv\" = { outputs = [ \"out\" ]; }; }"),
-        ("let d = derivation { name = \"a\"; builder = \"b\"; system = \"c\"; outputs = [ \"out\" \"dev\" ]; }; in \
+        (
+            "builtins.getContext \"${derivation { name = \"a\"; builder = \"b\"; system = \"c\"; }}\"",
+            "{ \"/nix/store/arhvjaf6zmlyn8vh8fgn55rpwnxq0n7l-a.drv\" = { outputs = [ \"out\" ]; }; }",
+        ),
+        (
+            "let d = derivation { name = \"a\"; builder = \"b\"; system = \"c\"; outputs = [ \"out\" \"dev\" ]; }; in \
             [ (d.dev.outputName) (d.all == [ d.out d.dev ]) (d.drvAttrs.name) (d.out.outPath == d.outPath) ]",
-            "[ \"dev\" true \"a\" true ]"),
+            "[ \"dev\" true \"a\" true ]",
+        ),
         ("(derivation { name = throw \"x\"; builder = 1; system = \"c\"; }) ? outPath", "true"),
     ]);
 }
@@ -171,7 +178,8 @@ fn derivations_are_found_as_nix_build_finds_them() {
 #[test]
 fn values_are_printed_in_both_forms() {
     let mut evaluator = evaluator(TestWorld::new());
-    let value = evaluator.eval_text(b"let l = [ 1 ]; in { a = l; b = l; c = x: x; \"d e\" = 1.0; }", b"/", Origin::String);
+    let value =
+        evaluator.eval_text(b"let l = [ 1 ]; in { a = l; b = l; c = x: x; \"d e\" = 1.0; }", b"/", Origin::String);
     let value = value.unwrap();
     let lazy = evaluator.print_plain(&value).unwrap();
     assert_eq!(String::from_utf8(lazy).unwrap(), "{ a = <CODE>; b = <CODE>; c = <LAMBDA>; \"d e\" = 1; }");

@@ -4,7 +4,7 @@ use super::{builtins, in_name_order};
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome};
 use crate::program::Symbol;
-use crate::value::{AttrSet, AttrSetBuilder, ListBuilder, Pos, Thunk, Value, sym};
+use crate::value::{AttrSetBuilder, List, ListBuilder, Pos, Thunk, Value, sym};
 use rustc_hash::FxHashMap;
 
 builtins! {
@@ -59,7 +59,9 @@ fn get_attr(eval: &mut Eval, args: &[Value]) -> Outcome {
     let name = eval.symbol_of(name);
     match set.value(name) {
         Some(value) => Ok(value),
-        None => Err(eval.missing_attribute(set, name, Pos::NONE).trace(Pos::NONE, "in the attribute set under consideration")),
+        None => Err(eval
+            .missing_attribute(set, name, Pos::NONE)
+            .trace(Pos::NONE, "in the attribute set under consideration")),
     }
 }
 
@@ -102,9 +104,10 @@ fn list_to_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
             if set.contains(name) {
                 continue;
             }
-            return Err(eval.required(element, sym::VALUE, "in a {name=...; value=...;} pair").err().unwrap_or_else(|| {
-                EvalError::eval("attribute 'value' missing")
-            }));
+            return Err(eval
+                .required(element, sym::VALUE, "in a {name=...; value=...;} pair")
+                .err()
+                .unwrap_or_else(|| EvalError::eval("attribute 'value' missing")));
         };
         set.push(name, value.pos, value.value.get());
     }
@@ -166,38 +169,41 @@ fn map_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
 }
 
 fn zip_attrs_with(eval: &mut Eval, args: &[Value]) -> Outcome {
-    let function = eval.expect_function(args[0], "while evaluating the first argument passed to builtins.zipAttrsWith")?;
+    let function =
+        eval.expect_function(args[0], "while evaluating the first argument passed to builtins.zipAttrsWith")?;
     let list = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.zipAttrsWith")?;
     let text = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
-    let mut sets: Vec<AttrSet> = Vec::with_capacity(list.len());
     let mut counts: FxHashMap<Symbol, usize> = FxHashMap::default();
     for element in list.iter() {
-        let set = eval.expect_attrs(element, text)?;
-        for attr in set.iter() {
+        for attr in eval.expect_attrs(element, text)?.iter() {
             *counts.entry(attr.name).or_default() += 1;
         }
-        sets.push(set);
     }
     let mut names: Vec<(Symbol, usize)> = counts.into_iter().collect();
     names.sort_unstable();
-    let mut places: FxHashMap<Symbol, usize> = FxHashMap::default();
-    let mut values: Vec<ListBuilder> = Vec::with_capacity(names.len());
-    for (name, count) in &names {
-        places.insert(*name, values.len());
-        values.push(ListBuilder::new(&mut eval.arena, *count));
+    // The lists of values stand on the value stack while they are filled, in the order of `names`.
+    let base = eval.stack.height();
+    let mut places: FxHashMap<Symbol, (usize, usize)> = FxHashMap::default();
+    for (index, (name, count)) in names.iter().enumerate() {
+        places.insert(*name, (base + index, 0));
+        let values = List::filled(&mut eval.arena, *count, Value::NULL);
+        eval.stack.push(values.into());
     }
-    for set in sets {
-        for attr in set.iter() {
-            if let Some(place) = places.get(&attr.name) {
-                values[*place].push(attr.value.get());
+    for element in list.iter() {
+        for attr in eval.expect_attrs(element, text)?.iter() {
+            let Some((place, next)) = places.get_mut(&attr.name) else { continue };
+            if let Some(values) = eval.stack.get(*place).as_list() {
+                values.cells()[*next].set(attr.value.get());
+                *next += 1;
             }
         }
     }
     let mut zipped = AttrSetBuilder::new(&mut eval.arena, names.len());
-    for ((name, _), values) in names.into_iter().zip(values) {
+    for (index, (name, _)) in names.into_iter().enumerate() {
         let text = eval.shared.symbols.value(name);
+        let values = eval.stack.get(base + index);
         let partly = Thunk::call(&mut eval.arena, function, text);
-        let value = Thunk::call(&mut eval.arena, partly.into(), values.finish().into());
+        let value = Thunk::call(&mut eval.arena, partly.into(), values);
         zipped.push(name, Pos::NONE, value.into());
     }
     Ok(zipped.finish_sorted(&mut eval.arena).into())

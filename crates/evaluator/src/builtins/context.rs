@@ -44,7 +44,7 @@ fn discard_output_dependency(eval: &mut Eval, args: &[Value]) -> Outcome {
         ContextElement::Whole(path) => ContextElement::Opaque(path),
         element => element,
     });
-    let context = eval.shared.contexts.from_elements(elements);
+    let context = eval.shared.contexts.of_elements(elements);
     Ok(with_context(eval, string, context))
 }
 
@@ -54,8 +54,7 @@ fn add_drv_output_dependencies(eval: &mut Eval, args: &[Value]) -> Outcome {
     let elements = eval.context_elements(string.context());
     let [element] = &elements[..] else {
         let shown = String::from_utf8_lossy(string.bytes());
-        let message =
-            format!("context of string '{shown}' must have exactly one element, but has {}", elements.len());
+        let message = format!("context of string '{shown}' must have exactly one element, but has {}", elements.len());
         return Err(EvalError::eval(message));
     };
     let path = match element {
@@ -135,21 +134,20 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
         }
         let text = "while evaluating the value of a string context";
         let info = eval.expect_attrs_at(attr.value.get(), attr.pos, text)?;
-        if let Some(wish) = info.value(sym::PATH) {
-            if eval.expect_bool(wish, "while evaluating the `path` attribute of a string context")? {
-                elements.push(ContextElement::Opaque(path.clone()));
-            }
+        if let Some(wish) = info.value(sym::PATH)
+            && eval.expect_bool(wish, "while evaluating the `path` attribute of a string context")?
+        {
+            elements.push(ContextElement::Opaque(path.clone()));
         }
-        if let Some(wish) = info.value(sym::ALL_OUTPUTS) {
-            if eval.expect_bool(wish, "while evaluating the `allOutputs` attribute of a string context")? {
-                if !path.is_derivation() {
-                    let message = format!(
-                        "tried to add all-outputs context of {name}, which is not a derivation, to a string"
-                    );
-                    return Err(EvalError::eval(message).at(attr.pos));
-                }
-                elements.push(ContextElement::Whole(path.clone()));
+        if let Some(wish) = info.value(sym::ALL_OUTPUTS)
+            && eval.expect_bool(wish, "while evaluating the `allOutputs` attribute of a string context")?
+        {
+            if !path.is_derivation() {
+                let message =
+                    format!("tried to add all-outputs context of {name}, which is not a derivation, to a string");
+                return Err(EvalError::eval(message).at(attr.pos));
             }
+            elements.push(ContextElement::Whole(path.clone()));
         }
         if let Some(outputs) = info.value(sym::OUTPUTS) {
             let outputs = eval.expect_list(outputs, "while evaluating the `outputs` attribute of a string context")?;
@@ -166,7 +164,7 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
             }
         }
     }
-    let more = eval.shared.contexts.from_elements(elements);
+    let more = eval.shared.contexts.of_elements(elements);
     let context = eval.shared.contexts.union(string.context(), more);
     Ok(with_context(eval, string, context))
 }

@@ -206,10 +206,8 @@ impl Closure {
     }
 
     fn key(&self, eval: &mut Eval, element: Value) -> Outcome {
-        let found = eval
-            .expect_attrs(element, "")
-            .and_then(|set| eval.required(set, sym::KEY, ""))
-            .map_err(|error| {
+        let found =
+            eval.expect_attrs(element, "").and_then(|set| eval.required(set, sym::KEY, "")).map_err(|error| {
                 let shown = eval.show_in_error(element);
                 error.trace(Pos::NONE, format!("in genericClosure element {shown}"))
             })?;

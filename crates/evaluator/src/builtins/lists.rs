@@ -75,8 +75,7 @@ fn elem_at(eval: &mut Eval, args: &[Value]) -> Outcome {
     match usize::try_from(index).ok().and_then(|index| list.cells().get(index)) {
         Some(cell) => Ok(cell.get()),
         None => {
-            let message =
-                format!("'builtins.elemAt' called with index {index} on a list of size {}", list.len());
+            let message = format!("'builtins.elemAt' called with index {index} on a list of size {}", list.len());
             Err(EvalError::eval(message))
         }
     }
@@ -135,7 +134,8 @@ pub(crate) fn list_above(eval: &mut Eval, height: usize, same: Option<List>) -> 
 }
 
 fn foldl(eval: &mut Eval, args: &[Value]) -> Outcome {
-    let function = eval.expect_function(args[0], "while evaluating the first argument passed to builtins.foldlStrict")?;
+    let function =
+        eval.expect_function(args[0], "while evaluating the first argument passed to builtins.foldlStrict")?;
     let list = eval.expect_list(args[2], "while evaluating the third argument passed to builtins.foldlStrict")?;
     let mut result = args[1];
     for element in list.iter() {

@@ -187,7 +187,11 @@ const CONSTANTS: &[&str] = &[
 static NUMBERS: LazyLock<FxHashMap<&'static [u8], u32>> = LazyLock::new(|| {
     let functions = TABLE.iter().map(|builtin| if builtin.hidden { "" } else { builtin.name });
     let names = functions.chain(CONSTANTS.iter().copied());
-    names.enumerate().filter(|(_, name)| !name.is_empty()).map(|(number, name)| (name.as_bytes(), number as u32)).collect()
+    names
+        .enumerate()
+        .filter(|(_, name)| !name.is_empty())
+        .map(|(number, name)| (name.as_bytes(), number as u32))
+        .collect()
 });
 
 /// The number of a name of the base scope.

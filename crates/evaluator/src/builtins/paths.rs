@@ -104,8 +104,7 @@ impl Eval {
             None => Ok(false),
             Some(PathType::Symlink) => {
                 let target = world.read_link(path)?;
-                let target =
-                    if target.starts_with(b"/") { target } else { [parent(path), b"/", &target].concat() };
+                let target = if target.starts_with(b"/") { target } else { [parent(path), b"/", &target].concat() };
                 Ok(world.stat(&canonical(&target))?.is_some())
             }
             Some(_) => Ok(true),
@@ -142,12 +141,11 @@ pub(crate) fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 fn import(eval: &mut Eval, path: Value, scope: ImportScope) -> Outcome {
     let path = eval.realise_path(path)?;
-    if path.ends_with(b".drv") {
-        if let Ok(drv) = eval.shared.world.store_dir().parse_bytes(&path) {
-            if eval.shared.world.ensure_path(&eval.activity, &drv)? {
-                return super::derivation::import_derivation(eval, &drv);
-            }
-        }
+    if path.ends_with(b".drv")
+        && let Ok(drv) = eval.shared.world.store_dir().parse_bytes(&path)
+        && eval.shared.world.ensure_path(&eval.activity, &drv)?
+    {
+        return super::derivation::import_derivation(eval, &drv);
     }
     eval.import_scoped(&path, scope)
 }
@@ -190,7 +188,7 @@ fn references_in(eval: &Eval, object: &StorePath, text: &[u8]) -> ContextId {
     let mut scanner = RefScanner::new(references);
     scanner.update(text);
     let found = scanner.finish();
-    eval.shared.contexts.from_elements(found.into_iter().map(ContextElement::Opaque))
+    eval.shared.contexts.of_elements(found.into_iter().map(ContextElement::Opaque))
 }
 
 fn read_dir(eval: &mut Eval, args: &[Value]) -> Outcome {
@@ -276,7 +274,8 @@ fn find_file(eval: &mut Eval, args: &[Value]) -> Outcome {
         let prefix = match element.value(sym::PREFIX) {
             None => Vec::new(),
             Some(prefix) => {
-                let text = "while evaluating the `prefix` attribute of an element of the list passed to builtins.findFile";
+                let text =
+                    "while evaluating the `prefix` attribute of an element of the list passed to builtins.findFile";
                 eval.expect_plain_string(prefix, text)?.bytes().to_vec()
             }
         };
@@ -305,7 +304,8 @@ struct Source {
 fn filter_source(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'";
     let (path, context) = eval.coerce_to_path(args[1], text)?;
-    let filter = eval.expect_function(args[0], "while evaluating the first argument passed to builtins.filterSource")?;
+    let filter =
+        eval.expect_function(args[0], "while evaluating the first argument passed to builtins.filterSource")?;
     let name = last_part(&path).to_vec();
     let method = ContentAddressMethod::NixArchive;
     add_source(eval, Source { path, context, name, filter: Some(filter), method, expected: None })

@@ -45,8 +45,9 @@ fn to_file(eval: &mut Eval, args: &[Value]) -> Outcome {
     for element in eval.context_elements(contents.context()) {
         let ContextElement::Opaque(path) = element else {
             let shown = wire_form(&element);
-            let message =
-                format!("files created by builtins.toFile may not reference derivations, but {name} references {shown}");
+            let message = format!(
+                "files created by builtins.toFile may not reference derivations, but {name} references {shown}"
+            );
             return Err(EvalError::eval(message));
         };
         references.insert(path);
@@ -112,8 +113,7 @@ fn resolve_links(eval: &Eval, path: Vec<u8>) -> Result<Vec<u8>, EvalError> {
             return Err(EvalError::eval(format!("infinite symlink recursion in path '{shown}'")));
         }
         let target = world.read_link(&candidate)?;
-        let mut joined =
-            if target.starts_with(b"/") { target } else { [&done[..], b"/", &target].concat() };
+        let mut joined = if target.starts_with(b"/") { target } else { [&done[..], b"/", &target].concat() };
         while let Some(part) = rest.pop() {
             joined.push(b'/');
             joined.extend_from_slice(&part);

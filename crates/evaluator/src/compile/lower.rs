@@ -316,8 +316,7 @@ impl Sink for Lowering<'_> {
         if self.lints.url_literals != Lint::Ignore {
             let attitude = if self.lints.url_literals == Lint::Fatal { "disallowed" } else { "discouraged" };
             let shown = String::from_utf8_lossy(text);
-            let words =
-                format!("URL literals are {attitude}. Consider using a string literal \"{shown}\" instead");
+            let words = format!("URL literals are {attitude}. Consider using a string literal \"{shown}\" instead");
             self.lint(self.lints.url_literals, span.start, words, "lint-url-literals");
         }
         self.string(span, text);

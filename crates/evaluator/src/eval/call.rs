@@ -315,12 +315,12 @@ impl Eval {
                         }
                         next = rest.next();
                     }
-                    if let Some(attr) = next {
-                        if attr.name == formal.name {
-                            env.slot(formal.slot).set(attr.value.get());
-                            used += 1;
-                            next = rest.next();
-                        }
+                    if let Some(attr) = next
+                        && attr.name == formal.name
+                    {
+                        env.slot(formal.slot).set(attr.value.get());
+                        used += 1;
+                        next = rest.next();
                     }
                 }
                 used

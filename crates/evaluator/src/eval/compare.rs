@@ -62,10 +62,11 @@ impl Eval {
     }
 
     fn equal_sets(&mut self, a: AttrSet, b: AttrSet) -> Result<bool, EvalError> {
-        if self.is_derivation(a)? && self.is_derivation(b)? {
-            if let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH)) {
-                return self.equal_cells(a, b);
-            }
+        if self.is_derivation(a)?
+            && self.is_derivation(b)?
+            && let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH))
+        {
+            return self.equal_cells(a, b);
         }
         if a.len() != b.len() {
             return Ok(false);
@@ -127,7 +128,11 @@ impl Eval {
         let same = std::mem::discriminant(&a.view()) == std::mem::discriminant(&b.view());
         let message = if same {
             let (left, right) = (self.show_in_error(a), self.show_in_error(b));
-            format!("cannot compare {} with {}; values of that type are incomparable (values are {left} and {right})", type_phrase(a), type_phrase(b))
+            format!(
+                "cannot compare {} with {}; values of that type are incomparable (values are {left} and {right})",
+                type_phrase(a),
+                type_phrase(b)
+            )
         } else {
             let (left, right) = (self.show_in_error(a), self.show_in_error(b));
             format!("cannot compare {} with {}; values are {left} and {right}", type_phrase(a), type_phrase(b))
@@ -150,14 +155,13 @@ impl Eval {
             if self.equal(a, b)? {
                 return Ok(());
             }
-            return Err(self.differ(a, b, |a, b| {
-                format!("{what_a} with value '{a}' is not equal to {what_b} with value '{b}'")
-            }));
+            return Err(self
+                .differ(a, b, |a, b| format!("{what_a} with value '{a}' is not equal to {what_b} with value '{b}'")));
         }
         if type_name(a) != type_name(b) {
-            return Err(self.differ(a, b, |a, b| {
-                format!("{what_a} of value '{a}' is not equal to {what_b} of value '{b}'")
-            }));
+            return Err(
+                self.differ(a, b, |a, b| format!("{what_a} of value '{a}' is not equal to {what_b} of value '{b}'"))
+            );
         }
         let word = match (a.view(), b.view()) {
             (View::List(x), View::List(y)) => return self.assert_equal_lists(x, y),
@@ -194,19 +198,19 @@ impl Eval {
             }));
         }
         for (index, (x, y)) in a.iter().zip(b.iter()).enumerate() {
-            self.assert_equal(x, y).map_err(|error| {
-                error.trace(Pos::NONE, format!("while comparing list element {index}"))
-            })?;
+            self.assert_equal(x, y)
+                .map_err(|error| error.trace(Pos::NONE, format!("while comparing list element {index}")))?;
         }
         Ok(())
     }
 
     fn assert_equal_sets(&mut self, a: AttrSet, b: AttrSet) -> Result<(), EvalError> {
-        if self.is_derivation(a)? && self.is_derivation(b)? {
-            if let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH)) {
-                let text = "while comparing a derivation by its 'outPath' attribute";
-                return self.assert_equal(a, b).map_err(|error| error.trace(Pos::NONE, text));
-            }
+        if self.is_derivation(a)?
+            && self.is_derivation(b)?
+            && let (Some(a), Some(b)) = (a.value(sym::OUT_PATH), b.value(sym::OUT_PATH))
+        {
+            let text = "while comparing a derivation by its 'outPath' attribute";
+            return self.assert_equal(a, b).map_err(|error| error.trace(Pos::NONE, text));
         }
         if a.len() != b.len() {
             return Err(self.differ(a.into(), b.into(), |left, right| {

@@ -4,7 +4,7 @@ use super::{Eval, Outcome, lock};
 use crate::code::{Code, INTERNAL, SourceText, link};
 use crate::error::{ErrorKind, EvalError};
 use crate::program::{CompileError, CompileOptions};
-use crate::value::{AttrSet, Env, Thunk, Value};
+use crate::value::{AttrSet, Env, Thunk};
 use crate::world::{PathType, WorldError, WorldErrorClass};
 use std::sync::Arc;
 use syntax::{Origin, Source};
@@ -38,8 +38,8 @@ impl Eval {
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };
-        let program = crate::compile::compile(&text.source, compile_options)
-            .map_err(|error| compile_failed(&text, error))?;
+        let program =
+            crate::compile::compile(&text.source, compile_options).map_err(|error| compile_failed(&text, error))?;
         for warning in &program.warnings {
             self.activity.warn(&warning.message);
         }
@@ -130,7 +130,8 @@ impl Eval {
             }
         };
         let name = String::from_utf8_lossy(file).into_owned();
-        let source = Source::new(Origin::File(name.into()), text).map_err(|error| EvalError::eval(error.to_string()))?;
+        let source =
+            Source::new(Origin::File(name.into()), text).map_err(|error| EvalError::eval(error.to_string()))?;
         self.compile(source, parent(file), scope)
     }
 
@@ -146,11 +147,8 @@ impl Eval {
             match self.shared.world.stat(&path)? {
                 Some(PathType::Symlink) => {
                     let target = self.shared.world.read_link(&path)?;
-                    let joined = if target.starts_with(b"/") {
-                        target
-                    } else {
-                        [parent(&path), b"/", &target].concat()
-                    };
+                    let joined =
+                        if target.starts_with(b"/") { target } else { [parent(&path), b"/", &target].concat() };
                     path = crate::code::canonical(&joined);
                 }
                 Some(PathType::Directory) => {
@@ -179,9 +177,8 @@ impl Eval {
             return Ok(());
         }
         let below = |folder: &[u8]| {
-            path.strip_prefix(folder).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with(b"/") || folder.ends_with(b"/")
-            })
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || folder.ends_with(b"/"))
         };
         if options.allowed_paths.iter().any(|folder| below(folder))
             || lock(&self.shared.allowed).iter().any(|folder| below(folder))

@@ -220,9 +220,12 @@ impl Eval {
             Ok(claim) => claim,
             Err(ThunkState::Done(value)) => return Ok(value),
             Err(ThunkState::Failed(failure)) => return Err(self.failure(failure)),
-            Err(ThunkState::Running(_) | ThunkState::Suspended) => {
+            Err(ThunkState::Running(owner)) => {
+                // Two threads never share thunks so far: whoever evaluates it is below us on this very stack.
+                debug_assert_eq!(owner, self.owner);
                 return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
             }
+            Err(ThunkState::Suspended) => return self.force_thunk(thunk),
         };
         // On unwinding the thunk must not stay claimed.
         let guard = Restore { thunk, claimed };

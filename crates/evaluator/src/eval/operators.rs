@@ -27,7 +27,9 @@ impl Eval {
                 let equal = self.equal(a, b).map_err(|error| place(error, code, id))?;
                 Ok(Value::bool(equal == matches!(node, Node::Equal(..))))
             }
-            Node::Not(a) => Ok(Value::bool(!self.condition(code, a, env, id, "in the argument of the not operator")?)),
+            Node::Not(a) => {
+                Ok(Value::bool(!self.condition(code, a, env, id, "in the argument of the not operator")?))
+            }
             Node::And(a, b) => {
                 let left = self.condition(code, a, env, id, "in the left operand of the AND (&&) operator")?;
                 let right = "in the right operand of the AND (&&) operator";
@@ -54,9 +56,7 @@ impl Eval {
                     Ok((a, b)) => self.less(a, b, ""),
                     Err(error) => Err(error),
                 };
-                less.map(Value::bool).map_err(|error| {
-                    error.trace(code.pos(id), "while calling the 'lessThan' builtin")
-                })
+                less.map(Value::bool).map_err(|error| error.trace(code.pos(id), "while calling the 'lessThan' builtin"))
             }
             Node::List(range) => Ok(self.list(code, code.operands(range), env)),
             Node::Interpolate(parts) => self.interpolate(code, id, parts, env),
@@ -90,11 +90,9 @@ impl Eval {
                 Some(set) => Ok(set),
                 None => self.expect_attrs_at(value, code.pos(node), text),
             },
-            Err(error) => Err(if matches!(code.node(node), Node::Update(..)) {
-                error
-            } else {
-                error.trace(code.pos(node), text)
-            }),
+            Err(error) => {
+                Err(if matches!(code.node(node), Node::Update(..)) { error } else { error.trace(code.pos(node), text) })
+            }
         }
     }
 
@@ -281,20 +279,13 @@ impl Eval {
             }
             Err(error) => Err(error),
         };
-        result.map_err(|error| {
-            error.trace(code.pos(id), format!("while calling the '{}' builtin", operation.builtin()))
-        })
+        result
+            .map_err(|error| error.trace(code.pos(id), format!("while calling the '{}' builtin", operation.builtin())))
     }
 
     /// Both operands of what C++ Nix has as a call of a builtin; their failures are traced like its own.
     #[inline(always)]
-    fn operands(
-        &mut self,
-        code: &'static Code,
-        a: NodeId,
-        b: NodeId,
-        env: Env,
-    ) -> Result<(Value, Value), EvalError> {
+    fn operands(&mut self, code: &'static Code, a: NodeId, b: NodeId, env: Env) -> Result<(Value, Value), EvalError> {
         let a = self.operand(code, a, env)?;
         let b = self.operand(code, b, env)?;
         Ok((a, b))
@@ -371,9 +362,10 @@ impl Arithmetic {
     /// How traces name the operands.
     pub(crate) fn texts(self) -> [&'static str; 2] {
         match self {
-            Arithmetic::Add => {
-                ["while evaluating the first argument of the addition", "while evaluating the second argument of the addition"]
-            }
+            Arithmetic::Add => [
+                "while evaluating the first argument of the addition",
+                "while evaluating the second argument of the addition",
+            ],
             Arithmetic::Sub => [
                 "while evaluating the first argument of the subtraction",
                 "while evaluating the second argument of the subtraction",
@@ -382,9 +374,10 @@ impl Arithmetic {
                 "while evaluating the first argument of the multiplication",
                 "while evaluating the second argument of the multiplication",
             ],
-            Arithmetic::Div => {
-                ["while evaluating the first operand of the division", "while evaluating the second operand of the division"]
-            }
+            Arithmetic::Div => [
+                "while evaluating the first operand of the division",
+                "while evaluating the second operand of the division",
+            ],
         }
     }
 }

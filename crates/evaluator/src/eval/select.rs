@@ -26,7 +26,9 @@ impl Eval {
             Some(value) => value,
             None => match self.force_thunk(thunk) {
                 Ok(value) => value,
-                Err(error) => return Err(self.select_failed(error, code, id, attr.pos, || SelectedPath::One(name), env)),
+                Err(error) => {
+                    return Err(self.select_failed(error, code, id, attr.pos, || SelectedPath::One(name), env));
+                }
             },
         };
         attr.value.set(value);

@@ -223,18 +223,18 @@ impl Layers {
         let layers = &mut self.layers[..self.count];
         let mut best: Option<&'static Attr> = None;
         for layer in layers.iter() {
-            if let Some(attr) = layer.first() {
-                if best.is_none_or(|best| attr.name < best.name) {
-                    best = Some(attr);
-                }
+            if let Some(attr) = layer.first()
+                && best.is_none_or(|best| attr.name < best.name)
+            {
+                best = Some(attr);
             }
         }
         let best = best?;
         for layer in layers.iter_mut() {
-            if let Some((attr, rest)) = layer.split_first() {
-                if attr.name == best.name {
-                    *layer = rest;
-                }
+            if let Some((attr, rest)) = layer.split_first()
+                && attr.name == best.name
+            {
+                *layer = rest;
             }
         }
         self.left -= 1;

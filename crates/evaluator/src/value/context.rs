@@ -87,10 +87,9 @@ impl Contexts {
     }
 
     /// The context of these elements.
-    pub(crate) fn from_elements(&self, elements: impl IntoIterator<Item = ContextElement>) -> ContextId {
+    pub(crate) fn of_elements(&self, elements: impl IntoIterator<Item = ContextElement>) -> ContextId {
         let mut tables = self.lock();
-        let mut ids: Vec<u32> =
-            elements.into_iter().map(|element| self.element_number(&mut tables, element)).collect();
+        let mut ids: Vec<u32> = elements.into_iter().map(|element| self.element_number(&mut tables, element)).collect();
         ids.sort_unstable();
         ids.dedup();
         self.set_of(&mut tables, ids)

@@ -38,6 +38,13 @@ impl List {
         List(object)
     }
 
+    /// A list of `len` times the same value, to be filled in through its cells.
+    pub(crate) fn filled(arena: &mut Arena, len: usize, value: Value) -> List {
+        let mut list = ListBuilder::new(arena, len);
+        (0..len).for_each(|_| list.push(value));
+        list.finish()
+    }
+
     /// The concatenation of lists.
     pub(crate) fn concat(arena: &mut Arena, lists: &[Value]) -> List {
         let total = lists.iter().filter_map(|list| list.as_list()).map(List::len).sum();

@@ -102,8 +102,7 @@ fn push_elided(out: &mut Vec<u8>, count: usize, one: &str, many: &str) {
 
 /// Whether a name needs no quotes on the left of `=`.
 pub(crate) fn is_plain_name(name: &[u8]) -> bool {
-    const KEYWORDS: [&[u8]; 9] =
-        [b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit"];
+    const KEYWORDS: [&[u8]; 9] = [b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit"];
     let Some(first) = name.first() else { return false };
     !KEYWORDS.contains(&name)
         && (first.is_ascii_alphabetic() || *first == b'_')

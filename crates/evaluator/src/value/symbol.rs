@@ -157,7 +157,7 @@ macro_rules! fixed_symbols {
             #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "only used for its numbering")]
             enum Number { $($constant),* }
 
-            $(#[doc = $name] pub(crate) const $constant: Symbol = Symbol(Number::$constant as u32);)*
+            $(#[doc = concat!("The name `", $name, "`.")] pub(crate) const $constant: Symbol = Symbol(Number::$constant as u32);)*
 
             /// All of them, in order.
             pub(crate) const NAMES: &[&str] = &[$($name),*];

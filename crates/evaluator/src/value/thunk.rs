@@ -137,10 +137,10 @@ impl Thunk {
     pub(crate) fn state(self) -> ThunkState {
         let state = self.state_word().load(Ordering::Acquire);
         let kind = state & KIND_MASK;
-        if kind == Kind::Done as u64 {
-            if let Some(value) = self.value() {
-                return ThunkState::Done(value);
-            }
+        if kind == Kind::Done as u64
+            && let Some(value) = self.value()
+        {
+            return ThunkState::Done(value);
         }
         if kind == Kind::Running as u64 {
             return ThunkState::Running(OwnerId((state >> 32) as u32));
@@ -205,10 +205,5 @@ impl Thunk {
     #[inline(always)]
     fn width(claimed: u64) -> u64 {
         if claimed & KIND_MASK == Kind::SuspendedCall as u64 { WIDE } else { 0 }
-    }
-
-    /// The function and argument of a suspended call that nobody has claimed, for consumers that evaluate in place.
-    pub(crate) fn is_suspended(self) -> bool {
-        matches!(self.state(), ThunkState::Suspended)
     }
 }

@@ -33,7 +33,7 @@ fn add_closure(eval: &mut Eval, collected: &mut Collected, path: &StorePath) -> 
         if !seen.insert(path.clone()) {
             continue;
         }
-        if seen.len() % 4096 == 0 {
+        if seen.len().is_multiple_of(4096) {
             eval.poll()?;
         }
         if path.is_derivation() {

@@ -15,9 +15,8 @@ pub(super) fn finish(eval: &mut Eval, collected: Collected) -> Outcome {
     let store_dir = world.store_dir();
     let model = |error: store_model::Error| EvalError::eval(error.to_string());
     let mut failure = None;
-    let mut lookup = |input: &StorePath| {
-        eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error))
-    };
+    let mut lookup =
+        |input: &StorePath| eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error));
     let hashed = drv
         .fill_in_output_paths(store_dir, &mut lookup)
         .and_then(|()| hash_modulo(store_dir, &drv, false, &mut lookup));
@@ -47,7 +46,9 @@ pub(super) fn finish(eval: &mut Eval, collected: Collected) -> Outcome {
 pub(super) fn output_string(eval: &mut Eval, derivation: &StorePath, output: &str, known: Option<&StorePath>) -> Value {
     let text = match known {
         Some(path) => eval.shared.world.store_dir().print(path),
-        None => DownstreamPlaceholder::of_output(derivation, output).map(DownstreamPlaceholder::render).unwrap_or_default(),
+        None => {
+            DownstreamPlaceholder::of_output(derivation, output).map(DownstreamPlaceholder::render).unwrap_or_default()
+        }
     };
     let element = ContextElement::Output { derivation: derivation.clone(), output: output.into() };
     let context = eval.shared.contexts.single(element);

@@ -15,9 +15,7 @@ use super::builtins;
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome, lock};
 use crate::program::Symbol;
-use crate::value::{
-    AttrSet, AttrSetBuilder, ContextElement, List, ListBuilder, Partial, Pos, Str, Thunk, Value, sym,
-};
+use crate::value::{AttrSet, AttrSetBuilder, ContextElement, List, ListBuilder, Partial, Pos, Str, Thunk, Value, sym};
 use rustc_hash::FxHashMap;
 use std::sync::Mutex;
 use store_model::StorePath;
@@ -165,9 +163,8 @@ impl OutputSets {
         let drv_path = self.path(eval, sym::DRV_PATH);
         let kind = eval.shared.symbols.value(sym::DERIVATION);
         let common = set.update(&mut eval.arena, shared);
-        let mut all = ListBuilder::new(&mut eval.arena, self.names.len());
-        let mut sets: Vec<AttrSet> = Vec::with_capacity(self.names.len());
-        for name in &self.names {
+        let all = List::filled(&mut eval.arena, self.names.len(), Value::NULL);
+        for (name, place) in self.names.iter().zip(all.cells()) {
             let out_path = self.path(eval, *name);
             let text = eval.shared.symbols.value(*name);
             let own = eval.make_attrs(&[
@@ -176,24 +173,22 @@ impl OutputSets {
                 (sym::TYPE, kind),
                 (sym::OUTPUT_NAME, text),
             ]);
-            let output = common.update(&mut eval.arena, own);
-            all.push(output.into());
-            sets.push(output);
+            place.set(common.update(&mut eval.arena, own).into());
         }
+        // The first output is what is being made; the rest shows as not yet evaluated.
         let part = Value::builtin(super::number_of("__derivationPart"));
-        let all: Value = Thunk::call(&mut eval.arena, part, all.finish().into()).into();
-        // The first output is what is being made; the others show as not yet evaluated.
-        let mut outputs = ListBuilder::new(&mut eval.arena, sets.len());
-        outputs.push(sets[0].into());
-        for set in &sets[1..] {
-            let later = Thunk::call(&mut eval.arena, part, (*set).into());
-            outputs.push(later.into());
+        let mut outputs = ListBuilder::new(&mut eval.arena, self.names.len());
+        outputs.push(all.get(0));
+        for set in all.iter().skip(1) {
+            outputs.push(Thunk::call(&mut eval.arena, part, set).into());
         }
         let outputs = outputs.finish();
-        for holder in sets.iter().chain(std::iter::once(&common)) {
+        let all_later: Value = Thunk::call(&mut eval.arena, part, all.into()).into();
+        let holders = all.iter().filter_map(Value::as_attrs).chain(std::iter::once(common));
+        for holder in holders {
             // An attribute of the caller's may be hidden by one of these or hide none; only ours are filled in.
             if let Some(place) = holder.get(sym::ALL).filter(|attr| attr.value.get() == Value::NULL) {
-                place.value.set(all);
+                place.value.set(all_later);
             }
             for (name, output) in self.names.iter().zip(outputs.iter()) {
                 if let Some(place) = holder.get(*name).filter(|attr| attr.value.get() == Value::NULL) {
@@ -201,7 +196,7 @@ impl OutputSets {
                 }
             }
         }
-        sets[0].into()
+        all.get(0)
     }
 
     /// An attribute of the strict result, later.

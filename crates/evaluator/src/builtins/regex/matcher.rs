@@ -365,6 +365,7 @@ mod tests {
         assert_eq!(whole(".", "é"), None);
         assert_eq!(whole("[[:space:]]+([[:upper:]]+)[[:space:]]+", "  FOO   "), groups(&[Some("FOO")]));
         assert_eq!(whole("(.*)\\.nix", "a.b.nix"), groups(&[Some("a.b")]));
+        assert_eq!(whole("[[.tilde.][.DEL.]]+", "~\u{7f}"), groups(&[]));
         assert_eq!(whole("a{2,3}", "aaaa"), None);
         assert_eq!(whole("(ab){2,}", "ababab"), groups(&[Some("ab")]));
     }
@@ -379,9 +380,7 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_refused() {
-        for pattern in
-            ["\\d", "\\<", "(?:a)", "[[:foo:]]", "*", "a|*", "(", ")", "a{", "a{2,1}", "[z-a]", "[a", "\\"]
-        {
+        for pattern in ["\\d", "\\<", "(?:a)", "[[:foo:]]", "*", "a|*", "(", ")", "a{", "a{2,1}", "[z-a]", "[a", "\\"] {
             assert!(Pattern::compile(pattern.as_bytes()).is_err(), "{pattern}");
         }
         assert!(Pattern::compile(b"[[.hyphen.]]").is_ok());

@@ -543,94 +543,18 @@ impl Last {
     }
 }
 
-/// The names of the bytes below 128 that are not their own name, by byte (POSIX, portable character set).
-const COLLATING: &[(&str, u8)] = &[
-    ("NUL", 0),
-    ("SOH", 1),
-    ("STX", 2),
-    ("ETX", 3),
-    ("EOT", 4),
-    ("ENQ", 5),
-    ("ACK", 6),
-    ("alert", 7),
-    ("backspace", 8),
-    ("tab", 9),
-    ("newline", 10),
-    ("vertical-tab", 11),
-    ("form-feed", 12),
-    ("carriage-return", 13),
-    ("SO", 14),
-    ("SI", 15),
-    ("DLE", 16),
-    ("DC1", 17),
-    ("DC2", 18),
-    ("DC3", 19),
-    ("DC4", 20),
-    ("NAK", 21),
-    ("SYN", 22),
-    ("ETB", 23),
-    ("CAN", 24),
-    ("EM", 25),
-    ("SUB", 26),
-    ("ESC", 27),
-    ("IS4", 28),
-    ("IS3", 29),
-    ("IS2", 30),
-    ("IS1", 31),
-    ("space", 32),
-    ("exclamation-mark", 33),
-    ("quotation-mark", 34),
-    ("number-sign", 35),
-    ("dollar-sign", 36),
-    ("percent-sign", 37),
-    ("ampersand", 38),
-    ("apostrophe", 39),
-    ("left-parenthesis", 40),
-    ("right-parenthesis", 41),
-    ("asterisk", 42),
-    ("plus-sign", 43),
-    ("comma", 44),
-    ("hyphen", 45),
-    ("period", 46),
-    ("slash", 47),
-    ("zero", 48),
-    ("one", 49),
-    ("two", 50),
-    ("three", 51),
-    ("four", 52),
-    ("five", 53),
-    ("six", 54),
-    ("seven", 55),
-    ("eight", 56),
-    ("nine", 57),
-    ("colon", 58),
-    ("semicolon", 59),
-    ("less-than-sign", 60),
-    ("equals-sign", 61),
-    ("greater-than-sign", 62),
-    ("question-mark", 63),
-    ("commercial-at", 64),
-    ("left-square-bracket", 91),
-    ("backslash", 92),
-    ("right-square-bracket", 93),
-    ("circumflex", 94),
-    ("underscore", 95),
-    ("grave-accent", 96),
-    ("left-curly-bracket", 123),
-    ("vertical-line", 124),
-    ("right-curly-bracket", 125),
-    ("tilde", 126),
-    ("DEL", 127),
-];
+/// The names of the bytes below 128, by byte (POSIX, portable character set).
+const COLLATING: &str = "NUL SOH STX ETX EOT ENQ ACK alert backspace tab newline vertical-tab form-feed carriage-return \
+    SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC IS4 IS3 IS2 IS1 space exclamation-mark quotation-mark \
+    number-sign dollar-sign percent-sign ampersand apostrophe left-parenthesis right-parenthesis asterisk plus-sign \
+    comma hyphen period slash zero one two three four five six seven eight nine colon semicolon less-than-sign \
+    equals-sign greater-than-sign question-mark commercial-at A B C D E F G H I J K L M N O P Q R S T U V W X Y Z \
+    left-square-bracket backslash right-square-bracket circumflex underscore grave-accent a b c d e f g h i j k l m n \
+    o p q r s t u v w x y z left-curly-bracket vertical-line right-curly-bracket tilde DEL";
 
 fn collating_element(name: &[u8]) -> Result<u8, PatternError> {
-    if let [byte] = name
-        && byte.is_ascii_alphabetic()
-    {
-        return Ok(*byte);
-    }
-    let found = COLLATING.iter().find(|(known, _)| known.as_bytes() == name);
-    found.map(|(_, byte)| *byte).ok_or(PatternError::Invalid)
+    let byte = COLLATING.split(' ').position(|known| known.as_bytes() == name);
+    byte.map(|byte| byte as u8).ok_or(PatternError::Invalid)
 }
 
 fn character_class(name: &[u8]) -> Result<ByteSet, PatternError> {
