@@ -244,6 +244,13 @@ fn confine(request: &SandboxRequest) -> Result<(), Failure> {
     if request.limits.filter_syscalls {
         sys::install_filter(&seccomp::program()).refused("installing the system-call filter")?;
     }
+    match sys::scope_abstract_sockets() {
+        // Without capabilities and without giving up privileges it is not to be had.
+        Err(error) if error.raw_os_error() != Some(libc::EPERM) => {
+            return Err(error).step(|| "cutting off abstract sockets".into());
+        }
+        _ => {}
+    }
     sys::set_personality(request.limits.personality_32bit);
     Ok(())
 }

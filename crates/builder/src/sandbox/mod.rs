@@ -2,7 +2,7 @@
 //!
 //! A request is plain data ([`SandboxRequest`]); [`linux`] starts our own binary again and hands it over; [`child`] is
 //! that re-executed end, which makes namespaces, mounts ([`mounts`]) and limits ([`seccomp`]) and becomes the builder.
-//! [`enter()`] shows a store at its logical path to programs that are run from it. A process with threads never forks
+//! [`probe()`] tells what this machine gives. [`enter()`] shows a store at its logical path to programs that are run from it. A process with threads never forks
 //! without exec: [`spawn`] makes only system calls in between.
 //!
 //! `unsafe` stands in [`sys`] and [`spawn`] only. Absent: what a builder is given (environment, inputs, build folder) and
@@ -12,6 +12,7 @@ pub(crate) mod child;
 mod enter;
 pub(crate) mod linux;
 mod mounts;
+mod probe;
 pub(crate) mod pty;
 pub mod request;
 mod seccomp;
@@ -24,4 +25,5 @@ mod wire;
 
 pub use child::{CHILD_ARGUMENT, child_main};
 pub use enter::{EnterRequest, enter};
+pub use probe::{Probed, probe};
 pub use request::SandboxRequest;

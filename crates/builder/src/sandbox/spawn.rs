@@ -173,6 +173,11 @@ fn steps(shared: &Shared<'_>) -> Result<(), (Step, io::Error)> {
         if !confine.allow_new_privileges {
             sys::no_new_privileges().map_err(fail(Step::Confine))?;
         }
+        match sys::scope_abstract_sockets() {
+            // Only without giving up privileges, where it is not to be had.
+            Err(error) if error.raw_os_error() != Some(libc::EPERM) => return Err((Step::Confine, error)),
+            _ => {}
+        }
         if shared.filter.len != 0 {
             // SAFETY: the kernel copies the program during the call; the parent keeps it alive.
             let done = unsafe {

@@ -125,8 +125,46 @@ pub(crate) fn reset_signals() {
 /// Marks every descriptor from `first` on to be closed by exec.
 pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     // SAFETY: takes numbers; no descriptor is closed now, so no owner is cheated.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) })
-        .map(drop)
+    let done =
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) });
+    match done {
+        // Kernels before 5.11: one by one. Numbers beyond are not given out by anybody who starts us.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
+            for fd in first..1 << 16 {
+                // SAFETY: as above; a number that is not open is refused.
+                unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+            }
+            Ok(())
+        }
+        result => result.map(drop),
+    }
+}
+
+/// Cuts the calling thread off from abstract sockets that were made outside, where the kernel can (Landlock 6, Linux 6.12).
+/// They belong to the network namespace, so builders that share the host's could meet there.
+pub(crate) fn scope_abstract_sockets() -> io::Result<()> {
+    #[repr(C)]
+    struct Ruleset {
+        files: u64,
+        network: u64,
+        scoped: u64,
+    }
+    const VERSION: libc::c_uint = 1;
+    const ABSTRACT_SOCKETS: u64 = 1;
+    // SAFETY: a null pointer with the flag only asks for the version.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<Ruleset>(), 0usize, VERSION) };
+    if version < 6 {
+        return Ok(());
+    }
+    let rules = Ruleset { files: 0, network: 0, scoped: ABSTRACT_SOCKETS };
+    // SAFETY: the struct is live, and its size is given; the descriptor is owned from then on.
+    unsafe {
+        let size = size_of::<Ruleset>();
+        let fd = check(libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::from_ref(&rules), size, 0))?;
+        let fd = OwnedFd::from_raw_fd(fd as RawFd);
+        check(libc::syscall(libc::SYS_landlock_restrict_self, std::os::fd::AsRawFd::as_raw_fd(&fd), 0)).map(drop)
+    }
 }
 
 /// No core files; the hard limit stays.

@@ -13,6 +13,8 @@ pub const TESTS: &[Test] = &[
     ("sandbox::isolated_program_sees_its_own_world", isolated_program_sees_its_own_world),
     ("sandbox::isolated_program_may_not_do_what_is_forbidden", isolated_program_may_not_do_what_is_forbidden),
     ("sandbox::setting_up_fails_with_the_step", setting_up_fails_with_the_step),
+    ("sandbox::the_probe_agrees_with_a_build", the_probe_agrees_with_a_build),
+    ("sandbox::relaxed_means_open_for_fixed_outputs", relaxed_means_open_for_fixed_outputs),
     ("sandbox::direct_program_runs_and_is_bounded", direct_program_runs_and_is_bounded),
 ];
 
@@ -107,7 +109,7 @@ fn isolated_program_sees_its_own_world() -> Verdict {
             ("id -g", "100"),
             ("id -G", "100"),
             ("cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname", "localhost\n(none)"),
-            ("echo $$ $(ls /proc | grep -c '^[0-9]')", "1 4"),
+            ("echo $$; test $(ls /proc | grep -c '^[0-9]') -lt 6 && echo few", "1\nfew"),
             ("echo $(ls /)", "bin build dev etc lib lib64 proc tmp usr"),
             ("echo $(ls /dev)", "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"),
             ("grep -c : /proc/net/dev", "1"),
@@ -174,6 +176,43 @@ fn setting_up_fails_with_the_step() -> Verdict {
         }
         Ok(other) => panic!("{other:?}"),
     }
+}
+
+fn the_probe_agrees_with_a_build() -> Verdict {
+    let place = tempfile::tempdir().unwrap();
+    let own = std::env::current_exe().unwrap();
+    let probed = builder::sandbox::probe(&Activity::silent(), &own, place.path()).unwrap();
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    let root = tempfile::tempdir().unwrap();
+    match (probed, seen(&isolated(root.path(), "true"))) {
+        (builder::sandbox::Probed::Complete, Ok((Ended::Exited(0), _))) => Verdict::Passed,
+        (builder::sandbox::Probed::Refused(why), Err(verdict)) => {
+            assert!(!why.is_empty());
+            verdict
+        }
+        (probed, _) => panic!("{probed:?}"),
+    }
+}
+
+fn relaxed_means_open_for_fixed_outputs() -> Verdict {
+    let mut rig = crate::rig::Rig::open();
+    rig.options.sandbox = builder::SandboxMode::Relaxed;
+    let hash = store_model::Hash::of(store_model::HashAlgorithm::Sha256, b"open\n");
+    let seen = "test \"$NIX_BUILD_TOP\" = /build && echo shut > $out || echo open > $out";
+    let fixed = rig.shell("fixed", seen).fixed(store_model::ContentAddressMethod::Flat, hash).write();
+    assert_eq!(rig.made(&fixed), "open\n");
+    let asking = rig.shell("asking", seen).set("__noChroot", "1").write();
+    assert_eq!(rig.made(&asking), "open\n");
+    let plain = rig.shell("plain", seen).write();
+    match rig.build_in(store::BuildMode::Normal, &[&plain]) {
+        Err(error) => return crate::build::no_isolation(&error),
+        Ok(_) => assert_eq!(rig.made(&plain), "shut\n"),
+    }
+    rig.options.sandbox = builder::SandboxMode::Enabled;
+    let refused = rig.shell("refused", "echo > $out").set("__noChroot", "1").write();
+    let error = rig.build_in(store::BuildMode::Normal, &[&refused]).unwrap_err();
+    assert!(error.to_string().contains("has '__noChroot' set, but that's not allowed when 'sandbox' is 'true'"));
+    Verdict::Passed
 }
 
 fn direct_program_runs_and_is_bounded() -> Verdict {
