@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use activity::Activity;
 use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Store};
@@ -39,6 +40,15 @@ impl LocalBuilder {
         &self.shared.options
     }
 
+    /// The exit status of a program whose last request to build failed: 100 and its relatives where the kind of failure
+    /// has one (101 timed out, 102 wrong hash, 104 not deterministic; several add up, those of dependencies too), else 1.
+    pub fn exit_status(&self) -> i32 {
+        match self.shared.failure_bits.load(Ordering::Relaxed) {
+            0 => 1,
+            bits => i32::from(0b110_0000 | bits),
+        }
+    }
+
     fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
         let mut plan = Plan::new(self.shared.store.store_dir().clone());
         let wanted = wanted
@@ -54,6 +64,7 @@ impl LocalBuilder {
 
     fn build_all(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
         let (mut plan, wanted) = self.planned(wanted, mode);
+        self.shared.failure_bits.store(0, Ordering::Relaxed);
         self.shared.settle(activity, &mut plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() {
@@ -144,29 +155,14 @@ impl From<Error> for store::Error {
     }
 }
 
-/// The bits of C++ Nix's exit status that one result adds: see [`exit_status`].
-fn exit_bits(status: BuildStatus) -> u8 {
+/// The bits of C++ Nix's exit status that one failure adds: see [`LocalBuilder::exit_status`].
+pub(crate) fn exit_bits(status: BuildStatus) -> u8 {
     match status {
         BuildStatus::TimedOut => 0b0101,
         BuildStatus::HashMismatch => 0b0110,
         BuildStatus::NotDeterministic => 0b1000,
         BuildStatus::PermanentFailure | BuildStatus::InputRejected => 0b0100,
         _ => 0,
-    }
-}
-
-/// The exit status of a program whose builds ended so: 0 where all succeeded, 100 and its relatives where the kind of
-/// failure has one (101 timed out, 102 wrong hash, 104 not deterministic; several add up), else 1.
-pub fn exit_status<'a>(results: impl IntoIterator<Item = &'a BuildResult>) -> u8 {
-    let (mut bits, mut failed) = (0, false);
-    for result in results {
-        failed |= !result.status.is_success();
-        bits |= exit_bits(result.status);
-    }
-    match (failed, bits) {
-        (false, _) => 0,
-        (true, 0) => 1,
-        (true, bits) => 0b110_0000 | bits,
     }
 }
 

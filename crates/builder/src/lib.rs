@@ -28,7 +28,7 @@ pub mod schedule;
 mod substitute;
 mod users;
 
-pub use builder::{LocalBuilder, exit_status};
+pub use builder::LocalBuilder;
 pub use error::{Error, Result};
 pub use options::{BuilderOptions, SandboxMode, SandboxPath};
 pub use sandbox::child_main;

@@ -185,7 +185,9 @@ fn attempt(
     }
     let action = attempt.action()?;
     let request = attempt.request(action)?;
+    shared.fault_point("build-begin")?;
     let ended = attempt.run(&request)?;
+    shared.fault_point("build-end")?;
     drop(request);
     match ended {
         Ok(()) => register::outputs(&attempt),

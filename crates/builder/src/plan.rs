@@ -246,9 +246,6 @@ impl Plan {
                 break;
             }
         }
-        if std::mem::take(&mut self.fresh_edges) {
-            self.rank();
-        }
     }
 
     /// Decides about one node; false where a fact is missing still.
@@ -379,6 +376,11 @@ impl Plan {
         known.iter().fold("\nOutput paths:".to_owned(), |text, path| text + "\n  " + &self.store_dir.print(path))
     }
 
+    /// Whether something that is to be built waits for this node.
+    pub fn has_dependents(&self, id: NodeId) -> bool {
+        !self.nodes[id.0 as usize].dependents.is_empty()
+    }
+
     fn finish(&mut self, id: NodeId, state: State) {
         let outputs: Vec<_> = self.nodes[id.0 as usize].outputs.values().flatten().cloned().collect();
         if state == State::Built {
@@ -457,12 +459,16 @@ impl Plan {
 
     /// Nodes that became ready since the last call, in the order they were wanted.
     pub fn take_ready(&mut self) -> Vec<NodeId> {
+        // Not while the plan grows, level by level: that would walk it once per level.
+        if std::mem::take(&mut self.fresh_edges) {
+            self.rank();
+        }
         let mut ready = std::mem::take(&mut self.ready);
         ready.sort_unstable();
         ready
     }
 
-    /// How many builds wait, in the longest chain, for this one.
+    /// How many builds wait, in the longest chain, for this one; true as of the last [`Plan::take_ready`].
     pub fn rank_of(&self, id: NodeId) -> u32 {
         self.nodes[id.0 as usize].rank
     }

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -21,6 +21,7 @@ use store::{BuildMode, ErrorClass, LocalStore, PathLocks, Store, TemporaryRoots}
 use store_model::{BuildStatus, Derivation, PathInfo, StorePath};
 use transfer::Transfer;
 
+use crate::builder::exit_bits;
 use crate::error::{Error, Result};
 use crate::known::Known;
 use crate::local::{self, Job, Site};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub transfer: Arc<Transfer>,
     /// The machine was seen to refuse user namespaces.
     pub no_user_namespace: AtomicBool,
+    /// Bits of the exit status of all that failed in the current request, dependencies included.
+    pub failure_bits: AtomicU8,
     swept: Once,
     all_cores: OnceLock<usize>,
     running: [AtomicUsize; 2],
@@ -53,6 +56,7 @@ impl Shared {
             options,
             transfer,
             no_user_namespace: AtomicBool::new(false),
+            failure_bits: AtomicU8::new(0),
             swept: Once::new(),
             all_cores: OnceLock::new(),
             running: Default::default(),
@@ -65,6 +69,12 @@ impl Shared {
         // Finding out reads several files, so it is done once.
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         if self.options.cores != 0 { self.options.cores } else { *self.all_cores.get_or_init(all) }
+    }
+
+    /// A named step at which tests of crashes may interfere: `build-begin`, `build-end`, `output-moving`, `output-moved`,
+    /// beside those of the store.
+    pub(crate) fn fault_point(&self, name: &'static str) -> Result<()> {
+        Ok(self.store.options().faults.pass(name)?)
     }
 
     /// Where build folders are made.
@@ -334,6 +344,11 @@ impl<'a> Run<'a> {
 
     fn failed(&mut self, id: NodeId, status: BuildStatus, why: String) {
         self.counts.failed += 1;
+        self.shared.failure_bits.fetch_or(exit_bits(status), Ordering::Relaxed);
+        // The reason of a failure that others depend on is told here: the results of those do not repeat it.
+        if self.plan.has_dependents(id) {
+            self.activity.message(activity::Verbosity::Error, &why);
+        }
         self.plan.learned(Fact::Failed(id, status, why));
         if !self.shared.options.keep_going {
             self.stop(None);

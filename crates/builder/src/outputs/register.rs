@@ -213,11 +213,13 @@ pub(crate) fn finish(
             compare(site, job, read, info)?;
         } else {
             let place = site.shared.store.real_path(&info.path);
+            site.shared.fault_point("output-moving")?;
             // Without isolation the builder wrote it there.
             if read.path != place {
                 remove_tree(&place).io("removing", &place)?;
                 move_tree(&read.path, &place)?;
             }
+            site.shared.fault_point("output-moved")?;
             to_register.push((**info).clone());
         }
     }

@@ -1,7 +1,7 @@
 //! One pass over an output: its archive is hashed and searched for references as it is made, and nothing is kept.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use activity::{Activity, Cancelled};
@@ -75,7 +75,8 @@ pub(crate) fn scan(
     let pass =
         Pass { activity, archive: Hasher::new(HashAlgorithm::Sha256), second, scanner: RefScanner::new(candidates) };
     let mut contents = Hasher::new(options.address.map_or(HashAlgorithm::Sha256, |(_, algorithm)| algorithm));
-    let mut writer = NarWriter::new(pass).map_err(Error::from)?;
+    // An archive is written in many small strings; hashes and searches like long ones.
+    let mut writer = NarWriter::new(BufWriter::with_capacity(1 << 16, pass)).map_err(Error::from)?;
     {
         let restorer = options.copy_to.map(|to| Restorer::new(to, RestoreOptions { canonical: true }));
         let flat = flat.then_some(FlatContents(&mut contents));
@@ -88,7 +89,10 @@ pub(crate) fn scan(
             }
         })?;
     }
-    let pass = writer.finish().map_err(Error::from)?;
+    let pass = writer.finish().map_err(Error::from)?.into_inner().map_err(|error| match activity.check() {
+        Err(cancelled) => Error::from(cancelled),
+        Ok(()) => Error::Io { action: "hashing", path: path.to_owned(), source: error.into_error() },
+    })?;
     let nar_size = pass.archive.bytes();
     let nar_hash = pass.archive.finish();
     let address = options.address.map(|_| match pass.second {

@@ -100,7 +100,7 @@ fn a_failure_has_its_words() -> Verdict {
             print(&rig, &rig.output(&user, "out"))
         )
     );
-    assert_eq!(builder::exit_status(&results), 100);
+    assert_eq!(rig.exit_status(), 100);
     rig.assert_clean();
     Verdict::Passed
 }
@@ -278,7 +278,7 @@ fn fixed_outputs(rig: &Rig) -> Verdict {
             flat.to_sri()
         )
     );
-    assert_eq!(builder::exit_status(&results), 102);
+    assert_eq!(rig.exit_status(), 102);
     assert!(!rig.is_valid(&rig.output(&bad, "out")));
     // The bytes are kept: with the right hash nothing is to be done.
     let corrected = rig.shell("named", "exit 1").fixed(ContentAddressMethod::Flat, flat).write();
@@ -313,7 +313,7 @@ fn second_build(mut rig: Rig) -> Verdict {
     let results = rig.build_in(BuildMode::Check, &[&moody]).unwrap();
     assert_eq!(results[0].status, BuildStatus::NotDeterministic);
     assert!(results[0].is_non_deterministic);
-    assert_eq!(builder::exit_status(&results), 104);
+    assert_eq!(rig.exit_status(), 104);
     let place = rig.real(&rig.output(&moody, "out")).display().to_string();
     let words = format!("derivation '{}' may not be deterministic: output \"{place}\" differs", print(&rig, &moody));
     assert_eq!(results[0].error_message, words);
@@ -362,7 +362,7 @@ fn bounds_of_time_and_output_end_a_build() -> Verdict {
         (results[0].status, results[0].error_message.as_str()),
         (BuildStatus::TimedOut, "timed out after 1 seconds")
     );
-    assert_eq!(builder::exit_status(&results), 101);
+    assert_eq!(rig.exit_status(), 101);
     rig.options.max_log_size = Some(100);
     let loud = rig.shell("loud", "while :; do echo aaaaaaaaaa; done").write();
     let result = rig.build(&loud);
@@ -387,7 +387,7 @@ fn what_cannot_be_built_here_says_why() -> Verdict {
             print(&rig, &foreign)
         )
     );
-    assert_eq!((results[0].status, builder::exit_status(&results)), (BuildStatus::InputRejected, 100));
+    assert_eq!((results[0].status, rig.exit_status()), (BuildStatus::InputRejected, 100));
     rig.options.max_jobs = 0;
     let plain = rig.shell("plain", "echo > $out").write();
     assert!(rig.build(&plain).error_message.contains("local builds are disabled (max-jobs = 0)"));

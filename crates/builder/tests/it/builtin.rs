@@ -90,7 +90,7 @@ fn files_are_fetched_and_checked() -> Verdict {
     assert!(!rig.is_valid(&rig.output(&wrong, "out")));
     let absent = fetch(&rig, "absent", &format!("{}/absent", server.base), sha256(b"x"));
     let results = rig.build_in(BuildMode::Normal, &[&absent]).unwrap();
-    assert_eq!((results[0].status, builder::exit_status(&results)), (BuildStatus::TransientFailure, 1));
+    assert_eq!((results[0].status, rig.exit_status()), (BuildStatus::TransientFailure, 1));
     assert!(results[0].error_message.contains("HTTP error 404"), "{}", results[0].error_message);
     let open = rig.builtin("open", "builtin:fetchurl").set("url", url.as_str()).write();
     assert!(rig.build(&open).error_message.contains("must be a fixed-output"));

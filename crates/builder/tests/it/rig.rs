@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use activity::{Activity, CancelToken, Recorded, Recorder, ResultKind};
 use builder::{BuilderOptions, LocalBuilder, SandboxMode, SandboxPath};
-use store::{BuildMode, Builder, LocalStore, LocalStoreOptions, Store, WritableStore};
+use store::{BuildMode, Builder, FaultPoints, LocalStore, LocalStoreOptions, Store, WritableStore};
 use store_model::derivation::StructuredAttrs;
 use store_model::{
     BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, DerivedPath, Hash, InputOutputs,
@@ -36,6 +37,8 @@ pub struct Rig {
     pub recorder: Arc<Recorder>,
     pub token: CancelToken,
     pub activity: Activity,
+    /// What a program would end with after the last `build_in`, if it failed.
+    pub exit_status: AtomicI32,
 }
 
 impl Rig {
@@ -78,7 +81,13 @@ impl Rig {
         let recorder = Arc::new(Recorder::default());
         let token = CancelToken::new();
         let activity = Activity::root(recorder.clone(), token.clone());
-        Self { dir, store, options, recorder, token, activity }
+        Self { dir, store, options, recorder, token, activity, exit_status: AtomicI32::new(0) }
+    }
+
+    /// Opens the same store once more, with hooks.
+    pub fn reopen(&mut self, faults: FaultPoints) {
+        let options = LocalStoreOptions { faults, ..self.store.options().clone() };
+        self.store = Arc::new(LocalStore::open(&self.activity, options).unwrap());
     }
 
     pub fn builder(&self) -> LocalBuilder {
@@ -101,7 +110,14 @@ impl Rig {
 
     pub fn build_in(&self, mode: BuildMode, drvs: &[&StorePath]) -> store::Result<Vec<BuildResult>> {
         let wanted: Vec<_> = drvs.iter().map(|path| DerivedPath::all_outputs((*path).clone())).collect();
-        self.builder().build(&self.activity, &wanted, mode)
+        let builder = self.builder();
+        let results = builder.build(&self.activity, &wanted, mode);
+        self.exit_status.store(builder.exit_status(), Ordering::SeqCst);
+        results
+    }
+
+    pub fn exit_status(&self) -> i32 {
+        self.exit_status.load(Ordering::SeqCst)
     }
 
     pub fn build(&self, drv: &StorePath) -> BuildResult {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use activity::{ActivityKind, Recorded};
@@ -18,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("together::the_user_stops_a_build_shut_in", || stop(&Rig::boxed())),
     ("together::builders_die_with_a_killed_parent", builders_die_with_a_killed_parent),
     ("together::leftovers_of_the_dead_are_removed", leftovers_of_the_dead_are_removed),
+    ("together::a_fault_at_any_step_leaves_a_sound_store", a_fault_at_any_step_leaves_a_sound_store),
     ("together::a_long_chain_and_a_wide_fan", a_long_chain_and_a_wide_fan),
 ];
 
@@ -149,6 +152,31 @@ fn leftovers_of_the_dead_are_removed() -> Verdict {
     }
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "fine\n");
     rig.assert_clean();
+    Verdict::Passed
+}
+
+fn a_fault_at_any_step_leaves_a_sound_store() -> Verdict {
+    for step in [
+        "lock-acquired",
+        "build-begin",
+        "build-end",
+        "output-moving",
+        "output-moved",
+        "object-written",
+        "transaction-begin",
+    ] {
+        let mut rig = Rig::open();
+        let drv = rig.shell("two", "mkdir $out; echo $dev > $out/x; echo > $dev").outputs(&["out", "dev"]).write();
+        let armed = Arc::new(AtomicBool::new(true));
+        let fuse = Arc::clone(&armed);
+        rig.reopen(store::FaultPoints::new(move |name| name == step && fuse.swap(false, Ordering::SeqCst)));
+        let error = rig.build_in(BuildMode::Normal, &[&drv]).unwrap_err();
+        assert!(!armed.load(Ordering::SeqCst) && error.to_string().contains(step), "{step}: {error}");
+        assert!(!rig.is_valid(&rig.output(&drv, "out")), "{step}");
+        assert_eq!(rig.build(&drv).status, BuildStatus::Built, "{step}");
+        assert!(rig.is_valid(&rig.output(&drv, "out")) && rig.is_valid(&rig.output(&drv, "dev")));
+        rig.assert_clean();
+    }
     Verdict::Passed
 }
 
