@@ -1,6 +1,7 @@
 //! The blocking face of transfers.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use activity::{Activity, ActivityKind, Field};
 
@@ -8,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::{ErrorClass, TransferError};
 use crate::options::TransferOptions;
 use crate::receiver::Receiver;
+use crate::retry;
 
 /// What to ask for.
 #[derive(Clone, Debug)]
@@ -72,11 +74,15 @@ impl Transfer {
         let engine = self.engine()?;
         let text = format!("downloading '{}'", request.url);
         let activity = activity.child(ActivityKind::FileTransfer, &text, &[Field::from(request.url.as_str())]);
-        engine.download(&activity, &self.options, request, receiver)
+        engine.download(&activity, &self.options, request, receiver, self.options.attempts.max(1))
     }
 
     /// Fetches from the first of several places that has the file, in their order. The receiver is told to restart
     /// between places.
+    ///
+    /// A place that does not answer costs one try, then the next one is asked; places that may answer later are asked
+    /// again in further rounds, as many as a single place has tries. A transfer that breaks off in the middle goes on at
+    /// its place.
     ///
     /// # Errors
     /// The error of the last place that was worth asking; [`TransferError::BadUrl`] where there is no place.
@@ -86,20 +92,57 @@ impl Transfer {
         places: &[String],
         receiver: &mut dyn Receiver,
     ) -> Result<Response, TransferError> {
+        if let [only] = places {
+            return self.download(activity, &Request::get(only), receiver);
+        }
+        let mut left: Vec<&String> = places.iter().collect();
         let mut last = None;
-        for url in places {
-            if last.is_some() {
-                receiver.restart().map_err(|source| TransferError::Receiver { url: url.clone(), source })?;
+        for round in 0..self.options.attempts.max(1) {
+            if round > 0 && !left.is_empty() {
+                self.pause(activity, round)?;
             }
-            match self.download(activity, &Request::get(url), receiver) {
-                Err(error) if error.class() == ErrorClass::Cancelled => return Err(error),
-                Err(error @ TransferError::Receiver { .. }) => return Err(error),
-                Err(error) => last = Some(error),
-                Ok(response) => return Ok(response),
+            let mut again = Vec::new();
+            for url in std::mem::take(&mut left) {
+                if last.is_some() {
+                    receiver.restart().map_err(|source| TransferError::Receiver { url: url.clone(), source })?;
+                }
+                match self.once(activity, url, receiver) {
+                    Ok(response) => return Ok(response),
+                    Err(error) if error.class() == ErrorClass::Cancelled => return Err(error),
+                    Err(error @ TransferError::Receiver { .. }) => return Err(error),
+                    Err(error) => {
+                        if error.class() == ErrorClass::Transient {
+                            again.push(url);
+                        }
+                        // What may pass says more about the failure than a place that never had the file.
+                        let says_more = error.class() == ErrorClass::Transient || round == 0;
+                        if says_more || last.is_none() {
+                            last = Some(error);
+                        }
+                    }
+                }
             }
+            left = again;
         }
         let none = || TransferError::BadUrl { url: String::new(), reason: "no place to download from".into() };
         Err(last.unwrap_or_else(none))
+    }
+
+    fn once(&self, activity: &Activity, url: &str, receiver: &mut dyn Receiver) -> Result<Response, TransferError> {
+        activity.check()?;
+        let engine = self.engine()?;
+        let activity = activity.child(ActivityKind::FileTransfer, &format!("downloading '{url}'"), &[Field::from(url)]);
+        engine.download(&activity, &self.options, &Request::get(url), receiver, 1)
+    }
+
+    /// Waits before another round, and hears the wish to stop.
+    fn pause(&self, activity: &Activity, round: u32) -> Result<(), TransferError> {
+        let until = Instant::now() + retry::pause(self.options.first_pause, round, 0);
+        while Instant::now() < until {
+            activity.check()?;
+            std::thread::sleep((until - Instant::now()).min(Duration::from_millis(50)));
+        }
+        Ok(())
     }
 
     fn engine(&self) -> Result<&Engine, TransferError> {

@@ -73,6 +73,7 @@ impl Engine {
         options: &TransferOptions,
         request: &Request,
         receiver: &mut dyn Receiver,
+        attempts: u32,
     ) -> Result<Response, TransferError> {
         self.runtime.handle().block_on(async {
             let mut progress = Progress::default();
@@ -84,7 +85,12 @@ impl Engine {
                 drop(permit);
                 attempt += 1;
                 match result {
-                    Err(error) if error.class() == ErrorClass::Transient && attempt < options.attempts.max(1) => {
+                    // What has begun to come is worth going on with, however few tries a silent place is given.
+                    Err(error)
+                        if error.class() == ErrorClass::Transient
+                            && attempt
+                                < if progress.received > 0 { options.attempts.max(attempts) } else { attempts } =>
+                    {
                         let entropy = std::time::SystemTime::now()
                             .duration_since(std::time::UNIX_EPOCH)
                             .map_or(0, |now| u64::from(now.subsec_nanos()));

@@ -143,6 +143,24 @@ fn the_first_place_that_has_it_serves() {
 }
 
 #[test]
+fn silent_places_are_asked_again_in_rounds() {
+    let busy = || answer("503 Busy", &["Content-Length: 0"], "");
+    let first = Server::new(vec![busy(), busy(), ok("late")]);
+    let second = Server::new(vec![busy(), answer("404 No", &["Content-Length: 0"], "")]);
+    let places = [&first, &second].map(|server| server.base.clone());
+    let mut body = Vec::new();
+    let transfer = Transfer::new(TransferOptions { attempts: 3, ..options() });
+    transfer.download_first(&Activity::silent(), &places, &mut body).unwrap();
+    assert_eq!(body, b"late");
+    assert_eq!((first.asked().len(), second.asked().len()), (3, 2));
+    // Nobody answers: the places are named by the error that may pass.
+    let gone =
+        ["http://127.0.0.1:1/x".to_owned(), Server::new(vec![answer("404 No", &["Content-Length: 0"], "")]).base];
+    let error = transfer.download_first(&Activity::silent(), &gone, &mut body).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient, "{error}");
+}
+
+#[test]
 fn the_user_can_stop_a_silent_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -22,7 +22,7 @@ use crate::failure;
 use crate::folders::{BuildDir, remove_tree};
 use crate::local::{Job, Site};
 use crate::log::{BuildLog, LogFile};
-use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, move_tree};
+use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, move_tree, refuse_wrong_kind};
 use crate::outputs::scan::{ScanOptions, scan};
 use crate::sandbox::request::{Action, Identity, Limits, SandboxRequest};
 use crate::sandbox::supervise::{self, Bounds, Ended};
@@ -54,11 +54,9 @@ pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
     if flag(&job.derivation, "executable") {
         fs::set_permissions(&result, Permissions::from_mode(0o755)).io("changing the mode of", &result)?;
     }
+    refuse_wrong_kind(&result, address.method)?;
     store.canonicaliser(None).canonicalise(activity, &result)?;
     let scan_options = ScanOptions { address: Some((address.method, address.hash.algorithm())), copy_to: None };
-    if address.method == ContentAddressMethod::Git {
-        return Err(rejected("hashing by git is not supported"));
-    }
     let scanned = scan(activity, &result, BTreeSet::new(), &scan_options)?;
     let reads = BTreeMap::from([("out".to_owned(), Read { path: result, scanned, _scratch: Some(scratch) })]);
     finish(site, job, &options, reads, &Origin { url: Some(&url), discard_mismatch: local })
@@ -103,32 +101,33 @@ fn places(
 fn download(site: &Site<'_>, job: &Job, places: &[String], file: &Path) -> Result<(String, bool)> {
     let mut receiver = FileReceiver::create(file).io("creating", file)?;
     let mut last = None;
-    for place in places {
-        if let Some(source) = place.strip_prefix("file://") {
-            match copy_local(site, job, Path::new(source), file) {
-                Ok(()) => return Ok((place.clone(), true)),
+    // Places on the network that stand together are asked together: the client knows how to take turns.
+    for group in places.chunk_by(|one, next| local_path(one).is_none() && local_path(next).is_none()) {
+        if let Some(source) = local_path(&group[0]) {
+            match copy_local(site, job, source, file) {
+                Ok(()) => return Ok((group[0].clone(), true)),
                 Err(error @ Error::Build { .. }) => last = Some(error),
                 Err(error) => return Err(error),
             }
             continue;
         }
         receiver.restart().io("emptying", file)?;
-        match site.shared.transfer.download_first(site.activity, std::slice::from_ref(place), &mut receiver) {
+        match site.shared.transfer.download_first(site.activity, group, &mut receiver) {
             Ok(response) => {
                 receiver.file.flush().io("writing", file)?;
                 return Ok((response.url, false));
             }
             Err(TransferError::Cancelled(cancelled)) => return Err(cancelled.into()),
             Err(TransferError::Receiver { source, .. }) => return Err(source).io("writing", file),
-            Err(error) => {
-                if places.len() > 1 {
-                    site.activity.log_line(error.to_string().as_bytes());
-                }
-                last = Some(failed(site, job, &error));
-            }
+            Err(error) => last = Some(failed(site, job, &error)),
         }
     }
     Err(last.unwrap_or_else(|| rejected("'builtin:fetchurl' has no place to download from: no attribute 'url'")))
+}
+
+/// The path of a `file:` URL.
+fn local_path(url: &str) -> Option<&Path> {
+    url.strip_prefix("file://").map(Path::new)
 }
 
 /// A download that did not succeed; it may another time. The words also go where the builder's log would be.

@@ -130,7 +130,7 @@ pub(crate) fn fixed_address(job: &Job, name: &str) -> Option<ContentAddress> {
 }
 
 /// Flat hashes are of plain files.
-fn refuse_wrong_kind(real: &Path, method: ContentAddressMethod) -> Result<()> {
+pub(crate) fn refuse_wrong_kind(real: &Path, method: ContentAddressMethod) -> Result<()> {
     let found = fs::symlink_metadata(real).io("getting the status of", real)?;
     match method {
         ContentAddressMethod::NixArchive => Ok(()),
