@@ -105,6 +105,12 @@ impl Evaluator {
         &mut self.eval
     }
 
+    /// Sends messages and progress to another activity from now on, whose token stops it. What an earlier token
+    /// interrupted is evaluated anew when asked for.
+    pub fn set_activity(&mut self, activity: Activity) {
+        self.eval.set_activity(activity);
+    }
+
     /// How it evaluates.
     pub fn options(&self) -> &EvalOptions {
         &self.eval.shared.options

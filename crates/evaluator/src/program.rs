@@ -356,6 +356,8 @@ pub struct CompileError {
     pub message: String,
     /// An undefined variable (C++ Nix's `UndefinedVarError`) rather than a syntax error.
     pub undefined_variable: bool,
+    /// What should be said before.
+    pub warnings: Vec<CompileWarning>,
 }
 
 /// What is done about a questionable literal.

@@ -1,5 +1,8 @@
 //! The evaluator through its public API, over a world in memory.
 
+#[path = "properties/mod.rs"]
+mod properties;
+
 use activity::Activity;
 use evaluator::{ErrorKind, EvalOptions, Evaluator, Origin, PrintOptions, TestWorld, with_large_stack};
 use std::sync::Arc;
@@ -118,6 +121,9 @@ fn cancellation_leaves_values_usable() {
     let slow = evaluator.attr(&set, "slow").unwrap().unwrap();
     token.cancel();
     assert!(evaluator.force(&slow).unwrap_err().is_cancelled());
+    evaluator.set_activity(Activity::silent());
+    let value = evaluator.force(&slow).unwrap();
+    assert_eq!(evaluator.print_plain(&value).unwrap(), b"4950");
 }
 
 #[test]

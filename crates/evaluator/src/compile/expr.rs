@@ -110,7 +110,7 @@ impl<'t> Resolver<'t, '_> {
         let offset = self.tree.offsets[id as usize];
         if self.depth > self.max_depth || stack < self.stack_floor {
             let message = "expression is nested too deeply".to_string();
-            return Err(Box::new(CompileError { offset, message, undefined_variable: false }));
+            return Err(Box::new(CompileError { offset, message, undefined_variable: false, warnings: Vec::new() }));
         }
         let node = self.any_node(id, offset)?;
         self.depth -= 1;
@@ -203,7 +203,7 @@ impl<'t> Resolver<'t, '_> {
     #[cold]
     fn undefined(&self, name: Symbol, offset: u32) -> Box<CompileError> {
         let message = format!("undefined variable '{}'", identifier_text(self.spelling(name)));
-        Box::new(CompileError { offset, message, undefined_variable: true })
+        Box::new(CompileError { offset, message, undefined_variable: true, warnings: Vec::new() })
     }
 
     fn select(&mut self, select: TreeSelect) -> Result<Node, Box<CompileError>> {

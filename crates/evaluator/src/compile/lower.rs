@@ -48,7 +48,8 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn finish(mut self) -> Result<Tree, CompileError> {
-        if let Some(error) = self.error {
+        if let Some(mut error) = self.error {
+            error.warnings = self.tree.warnings;
             return Err(error);
         }
         self.tree.root = self.stack.pop().map_or(0, |(root, _)| root);
@@ -57,7 +58,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn fail(&mut self, offset: u32, message: String) {
         if self.error.is_none() {
-            self.error = Some(CompileError { offset, message, undefined_variable: false });
+            self.error = Some(CompileError { offset, message, undefined_variable: false, warnings: Vec::new() });
         }
     }
 
@@ -190,12 +191,17 @@ impl<'a> Lowering<'a> {
                 self.stack.push((function, start.min(span.start)));
             }
             _ => {
-                tree.extra.push(arguments.len() as u32);
-                tree.extra.extend_from_slice(arguments);
                 let offset = if tree.is_call(function) { tree.offsets[function as usize] } else { offset };
-                self.push_at(span, offset, TreeNode::Call(function, args));
+                self.new_call(span, offset, function, arguments);
             }
         }
+    }
+
+    fn new_call(&mut self, span: Span, offset: u32, function: TreeId, arguments: &[TreeId]) {
+        let args = self.tree.extra.len() as u32;
+        self.tree.extra.push(arguments.len() as u32);
+        self.tree.extra.extend_from_slice(arguments);
+        self.push_at(span, offset, TreeNode::Call(function, args));
     }
 
     fn interpolation(&mut self, parts: Parts<'_>, head: Option<PathKind>) -> Range {
@@ -367,6 +373,10 @@ impl Sink for Lowering<'_> {
         let at = self.stack.len().saturating_sub(count as usize);
         let arguments: smallvec::SmallVec<[TreeId; 8]> = self.stack.drain(at..).map(|(id, _)| id).collect();
         let function = self.pop_with_start();
+        // `f or` is a call of its own, told by its argument's place.
+        if arguments.first().is_some_and(|argument| self.tree.offsets[*argument as usize] == span.start) {
+            return self.new_call(span, span.start, function.0, &arguments);
+        }
         self.make_call(span, span.start, function, &arguments);
     }
 

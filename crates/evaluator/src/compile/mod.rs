@@ -28,9 +28,10 @@ pub use print::{PrintOptions, print_identifier, print_string};
 pub fn compile(source: &Source, options: CompileOptions<'_>) -> Result<Program, CompileError> {
     let mut tree = read(source, &options)?;
     let warnings = std::mem::take(&mut tree.warnings);
-    let mut program = expr::resolve(tree, &options)?;
-    program.warnings = warnings;
-    Ok(program)
+    match expr::resolve(tree, &options) {
+        Ok(program) => Ok(Program { warnings, ..program }),
+        Err(error) => Err(CompileError { warnings, ..error }),
+    }
 }
 
 /// Compiles one text, and instead of the program gives the expression as `nix-instantiate --parse` prints it, without
@@ -43,8 +44,10 @@ pub fn parse_and_print(
     let mut tree = read(source, &options)?;
     let warnings = std::mem::take(&mut tree.warnings);
     let text = print::print_tree(&tree, print);
-    expr::resolve(tree, &options)?;
-    Ok((text, warnings))
+    match expr::resolve(tree, &options) {
+        Ok(_) => Ok((text, warnings)),
+        Err(error) => Err(CompileError { warnings, ..error }),
+    }
 }
 
 fn read(source: &Source, options: &CompileOptions<'_>) -> Result<Tree, CompileError> {

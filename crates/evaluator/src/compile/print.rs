@@ -175,7 +175,9 @@ impl Printer<'_> {
     fn call(&mut self, id: TreeId) {
         match self.tree.node(id) {
             TreeNode::Call(function, args) => {
-                if self.tree.is_call(function) {
+                // Further arguments joined the call that the function is, but `f or` is one of its own.
+                let first = self.tree.arguments(args).first().map(|argument| self.tree.offsets[*argument as usize]);
+                if self.tree.is_call(function) && first != Some(self.tree.offsets[id as usize]) {
                     self.call(function);
                 } else {
                     self.node(function);

@@ -6,7 +6,6 @@ use crate::error::{ErrorKind, EvalError};
 use crate::program::{CompileError, CompileOptions};
 use crate::value::{AttrSet, Env, Thunk};
 use crate::world::{PathType, WorldError, WorldErrorClass};
-use std::sync::Arc;
 use syntax::{Origin, Source};
 
 /// Names visible in a file besides the base scope.
@@ -38,8 +37,8 @@ impl Eval {
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };
-        let program =
-            crate::compile::compile(&text.source, compile_options).map_err(|error| compile_failed(&text, error))?;
+        let program = crate::compile::compile(&text.source, compile_options)
+            .map_err(|error| self.compile_failed(&text, error))?;
         for warning in &program.warnings {
             self.activity.warn(&warning.message);
         }
@@ -65,7 +64,7 @@ impl Eval {
             stack_floor: self.stack_limit,
         };
         let (shown, warnings) = crate::compile::parse_and_print(&text.source, compile_options, print)
-            .map_err(|error| compile_failed(&text, error))?;
+            .map_err(|error| self.compile_failed(&text, error))?;
         warnings.iter().for_each(|warning| self.activity.warn(&warning.message));
         Ok(shown)
     }
@@ -216,8 +215,11 @@ pub(crate) fn parent(path: &[u8]) -> &[u8] {
     }
 }
 
-#[cold]
-fn compile_failed(text: &Arc<SourceText>, error: CompileError) -> EvalError {
-    let kind = if error.undefined_variable { ErrorKind::UndefinedVariable } else { ErrorKind::Syntax };
-    EvalError::new(kind, error.message).at(text.pos_of(error.offset))
+impl Eval {
+    #[cold]
+    fn compile_failed(&self, text: &SourceText, error: CompileError) -> EvalError {
+        error.warnings.iter().for_each(|warning| self.activity.warn(&warning.message));
+        let kind = if error.undefined_variable { ErrorKind::UndefinedVariable } else { ErrorKind::Syntax };
+        EvalError::new(kind, error.message).at(text.pos_of(error.offset))
+    }
 }

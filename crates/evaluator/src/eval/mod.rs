@@ -154,6 +154,12 @@ impl Eval {
         eval
     }
 
+    /// Replaces the activity and its token.
+    pub(crate) fn set_activity(&mut self, activity: Activity) {
+        self.cancelled = activity.cancel_token().flag();
+        self.activity = Arc::new(activity);
+    }
+
     /// Takes note of the thread it runs on; called at each entry from outside.
     pub(crate) fn enter_thread(&mut self) {
         self.stack_limit = crate::os::stack_limit();

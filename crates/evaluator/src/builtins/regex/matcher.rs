@@ -342,6 +342,7 @@ impl<'p, 't> Matcher<'p, 't> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pattern::PatternError;
     use super::*;
 
     fn whole(pattern: &str, text: &str) -> Option<Vec<Option<String>>> {
@@ -385,9 +386,16 @@ mod tests {
         }
         assert!(Pattern::compile(b"[[.hyphen.]]").is_ok());
         assert!(Pattern::compile("(".repeat(100_000).as_bytes()).is_err());
-        assert!(Pattern::compile("a{1000}".repeat(200).as_bytes()).is_ok());
-        assert!(Pattern::compile(b"(a{1000}){1000}b(c{1000}){1000}").is_ok());
-        assert!(Pattern::compile(b"((ab){1000}){1000}").is_err());
+        assert!(Pattern::compile("a{1000}".repeat(90).as_bytes()).is_ok());
+        for (good, bad) in [
+            ("a{99993}", "a{99994}"),
+            ("a{0,49996}", "a{0,49997}"),
+            ("(ab){19997}", "(ab){19998}"),
+            ("(a|b){12498}", "(a|b){12499}"),
+        ] {
+            assert!(Pattern::compile(good.as_bytes()).is_ok(), "{good}");
+            assert_eq!(Pattern::compile(bad.as_bytes()).err(), Some(PatternError::TooLarge), "{bad}");
+        }
     }
 
     #[test]

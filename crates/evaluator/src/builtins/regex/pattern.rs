@@ -15,8 +15,8 @@ pub(crate) enum PatternError {
     TooLarge,
 }
 
-/// The most instructions of a pattern; libstdc++ has the same limit for its states.
-const MOST_INSTRUCTIONS: usize = 100_000;
+/// The most states of a pattern, as libstdc++ counts them.
+const MOST_STATES: u64 = 100_000;
 /// How deep groups may nest.
 const MOST_DEPTH: u32 = 500;
 
@@ -106,34 +106,62 @@ pub(crate) struct Pattern {
 
 #[derive(Clone, Debug)]
 enum Tree {
-    Empty,
     Set(ByteSet),
     Begin,
     End,
     Group(u32, Box<Tree>),
     Sequence(Vec<Tree>),
     Alternative(Box<Tree>, Box<Tree>),
+    Star(Box<Tree>),
+    Plus(Box<Tree>),
+    Option(Box<Tree>),
+    /// `{least,most}`
     Repeat(Box<Tree>, u32, Option<u32>),
 }
 
 impl Tree {
     fn may_be_empty(&self) -> bool {
         match self {
-            Tree::Empty | Tree::Begin | Tree::End => true,
+            Tree::Begin | Tree::End | Tree::Star(_) | Tree::Option(_) => true,
             Tree::Set(_) => false,
-            Tree::Group(_, tree) => tree.may_be_empty(),
+            Tree::Group(_, tree) | Tree::Plus(tree) => tree.may_be_empty(),
             Tree::Sequence(trees) => trees.iter().all(Tree::may_be_empty),
             Tree::Alternative(a, b) => a.may_be_empty() || b.may_be_empty(),
             Tree::Repeat(tree, least, _) => *least == 0 || tree.may_be_empty(),
         }
     }
 
+    /// How many states libstdc++ makes for it: it copies what is repeated, and keeps the original.
+    fn states(&self) -> u64 {
+        match self {
+            Tree::Set(_) | Tree::Begin | Tree::End => 1,
+            Tree::Group(_, tree) => tree.states().saturating_add(2),
+            Tree::Sequence(trees) => trees.iter().fold(1, |sum: u64, tree| sum.saturating_add(tree.states())),
+            Tree::Alternative(a, b) => a.states().saturating_add(b.states()).saturating_add(2),
+            Tree::Star(body) | Tree::Plus(body) => body.states().saturating_add(1),
+            Tree::Option(body) => body.states().saturating_add(2),
+            Tree::Repeat(body, least, most) => {
+                let body = body.states();
+                let copies = body.saturating_mul(u64::from(*least));
+                let optional = match most {
+                    Some(most) => (body + 1).saturating_mul(u64::from(most - least)).saturating_add(1),
+                    None => body + 1,
+                };
+                body.saturating_add(1).saturating_add(copies).saturating_add(optional)
+            }
+        }
+    }
+
     /// Adds the bytes a match can begin with.
     fn first(&self, set: &mut ByteSet) {
         match self {
-            Tree::Empty | Tree::Begin | Tree::End => {}
+            Tree::Begin | Tree::End => {}
             Tree::Set(bytes) => set.add_all(*bytes),
-            Tree::Group(_, tree) | Tree::Repeat(tree, ..) => tree.first(set),
+            Tree::Group(_, tree)
+            | Tree::Star(tree)
+            | Tree::Plus(tree)
+            | Tree::Option(tree)
+            | Tree::Repeat(tree, ..) => tree.first(set),
             Tree::Sequence(trees) => {
                 for tree in trees {
                     tree.first(set);
@@ -158,6 +186,10 @@ impl Pattern {
         if reader.at < text.len() {
             return Err(PatternError::Invalid);
         }
+        // The whole is a group too, and ends in a state that accepts.
+        if tree.states() + 3 > MOST_STATES {
+            return Err(PatternError::TooLarge);
+        }
         let mut first = ByteSet::NONE;
         tree.first(&mut first);
         let mut pattern = Pattern {
@@ -168,17 +200,14 @@ impl Pattern {
             alternatives: reader.alternatives,
             first: (!tree.may_be_empty()).then_some(first),
         };
-        pattern.emit(&tree)?;
-        pattern.push(Instruction::Accept)?;
+        pattern.emit(&tree);
+        pattern.push(Instruction::Accept);
         Ok(pattern)
     }
 
-    fn push(&mut self, instruction: Instruction) -> Result<u32, PatternError> {
-        if self.instructions.len() >= MOST_INSTRUCTIONS {
-            return Err(PatternError::TooLarge);
-        }
+    fn push(&mut self, instruction: Instruction) -> u32 {
         self.instructions.push(instruction);
-        Ok(self.instructions.len() as u32 - 1)
+        self.instructions.len() as u32 - 1
     }
 
     fn here(&self) -> u32 {
@@ -195,83 +224,80 @@ impl Pattern {
         }
     }
 
-    fn emit(&mut self, tree: &Tree) -> Result<(), PatternError> {
+    fn emit(&mut self, tree: &Tree) {
         match tree {
-            Tree::Empty => {}
             Tree::Set(set) => {
                 let mut members = (0..=255).filter(|byte| set.has(*byte));
                 let instruction = match (members.next(), members.next()) {
                     (Some(byte), None) => Instruction::Byte(byte),
                     _ => Instruction::Set(self.set_number(*set)),
                 };
-                self.push(instruction)?;
+                self.push(instruction);
             }
             Tree::Begin => {
-                self.push(Instruction::Begin)?;
+                self.push(Instruction::Begin);
             }
             Tree::End => {
-                self.push(Instruction::End)?;
+                self.push(Instruction::End);
             }
             Tree::Group(number, tree) => {
-                self.push(Instruction::GroupStart(*number))?;
-                self.emit(tree)?;
-                self.push(Instruction::GroupEnd(*number))?;
+                self.push(Instruction::GroupStart(*number));
+                self.emit(tree);
+                self.push(Instruction::GroupEnd(*number));
             }
             Tree::Sequence(trees) => {
                 for tree in trees {
-                    self.emit(tree)?;
+                    self.emit(tree);
                 }
             }
             Tree::Alternative(a, b) => {
-                let fork = self.push(Instruction::Jump(0))?;
-                self.emit(a)?;
-                let jump = self.push(Instruction::Jump(0))?;
+                let fork = self.push(Instruction::Jump(0));
+                self.emit(a);
+                let jump = self.push(Instruction::Jump(0));
                 let second = self.here();
                 self.instructions[fork as usize] = Instruction::Alternative { first: fork + 1, second };
-                self.emit(b)?;
+                self.emit(b);
                 self.instructions[jump as usize] = Instruction::Jump(self.here());
             }
-            Tree::Repeat(body, least, most) => self.emit_repeat(body, *least, *most)?,
+            Tree::Star(body) => self.emit_repeat(body, 0, None),
+            Tree::Plus(body) => self.emit_repeat(body, 1, None),
+            Tree::Option(body) => self.emit_repeat(body, 0, Some(1)),
+            Tree::Repeat(body, least, most) => self.emit_repeat(body, *least, *most),
         }
-        Ok(())
     }
 
-    fn emit_repeat(&mut self, body: &Tree, least: u32, most: Option<u32>) -> Result<(), PatternError> {
+    fn emit_repeat(&mut self, body: &Tree, least: u32, most: Option<u32>) {
         if let Tree::Set(set) = body {
-            let counted = least.max(most.unwrap_or(0)) as usize;
-            if counted >= MOST_INSTRUCTIONS {
-                return Err(PatternError::TooLarge);
-            }
             let set = self.set_number(*set);
-            self.push(Instruction::Span { set, least, most: most.unwrap_or(u32::MAX) })?;
-            return Ok(());
+            self.push(Instruction::Span { set, least, most: most.unwrap_or(u32::MAX) });
+            return;
         }
         // `a+` repeats its one copy; all other forms have `least` copies first.
         let copies = if most.is_none() && least == 1 { 0 } else { least };
         for _ in 0..copies {
-            self.emit(body)?;
+            self.emit(body);
         }
         match most {
             None => {
                 let before = self.here();
                 if least == 1 {
-                    self.emit(body)?;
+                    self.emit(body);
                 }
-                let fork = self.push(Instruction::Jump(0))?;
+                let fork = self.push(Instruction::Jump(0));
                 let guard = self.guard(body);
                 if least == 1 {
                     self.instructions[fork as usize] = Instruction::Repeat { more: before, out: fork + 1, guard };
                 } else {
-                    self.emit(body)?;
-                    self.push(Instruction::Jump(fork))?;
+                    self.emit(body);
+                    self.push(Instruction::Jump(fork));
                     self.instructions[fork as usize] = Instruction::Repeat { more: fork + 1, out: self.here(), guard };
                 }
             }
             Some(most) => {
                 let mut forks = Vec::new();
                 for _ in least..most {
-                    forks.push((self.push(Instruction::Jump(0))?, self.guard(body)));
-                    self.emit(body)?;
+                    forks.push((self.push(Instruction::Jump(0)), self.guard(body)));
+                    self.emit(body);
                 }
                 let out = self.here();
                 for (fork, guard) in forks {
@@ -279,7 +305,6 @@ impl Pattern {
                 }
             }
         }
-        Ok(())
     }
 
     fn guard(&mut self, body: &Tree) -> Option<u32> {
@@ -354,11 +379,7 @@ impl Reader<'_> {
             let repeated = self.quantifiers(atom)?;
             trees.push(repeated);
         }
-        Ok(match trees.len() {
-            0 => Tree::Empty,
-            1 => trees.remove(0),
-            _ => Tree::Sequence(trees),
-        })
+        Ok(Tree::Sequence(trees))
     }
 
     fn group(&mut self) -> Result<Tree, PatternError> {
@@ -378,31 +399,23 @@ impl Reader<'_> {
     }
 
     fn quantifiers(&mut self, mut tree: Tree) -> Result<Tree, PatternError> {
-        let mut nested = 0;
-        loop {
-            let (least, most) = match self.peek() {
-                Some(b'*') => (0, None),
-                Some(b'+') => (1, None),
-                Some(b'?') => (0, Some(1)),
+        for _ in 0..MOST_DEPTH {
+            let repeat: fn(Box<Tree>) -> Tree = match self.peek() {
+                Some(b'*') => Tree::Star,
+                Some(b'+') => Tree::Plus,
+                Some(b'?') => Tree::Option,
                 Some(b'{') => {
                     self.at += 1;
-                    let bounds = self.bounds()?;
-                    tree = Tree::Repeat(Box::new(tree), bounds.0, bounds.1);
-                    nested += 1;
-                    if nested > MOST_DEPTH {
-                        return Err(PatternError::TooLarge);
-                    }
+                    let (least, most) = self.bounds()?;
+                    tree = Tree::Repeat(Box::new(tree), least, most);
                     continue;
                 }
                 _ => return Ok(tree),
             };
             self.at += 1;
-            tree = Tree::Repeat(Box::new(tree), least, most);
-            nested += 1;
-            if nested > MOST_DEPTH {
-                return Err(PatternError::TooLarge);
-            }
+            tree = repeat(Box::new(tree));
         }
+        Err(PatternError::TooLarge)
     }
 
     /// After `{`, up to and including `}`.
@@ -420,14 +433,11 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Option<u32>, PatternError> {
         let start = self.at;
-        let mut value: i64 = 0;
+        let mut value: i32 = 0;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
-            let next = value.checked_mul(10).and_then(|value| value.checked_add(i64::from(digit - b'0')));
+            let next = value.checked_mul(10).and_then(|value| value.checked_add(i32::from(digit - b'0')));
             value = next.ok_or(PatternError::Invalid)?;
             self.at += 1;
-        }
-        if value > MOST_INSTRUCTIONS as i64 {
-            return Err(PatternError::TooLarge);
         }
         Ok((self.at > start).then_some(value as u32))
     }
