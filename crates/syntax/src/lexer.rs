@@ -117,6 +117,11 @@ impl<'a> Lexer<'a> {
         self.text
     }
 
+    /// Whether nothing is left to read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
     #[inline(always)]
     fn byte(&self, at: usize) -> u8 {
         match self.text.get(at) {

@@ -329,8 +329,11 @@ impl<'a, S: Sink> Parser<'a, '_, S> {
         let records = self.records.len();
         self.records.push(PartRecord::Source { start: head.start, end: head.end });
         let mut slash = self.text(head).last() == Some(&b'/');
+        // Where the last token of the path begins; C++ Nix names that place for an end of the text right after it.
+        let mut last = head.start;
         loop {
             if let Some(span) = self.lexer.path_chunk() {
+                last = span.start;
                 self.sink.token(TokenKind::StringText, span);
                 self.last_end = span.end;
                 self.records.push(PartRecord::Source { start: span.start, end: span.end });
@@ -338,9 +341,10 @@ impl<'a, S: Sink> Parser<'a, '_, S> {
             } else if self.lexer.dollar_brace().is_some() {
                 self.lexer.at -= 2;
                 self.interpolation()?;
+                last = self.token.span.start;
                 slash = false;
             } else if slash {
-                let at = self.lexer.at as u32;
+                let at = if self.lexer.is_at_end() { last } else { self.lexer.at as u32 };
                 return Err(Box::new(SyntaxError { span: Span::new(at, at), kind: SyntaxErrorKind::TrailingSlash }));
             } else {
                 break;
@@ -351,7 +355,11 @@ impl<'a, S: Sink> Parser<'a, '_, S> {
             }
         }
         let span = self.since(head.start);
+        let ends = self.lexer.is_at_end();
         self.look()?;
+        if ends {
+            self.token.span = Span::new(last, last);
+        }
         if self.records.len() == records + 1 {
             self.sink.path(span, kind, self.text(head));
         } else {
