@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::FlockOperation;
 
 use crate::error::{IoContext, Result};
+use crate::remove::remove_tree;
 use crate::users::BuildUser;
 
 /// Names of our build folders start so; those of C++ Nix start with `nix-` and are its own affair.
@@ -194,61 +195,9 @@ fn make_dir_exactly(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).io("changing the mode of", path)
 }
 
-/// Removes a file or tree, also where folders in it may not be written. Never follows a link.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let kind = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        result => result?.file_type(),
-    };
-    if !kind.is_dir() {
-        return fs::remove_file(path);
-    }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_folders(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-/// Gives the owner all rights on every folder of a tree; the list on the heap bounds no depth by the stack.
-fn open_folders(path: &Path) -> io::Result<()> {
-    let mut left = vec![path.to_owned()];
-    while let Some(dir) = left.pop() {
-        let mode = fs::symlink_metadata(&dir)?.mode();
-        if mode & 0o700 != 0o700 {
-            fs::set_permissions(&dir, Permissions::from_mode(mode & 0o7777 | 0o700))?;
-        }
-        for entry in fs::read_dir(&dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                left.push(entry.path());
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trees_without_rights_are_removed_and_links_stay_unfollowed() {
-        let outer = tempfile::tempdir().unwrap();
-        let kept = outer.path().join("kept");
-        fs::write(&kept, "x").unwrap();
-        let tree = outer.path().join("tree");
-        fs::create_dir_all(tree.join("a/b")).unwrap();
-        std::os::unix::fs::symlink(outer.path(), tree.join("a/link")).unwrap();
-        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0o0)).unwrap();
-        fs::set_permissions(tree.join("a"), Permissions::from_mode(0o555)).unwrap();
-        remove_tree(&tree).unwrap();
-        assert!(!tree.exists() && kept.exists());
-        remove_tree(&tree).unwrap();
-    }
 
     #[test]
     fn the_sweep_takes_dead_folders_only() {

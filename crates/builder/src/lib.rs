@@ -22,6 +22,7 @@ mod log;
 mod options;
 mod outputs;
 pub mod plan;
+mod remove;
 mod run;
 pub mod sandbox;
 pub mod schedule;

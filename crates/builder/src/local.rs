@@ -23,12 +23,13 @@ use store_model::{BuildStatus, Derivation, DerivationKind, OutputName, PathInfo,
 
 use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
 use crate::error::{Error, IoContext, Result};
-use crate::folders::{BuildDir, ChrootDir, ChrootPlan, remove_tree};
+use crate::folders::{BuildDir, ChrootDir, ChrootPlan};
 use crate::known::Known;
 use crate::log::{BuildLog, LogFile};
 use crate::options::{BuilderOptions, SandboxMode};
 use crate::outputs::register::{self, Made};
 use crate::outputs::rewrite::scratch_path;
+use crate::remove::remove_tree;
 use crate::run::Shared;
 use crate::sandbox::request::{Action, IdMap, Identity, Isolation, Limits, Mount, SandboxRequest};
 use crate::sandbox::supervise::{self, Bounds, Ended};

@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
         self.shared.failure_bits.fetch_or(exit_bits(status), Ordering::Relaxed);
         // The reason of a failure that others depend on is told here: the results of those do not repeat it.
         if self.plan.has_dependents(id) {
-            self.activity.message(activity::Verbosity::Error, &why);
+            self.activity.error(&why);
         }
         self.plan.learned(Fact::Failed(id, status, why));
         if !self.shared.options.keep_going {

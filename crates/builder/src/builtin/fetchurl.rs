@@ -19,11 +19,12 @@ use transfer::{Receiver, TransferError};
 
 use crate::error::{Error, IoContext, Result};
 use crate::failure;
-use crate::folders::{BuildDir, remove_tree};
+use crate::folders::BuildDir;
 use crate::local::{Job, Site};
 use crate::log::{BuildLog, LogFile};
 use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, move_tree, refuse_wrong_kind};
 use crate::outputs::scan::{ScanOptions, scan};
+use crate::remove::remove_tree;
 use crate::sandbox::request::{Action, Identity, Limits, SandboxRequest};
 use crate::sandbox::supervise::{self, Bounds, Ended};
 use crate::users::Grant;

@@ -24,8 +24,8 @@ use super::check::Checked;
 use super::rewrite::rewrite;
 use super::scan::{ScanOptions, Scanned, scan};
 use crate::error::{Error, IoContext, Result};
-use crate::folders::remove_tree;
 use crate::local::{Attempt, Job, Site};
+use crate::remove::remove_tree;
 
 /// What a build made.
 pub(crate) struct Made {

@@ -10,7 +10,7 @@ use file_tree::{RestoreOptions, Restorer, read_nar};
 use store_model::{HashRewriter, StorePath};
 
 use crate::error::{Error, IoContext, Result};
-use crate::folders::remove_tree;
+use crate::remove::remove_tree;
 
 /// Rewrites the tree at `path` in place, through a copy beside it.
 pub(crate) fn rewrite(path: &Path, rewrites: &[(StorePath, StorePath)]) -> Result<()> {
