@@ -27,7 +27,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Runtime and connections.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    runtime: tokio::runtime::Runtime,
+    /// Taken when dropped only.
+    runtime: Option<tokio::runtime::Runtime>,
+    handle: tokio::runtime::Handle,
     client: Client,
     slots: Semaphore,
 }
@@ -64,7 +66,8 @@ impl Engine {
         }
         let client = builder.build().map_err(|error| fail(chain(&error)))?;
         let slots = if options.connections == 0 { Semaphore::MAX_PERMITS } else { options.connections };
-        Ok(Self { runtime, client, slots: Semaphore::new(slots) })
+        let handle = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), handle, client, slots: Semaphore::new(slots) })
     }
 
     pub(crate) fn download(
@@ -75,7 +78,7 @@ impl Engine {
         receiver: &mut dyn Receiver,
         attempts: u32,
     ) -> Result<Response, TransferError> {
-        self.runtime.handle().block_on(async {
+        self.handle.block_on(async {
             let mut progress = Progress::default();
             let mut attempt = 0;
             loop {
@@ -204,6 +207,15 @@ impl Engine {
             url = url.join(target).map_err(|error| bad(target, &error.to_string()))?;
         }
         Err(bad(&request.url, "too many redirects"))
+    }
+}
+
+impl Drop for Engine {
+    /// A look-up of a name cannot be called off, and nobody waits for one that is not wanted any more.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
