@@ -104,6 +104,13 @@ impl Activity {
         self.message(Verbosity::Warn, text);
     }
 
+    /// Tells the user of a failure that will not be the one reported at the end: `error: ` before the first line, the
+    /// others below it.
+    pub fn error(&self, text: &str) {
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        self.message(Verbosity::Error, &format!("error: {}", lines.join("\n       ")));
+    }
+
     fn emit(&self, event: &Event<'_>) {
         self.shared.reporter.report(event);
     }

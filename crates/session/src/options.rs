@@ -135,7 +135,8 @@ fn is_static(path: &Path) -> bool {
     let Ok(read) = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)) else { return false };
     let head = &head[..read];
     let number = |at: usize, size: usize| -> usize {
-        head.get(at..at + size).map_or(0, |bytes| bytes.iter().rev().fold(0, |all, byte| (all << 8) | usize::from(*byte)))
+        head.get(at..at + size)
+            .map_or(0, |bytes| bytes.iter().rev().fold(0, |all, byte| (all << 8) | usize::from(*byte)))
     };
     if !head.starts_with(b"\x7fELF\x02\x01") {
         return false;

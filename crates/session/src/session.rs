@@ -35,10 +35,8 @@ impl Session {
     /// A store URI that is wrong or not there yet.
     pub fn open(settings: Settings, read_only: bool) -> Result<Arc<Self>, SessionError> {
         let place = StorePlace::of(&settings)?;
-        let store_dir = StoreDir::new(&place.store_dir).map_err(|error| SessionError::StoreUri {
-            uri: place.store_dir.clone(),
-            problem: error.to_string(),
-        })?;
+        let store_dir = StoreDir::new(&place.store_dir)
+            .map_err(|error| SessionError::StoreUri { uri: place.store_dir.clone(), problem: error.to_string() })?;
         let (store, builder) = Default::default();
         Ok(Arc::new(Self { settings, place, store_dir, read_only, store, builder }))
     }
@@ -107,7 +105,8 @@ impl Session {
             return SessionError::NoProgram { program: program.to_owned() };
         };
         if !self.place.is_elsewhere() {
-            let source = std::process::Command::new(&found).arg0(program).args(arguments).env_clear().envs(variables).exec();
+            let source =
+                std::process::Command::new(&found).arg0(program).args(arguments).env_clear().envs(variables).exec();
             return SessionError::Exec { program: found, source };
         }
         let pair = |(name, value): (&OsString, &OsString)| {

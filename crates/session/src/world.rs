@@ -12,15 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use activity::Activity;
-use evaluator::{
-    CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,
-};
+use evaluator::{CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass};
 use file_tree::{DiskAccessor, FileType, TreePath};
 use store::{AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
 use store_model::derivation::{TextObject, aterm};
 use store_model::{
-    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, SingleDerivedPath, StoreDir,
-    StorePath,
+    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, SingleDerivedPath,
+    StoreDir, StorePath,
 };
 
 use crate::error::SessionError;
@@ -59,10 +57,11 @@ impl SessionWorld {
     /// Where a logical path lies. Links below the store are followed here, because they hold logical paths.
     fn real(&self, path: &[u8], follow_last: bool) -> Result<PathBuf, WorldError> {
         let logical = PathBuf::from(OsStr::from_bytes(path));
-        let Some(real_dir) = &self.real_dir else { return Ok(logical) };
         if !logical.starts_with(self.store_dir.as_str()) {
             return Ok(logical);
         }
+        self.write_if_pending(&logical)?;
+        let Some(real_dir) = &self.real_dir else { return Ok(logical) };
         let mut left: Vec<std::ffi::OsString> = logical.iter().skip(1).map(OsStr::to_owned).collect();
         left.reverse();
         let mut done = PathBuf::from("/");
@@ -79,7 +78,10 @@ impl SessionWorld {
             let Ok(target) = std::fs::read_link(self.placed(&done, real_dir)) else { continue };
             links += 1;
             if links > MAX_LINKS {
-                return Err(WorldError::new(WorldErrorClass::Other, format!("too many symbolic links: '{}'", text(path))));
+                return Err(WorldError::new(
+                    WorldErrorClass::Other,
+                    format!("too many symbolic links: '{}'", text(path)),
+                ));
             }
             done.pop();
             if target.is_absolute() {
@@ -89,6 +91,16 @@ impl SessionWorld {
             left.extend(parts.map(OsStr::to_owned).collect::<Vec<_>>().into_iter().rev());
         }
         Ok(self.placed(&done, real_dir))
+    }
+
+    /// What is about to be read must be there.
+    fn write_if_pending(&self, logical: &Path) -> Result<(), WorldError> {
+        let read = logical.to_str().and_then(|text| self.store_dir.parse_inside(text).ok());
+        let Some((read, _)) = read else { return Ok(()) };
+        if Self::kept(&self.pending).iter().any(|object| object.path == read) {
+            self.flush(&Activity::silent())?;
+        }
+        Ok(())
     }
 
     fn placed(&self, logical: &Path, real_dir: &Path) -> PathBuf {
@@ -274,22 +286,20 @@ impl World for SessionWorld {
 
     fn add_text(
         &self,
-        activity: &Activity,
+        _: &Activity,
         path: &StorePath,
         text: &[u8],
         references: &[StorePath],
     ) -> Result<(), WorldError> {
-        if self.session.read_only() {
-            return Ok(());
-        }
         let object = TextObject {
             path: path.clone(),
             contents: text.to_vec(),
             references: references.iter().cloned().collect(),
             hash: Hash::of(HashAlgorithm::Sha256, text),
         };
-        let store = self.session.store(activity).map_err(session_error)?;
-        store.add_text(activity, &object, &WriteOptions::default()).map_err(store_error)
+        // Written with the derivations that use it: one transaction for all.
+        Self::kept(&self.pending).push(object);
+        Ok(())
     }
 
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
@@ -332,7 +342,7 @@ impl World for SessionWorld {
     }
 
     fn ensure_path(&self, activity: &Activity, path: &StorePath) -> Result<bool, WorldError> {
-        if Self::kept(&self.pending).iter().any(|object| object.path == *path) {
+        if self.session.read_only() || Self::kept(&self.pending).iter().any(|object| object.path == *path) {
             return Ok(true);
         }
         let store = self.session.store(activity).map_err(session_error)?;

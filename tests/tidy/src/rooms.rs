@@ -63,7 +63,10 @@ fn unsafe_stands_only_where_the_plan_says() {
         }
         for (number, line) in file.text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            if code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe") {
+            if ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe("]
+                .iter()
+                .any(|use_| code.contains(use_))
+            {
                 complaints.push(format!("{}:{}: unsafe", file.path, number + 1));
             }
         }
@@ -75,7 +78,9 @@ fn unsafe_stands_only_where_the_plan_says() {
 fn values_live_on_the_evaluators_heap() {
     let mut complaints = Vec::new();
     for file in rust() {
-        if !file.path.starts_with("crates/evaluator/src/") || file.path.starts_with("crates/evaluator/src/value/") {
+        // The value stack is itself an enumerated root.
+        let exempt = ["crates/evaluator/src/value/", "crates/evaluator/src/heap/stack.rs"];
+        if !file.path.starts_with("crates/evaluator/src/") || exempt.iter().any(|place| file.path.starts_with(place)) {
             continue;
         }
         for (number, line) in file.text.lines().enumerate() {

@@ -23,7 +23,8 @@ struct Args {
 /// Runs the command.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let args = parse::<Args>(surface, words, &[])?.args;
-    let failed = |what: &std::path::Path, error: std::io::Error| CommandError::failed(format!("'{}': {error}", what.display()));
+    let failed =
+        |what: &std::path::Path, error: std::io::Error| CommandError::failed(format!("'{}': {error}", what.display()));
     let binary = std::env::current_exe()?;
     std::fs::create_dir_all(&args.folder).map_err(|error| failed(&args.folder, error))?;
     let names = PROGRAMS.iter().map(|(name, _)| *name).chain(["nix", "firn"]);

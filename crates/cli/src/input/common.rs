@@ -60,7 +60,11 @@ pub struct Words<A> {
 ///
 /// # Errors
 /// What clap or the settings do not understand.
-pub fn parse<A: clap::Parser>(surface: &Surface, words: Vec<OsString>, stops: &[&str]) -> Result<Words<A>, CommandError> {
+pub fn parse<A: clap::Parser>(
+    surface: &Surface,
+    words: Vec<OsString>,
+    stops: &[&str],
+) -> Result<Words<A>, CommandError> {
     let (given, rest) = extract(words, stops, CLAIMED).map_err(CommandError::usage)?;
     let name = OsString::from(&surface.program);
     let args = A::try_parse_from(std::iter::once(name).chain(rest))?;
@@ -87,6 +91,10 @@ pub fn open(surface: &Surface, given: &[Given], common: &CommonArgs) -> Result<A
     let (mut settings, warnings) = Settings::load(session::settings::Surroundings::of_process())?;
     for warning in warnings {
         surface.warn(&warning.0);
+    }
+    if surface.progress.shows_logs() {
+        // An error need not repeat what was shown already.
+        settings.set("log-lines", "0")?;
     }
     for setting in given {
         match settings.set(&setting.name, &setting.value) {

@@ -68,9 +68,13 @@ impl InstallableArgs {
         let mut found = Vec::new();
         for word in words {
             let (path, outputs) = match word.split_once('^') {
-                Some((path, outputs)) => (path, Some(OutputsSpec::parse(outputs).map_err(|error| {
-                    CommandError::failed(format!("'{word}': {error}"))
-                })?)),
+                Some((path, outputs)) => (
+                    path,
+                    Some(
+                        OutputsSpec::parse(outputs)
+                            .map_err(|error| CommandError::failed(format!("'{word}': {error}")))?,
+                    ),
+                ),
                 None => (word.as_str(), None),
             };
             let value = evaluation.select(&root, path)?;
@@ -96,7 +100,9 @@ impl InstallableArgs {
 /// A derivation named by its store path means its file unless outputs are asked for.
 fn as_is(word: &str, path: DerivedPath) -> DerivedPath {
     match path {
-        DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs: OutputsSpec::All } if !word.contains(['^', '!']) => {
+        DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs: OutputsSpec::All }
+            if !word.contains(['^', '!']) =>
+        {
             DerivedPath::Opaque(drv)
         }
         other => other,

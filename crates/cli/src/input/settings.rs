@@ -42,11 +42,7 @@ fn named(word: &str) -> Option<(&'static Setting, &'static str)> {
 
 /// Splits words into settings and the rest. Everything from `--` on, or from one of `stops` on, is left alone; so are
 /// words that a command claims for itself (`claimed`) and those after an option of `skips` words.
-pub fn extract(
-    words: Vec<OsString>,
-    stops: &[&str],
-    claimed: &[&str],
-) -> Result<(Vec<Given>, Vec<OsString>), String> {
+pub fn extract(words: Vec<OsString>, stops: &[&str], claimed: &[&str]) -> Result<(Vec<Given>, Vec<OsString>), String> {
     let mut given = Vec::new();
     let mut rest = Vec::new();
     let mut words = words.into_iter();
@@ -69,7 +65,9 @@ pub fn extract(
         } else if let Some((setting, switched)) = named(text) {
             let name = text.trim_start_matches("--");
             let name = if switched == "false" { setting.name } else { name }.to_owned();
-            let value = if setting.kind == Kind::Bool { switched.to_owned() } else {
+            let value = if setting.kind == Kind::Bool {
+                switched.to_owned()
+            } else {
                 // `--sandbox` and `--no-sandbox` are switches although the setting has a third word.
                 match setting.name {
                     "sandbox" => "true".to_owned(),

@@ -146,4 +146,3 @@ fn build(opened: &Opened<'_>, args: &Args, wanted: Vec<Wanted>) -> CommandResult
     opened.say_how_to_enter(&built);
     Ok(0)
 }
-

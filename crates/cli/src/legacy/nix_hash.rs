@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use store_model::hash::encoding::{base16_encode, base64_encode, nix32_encode};
 use store_model::hash::compress;
+use store_model::hash::encoding::{base16_encode, base64_encode, nix32_encode};
 use store_model::{Hash, HashAlgorithm, HashFormat, Hasher};
 
 use crate::command::{CommandError, CommandResult, Surface};

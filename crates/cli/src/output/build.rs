@@ -89,7 +89,8 @@ impl Opened<'_> {
         }
         if !missing.will_substitute.is_empty() {
             let paths: Vec<StorePath> = missing.will_substitute.iter().cloned().collect();
-            let sizes = format!("({} download, {} unpacked):", mebibytes(missing.download_size), mebibytes(missing.nar_size));
+            let sizes =
+                format!("({} download, {} unpacked):", mebibytes(missing.download_size), mebibytes(missing.nar_size));
             let head = match paths.len() {
                 1 => format!("this path will be fetched {sizes}"),
                 many => format!("these {many} paths will be fetched {sizes}"),
@@ -112,14 +113,14 @@ impl Opened<'_> {
             return Ok(results);
         }
         self.activity().check()?;
-        let status = i32::from(builder::exit_status(&results));
+        let status = self.builder()?.exit_status();
         let message = match failed.as_slice() {
             [(_, only)] => only.error_message.clone(),
             many => {
                 let names: Vec<String> =
                     many.iter().map(|(path, _)| format!("'{}'", path.print(self.session.store_dir()))).collect();
                 if let Some((_, first)) = many.first() {
-                    self.activity().message(Verbosity::Error, &first.error_message);
+                    self.activity().message(Verbosity::Error, &format!("error: {}", first.error_message));
                 }
                 format!("build of {} failed", names.join(", "))
             }
@@ -147,9 +148,10 @@ impl Opened<'_> {
                 let wanted = known.into_iter().filter(|(name, _)| outputs.contains(name));
                 let paths = wanted.map(|(name, path)| match path {
                     Some(path) => Ok((name, path)),
-                    None => {
-                        Err(CommandError::failed(format!("the path of output '{name}' of '{}' is not known", self.show(drv))))
-                    }
+                    None => Err(CommandError::failed(format!(
+                        "the path of output '{name}' of '{}' is not known",
+                        self.show(drv)
+                    ))),
                 });
                 paths.collect()
             }

@@ -122,6 +122,11 @@ impl Progress {
         };
     }
 
+    /// Whether the user sees builders' output as it comes.
+    pub fn shows_logs(&self) -> bool {
+        self.state().format.logs()
+    }
+
     /// Raises or lowers the level from which messages are shown.
     pub fn change_verbosity(&self, steps: i64) {
         let mut state = self.state();
@@ -161,7 +166,9 @@ impl Reporter for Progress {
             return;
         }
         match *event {
-            Event::Start { id, parent, level, kind, text, fields } => state.start(id, parent, level, kind, (text, fields)),
+            Event::Start { id, parent, level, kind, text, fields } => {
+                state.start(id, parent, level, kind, (text, fields))
+            }
             Event::Stop { id } => state.stop(id),
             Event::Result { id, kind, fields } => state.result(id, kind, fields),
             Event::Message { level, text } => state.message(level, text),
@@ -188,19 +195,24 @@ impl State {
         }
         let text = match level {
             Verbosity::Warn => format!("warning: {text}"),
-            Verbosity::Error => format!("error: {text}"),
+            // What is said at this level (traces, notes, complaints) says itself what it is.
             _ => text.to_owned(),
         };
         self.line(&text);
     }
 
-    fn start(&mut self, id: ActivityId, parent: ActivityId, level: Verbosity, kind: ActivityKind, what: (&str, &[Field])) {
+    fn start(
+        &mut self,
+        id: ActivityId,
+        parent: ActivityId,
+        level: Verbosity,
+        kind: ActivityKind,
+        what: (&str, &[Field]),
+    ) {
         let (text, fields) = what;
         let name = match (kind, fields.first()) {
             (ActivityKind::Build, Some(Field::Text(path))) => build_name(path),
-            (ActivityKind::FileTransfer, Some(Field::Text(url))) => {
-                url.rsplit('/').next().unwrap_or(url).to_owned()
-            }
+            (ActivityKind::FileTransfer, Some(Field::Text(url))) => url.rsplit('/').next().unwrap_or(url).to_owned(),
             _ => text.to_owned(),
         };
         // The newer commands show on a pipe what the live display would have shown.
@@ -300,11 +312,8 @@ impl State {
                 ActivityKind::Build | ActivityKind::Substitute => parts.push(format!("{} {seconds}s", running.name)),
                 ActivityKind::FileTransfer => {
                     let amounts = self.progress.get(id).copied().unwrap_or_default();
-                    let share = if amounts.expected > 0 {
-                        format!(" {}%", amounts.done.min(amounts.expected) * 100 / amounts.expected)
-                    } else {
-                        String::new()
-                    };
+                    let share = (amounts.done.min(amounts.expected) * 100).checked_div(amounts.expected);
+                    let share = share.map(|percent| format!(" {percent}%")).unwrap_or_default();
                     // A transfer inside a build shows as that build's own.
                     let inside = self.running.get(&running.parent).is_some_and(|p| p.kind == ActivityKind::Build);
                     if !inside || !share.is_empty() {

@@ -94,6 +94,7 @@ pub fn dump(opened: &Opened<'_>, args: &Args) -> CommandResult {
 pub fn restore(_: &Opened<'_>, args: &Args) -> CommandResult {
     let [path] = args.arguments.as_slice() else { return Err(CommandError::usage("only one argument allowed")) };
     let mut restorer = Restorer::new(path, RestoreOptions::default());
-    file_tree::read_nar(&mut BufReader::with_capacity(256 * 1024, std::io::stdin().lock()), &mut restorer).map_err(wrong)?;
+    file_tree::read_nar(&mut BufReader::with_capacity(256 * 1024, std::io::stdin().lock()), &mut restorer)
+        .map_err(wrong)?;
     Ok(0)
 }

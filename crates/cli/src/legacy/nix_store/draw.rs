@@ -73,7 +73,9 @@ pub fn graph(opened: &Opened<'_>, roots: Vec<StorePath>) -> Result<(), CommandEr
 
 /// `--graphml`: GraphML.
 pub fn graph_ml(opened: &Opened<'_>, roots: Vec<StorePath>) -> Result<(), CommandError> {
-    let mut text = String::from("<?xml version='1.0' encoding='utf-8'?>\n<graphml xmlns='http://graphml.graphdrawing.org/xmlns'\n");
+    let mut text = String::from(
+        "<?xml version='1.0' encoding='utf-8'?>\n<graphml xmlns='http://graphml.graphdrawing.org/xmlns'\n",
+    );
     text.push_str("    xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'\n");
     text.push_str("    xsi:schemaLocation='http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd'>\n");
     for (key, kind) in [("narSize", "long"), ("name", "string"), ("type", "string")] {

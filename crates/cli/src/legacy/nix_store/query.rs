@@ -145,7 +145,8 @@ fn outputs_or_self(
     }
     let store = opened.store()?;
     let drv = store.read_derivation(opened.activity(), path).map_err(store_error)?;
-    let outputs = drv.output_paths(opened.session.store_dir()).map_err(|error| CommandError::failed(error.to_string()))?;
+    let outputs =
+        drv.output_paths(opened.session.store_dir()).map_err(|error| CommandError::failed(error.to_string()))?;
     let known = outputs.into_values().map(|output| {
         output.ok_or_else(|| {
             CommandError::usage(
@@ -171,9 +172,11 @@ fn related(
             if args.include_outputs {
                 let mut outputs = Vec::new();
                 for drv in found.iter().filter(|path| path.is_derivation()) {
-                    outputs.extend(store.derivation_outputs(activity, drv).map_err(store_error)?.into_values().flatten());
+                    outputs
+                        .extend(store.derivation_outputs(activity, drv).map_err(store_error)?.into_values().flatten());
                 }
-                let valid: Vec<StorePath> = store.valid_paths(activity, &outputs).map_err(store_error)?.into_iter().collect();
+                let valid: Vec<StorePath> =
+                    store.valid_paths(activity, &outputs).map_err(store_error)?.into_iter().collect();
                 found.extend(store.closure(activity, &valid).map_err(store_error)?);
             }
         }
@@ -196,9 +199,8 @@ fn bindings(opened: &Opened<'_>, name: &str, paths: &[StorePath]) -> Result<(), 
     let store = opened.store()?;
     for path in paths {
         let drv = if path.is_derivation() { Some(path.clone()) } else { opened.info(path)?.deriver };
-        let drv = drv.ok_or_else(|| {
-            CommandError::failed(format!("deriver of path '{}' is not known", opened.show(path)))
-        })?;
+        let drv =
+            drv.ok_or_else(|| CommandError::failed(format!("deriver of path '{}' is not known", opened.show(path))))?;
         let derivation = store.read_derivation(opened.activity(), &drv).map_err(store_error)?;
         let value = derivation.env_var(name).ok_or_else(|| {
             let shown = opened.show(&drv);
