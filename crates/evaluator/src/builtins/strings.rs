@@ -51,7 +51,7 @@ fn concat_strings_sep(eval: &mut Eval, args: &[Value]) -> Outcome {
     let list = eval.expect_list(args[1], text)?;
     let text = "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep";
     let mut joined = Coerced::default();
-    joined.add_context(eval, separator.context());
+    joined.add_context(separator.context());
     joined.bytes.reserve(list.len() * (separator.len() + 16));
     for (index, element) in list.iter().enumerate() {
         if index > 0 {
@@ -84,7 +84,7 @@ fn replace_strings(eval: &mut Eval, args: &[Value]) -> Outcome {
     let bytes = string.bytes();
     let mut replacements: Vec<Option<&'static [u8]>> = vec![None; patterns.len()];
     let mut out = Coerced::default();
-    out.add_context(eval, string.context());
+    out.add_context(string.context());
     let mut at = 0;
     while at < bytes.len() || (at == bytes.len() && anywhere) {
         let rest = &bytes[at..];
@@ -99,7 +99,7 @@ fn replace_strings(eval: &mut Eval, args: &[Value]) -> Outcome {
                 None => {
                     let text = "while evaluating one of the replacement strings passed to builtins.replaceStrings";
                     let replacement = eval.expect_string(to.get(index), text)?;
-                    out.add_context(eval, replacement.context());
+                    out.add_context(replacement.context());
                     *replacements[index].insert(replacement.bytes())
                 }
             };

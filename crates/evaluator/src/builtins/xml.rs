@@ -110,7 +110,7 @@ impl Writer<'_> {
             View::Bool(truth) => self.scalar("bool", if truth { b"true" } else { b"false" }),
             View::Null => self.empty("null", &[]),
             View::String(string) => {
-                self.out.add_context(eval, string.context());
+                self.out.add_context(string.context());
                 self.scalar("string", string.bytes());
             }
             View::Path(path) => self.scalar("path", path.bytes()),

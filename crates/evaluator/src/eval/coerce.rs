@@ -6,6 +6,7 @@ use crate::error::EvalError;
 use crate::value::print::type_phrase;
 use crate::value::{AttrSet, ContextElement, ContextId, Pos, Str, Value, View, sym};
 use crate::world::CopyRequest;
+use smallvec::SmallVec;
 use store_model::{ContentAddressMethod, StorePath};
 
 /// What may become a string, and how.
@@ -30,34 +31,37 @@ impl Coercion {
     pub(crate) const PLAIN: Coercion = Coercion { more: false, copy: false };
 }
 
-/// Bytes being collected with their context.
+/// Bytes being collected with their context, which is joined once, at the end.
 #[derive(Default)]
 pub(crate) struct Coerced {
     /// The text.
     pub(crate) bytes: Vec<u8>,
-    context: Option<ContextId>,
+    contexts: SmallVec<[ContextId; 4]>,
 }
 
 impl Coerced {
-    /// The context so far.
-    pub(crate) fn context(&self) -> ContextId {
-        self.context.unwrap_or(ContextId::NONE)
+    /// The contexts met so far.
+    pub(crate) fn contexts(&self) -> &[ContextId] {
+        &self.contexts
     }
 
     /// Adds a context.
-    pub(crate) fn add_context(&mut self, eval: &Eval, context: ContextId) {
-        self.context = Some(eval.shared.contexts.union(self.context(), context));
+    #[inline]
+    pub(crate) fn add_context(&mut self, context: ContextId) {
+        if context != ContextId::NONE && self.contexts.last() != Some(&context) {
+            self.contexts.push(context);
+        }
     }
 
     /// Adds a string with its context.
-    pub(crate) fn push(&mut self, eval: &Eval, string: Str) {
+    pub(crate) fn push(&mut self, string: Str) {
         self.bytes.extend_from_slice(string.bytes());
-        self.add_context(eval, string.context());
+        self.add_context(string.context());
     }
 
     /// The string value.
     pub(crate) fn finish(self, eval: &mut Eval) -> Str {
-        let context = self.context();
+        let context = eval.shared.contexts.union_all(&self.contexts);
         Str::new(&mut eval.arena, &self.bytes, context)
     }
 }
@@ -96,7 +100,7 @@ impl Eval {
     ) -> Result<(), EvalError> {
         let value = self.force(value)?;
         if let Some(string) = value.as_string() {
-            out.push(self, string);
+            out.push(string);
             return Ok(());
         }
         self.deeper(|eval| eval.coerce_other(value, how, pos, text, out))
@@ -115,7 +119,7 @@ impl Eval {
                 let stored = self.copy_to_store(path.bytes())?;
                 self.shared.world.store_dir().print_into(&stored, &mut out.bytes);
                 let context = self.shared.contexts.single(ContextElement::Opaque(stored));
-                out.add_context(self, context);
+                out.add_context(context);
             }
             View::Path(path) => out.bytes.extend_from_slice(path.bytes()),
             View::Attrs(set) => return self.coerce_attrs(set, how, pos, text, out),

@@ -131,6 +131,40 @@ impl Contexts {
         union
     }
 
+    /// The ids of several contexts, sorted, each once.
+    fn joined_ids(&self, contexts: &[ContextId]) -> Vec<u32> {
+        let mut numbers: Vec<u32> = contexts.iter().map(|context| context.0).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut ids: Vec<u32> =
+            numbers.iter().flat_map(|number| self.ids(ContextId(*number)).iter().copied()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The union of any number of contexts; those on the way are not kept.
+    pub(crate) fn union_all(&self, contexts: &[ContextId]) -> ContextId {
+        match contexts {
+            [] => ContextId::NONE,
+            [one] => *one,
+            [one, other] => self.union(*one, *other),
+            many => {
+                let ids = self.joined_ids(many);
+                self.set_of(&mut self.lock(), ids)
+            }
+        }
+    }
+
+    /// The elements of any number of contexts, each once, in no order that may show.
+    pub(crate) fn elements_of_all(&self, contexts: &[ContextId]) -> impl Iterator<Item = &ContextElement> {
+        self.joined_ids(contexts).into_iter().map(|id| self.element(id))
+    }
+
+    fn element(&self, id: u32) -> &ContextElement {
+        self.elements.get(id).expect("the ids of a set are of elements")
+    }
+
     fn ids(&self, context: ContextId) -> &[u32] {
         match context.0.checked_sub(1) {
             None => &[],
@@ -140,6 +174,6 @@ impl Contexts {
 
     /// The elements of a context, in no order that may show.
     pub(crate) fn elements(&self, context: ContextId) -> impl ExactSizeIterator<Item = &ContextElement> {
-        self.ids(context).iter().map(|id| self.elements.get(*id).expect("the ids of a set are of elements"))
+        self.ids(context).iter().map(|id| self.element(*id))
     }
 }

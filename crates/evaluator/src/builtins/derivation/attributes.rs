@@ -117,7 +117,7 @@ impl Collected {
 
     fn coerce(&mut self, eval: &mut Eval, value: Value, text: &'static str) -> Result<Str, EvalError> {
         let string = eval.coerce(value, Coercion::DERIVATION, text)?;
-        self.strings.add_context(eval, string.context());
+        self.strings.add_context(string.context());
         Ok(string)
     }
 
@@ -163,12 +163,12 @@ impl Collected {
         written.bytes = out;
         let options = json::JsonOptions { strict: true, copy: true };
         json::write_json(eval, value, Pos::NONE, options, &mut written)?;
-        self.strings.add_context(eval, written.context());
+        written.contexts().iter().for_each(|context| self.strings.add_context(*context));
         self.json = Some(written.bytes);
         match name {
             sym::BUILDER => {
                 let builder = eval.expect_string(value, "")?;
-                self.strings.add_context(eval, builder.context());
+                self.strings.add_context(builder.context());
                 self.drv.builder = builder.bytes().to_vec();
             }
             sym::SYSTEM => self.drv.platform = eval.expect_plain_string(value, "")?.bytes().to_vec(),

@@ -9,7 +9,8 @@ use store_model::StorePath;
 
 pub(super) fn add_inputs(eval: &mut Eval, collected: &mut Collected) -> Result<(), EvalError> {
     let shared = eval.shared.clone();
-    for element in shared.contexts.elements(collected.strings.context()) {
+    let elements: Vec<&ContextElement> = shared.contexts.elements_of_all(collected.strings.contexts()).collect();
+    for element in elements {
         match element {
             ContextElement::Opaque(path) => {
                 collected.drv.input_srcs.insert(path.clone());

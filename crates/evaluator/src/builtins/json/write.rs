@@ -61,12 +61,12 @@ impl Writer {
             View::Float(float) => out.bytes.extend_from_slice(float_text(float).as_bytes()),
             View::Bool(truth) => out.bytes.extend_from_slice(if truth { b"true" } else { b"false" }),
             View::Null => out.bytes.extend_from_slice(b"null"),
-            View::String(string) => self.string(eval, string, out),
+            View::String(string) => self.string(string, out),
             View::Path(path) if self.options.copy => {
                 let stored = eval.copy_to_store(path.bytes())?;
                 let text = eval.shared.world.store_dir().print(&stored);
                 let context = eval.shared.contexts.single(ContextElement::Opaque(stored));
-                out.add_context(eval, context);
+                out.add_context(context);
                 self.text(text.as_bytes(), out);
             }
             View::Path(path) => self.text(path.bytes(), out),
@@ -98,7 +98,7 @@ impl Writer {
             let result = eval.call_at(function, &[set.into()], pos)?;
             let text = "while evaluating the result of the `__toString` attribute";
             let string = eval.coerce_at(result, Coercion::PLAIN, pos, text)?;
-            self.string(eval, string, out);
+            self.string(string, out);
             return Ok(());
         }
         if let Some(path) = set.get(sym::OUT_PATH) {
@@ -120,8 +120,8 @@ impl Writer {
         Ok(())
     }
 
-    fn string(&mut self, eval: &mut Eval, string: Str, out: &mut Coerced) {
-        out.add_context(eval, string.context());
+    fn string(&mut self, string: Str, out: &mut Coerced) {
+        out.add_context(string.context());
         self.text(string.bytes(), out);
     }
 
