@@ -167,6 +167,34 @@ fn derivations_have_the_paths_of_cpp_nix() {
 }
 
 #[test]
+fn a_derivation_in_the_store_can_be_imported() {
+    let text = "let d = derivation { name = \"a\"; builder = \"b\"; system = \"c\"; outputs = [ \"out\" \"dev\" ]; }; \
+        i = import d.drvPath; in [ (i.outPath == d.dev.outPath) i.outputName (i.out.outPath == d.outPath) \
+        (builtins.attrNames i) ]";
+    let names = "[ \"all\" \"dev\" \"drvPath\" \"name\" \"out\" \"outPath\" \"outputName\" \"type\" ]";
+    assert_eq!(eval(text), Ok(format!("[ true \"dev\" true {names} ]")));
+}
+
+#[test]
+fn a_small_stack_ends_in_an_error() {
+    for text in [
+        "let f = n: if n == 0 then 0 else 1 + f (n - 1); in f 9900",
+        "let f = n: builtins.foldl' (a: b: f b) 0 [ (n + 1) ]; in f 0",
+        "let f = n: [ (f (n + 1)) ]; in builtins.deepSeq (f 0) 1",
+        "let f = n: \"${f (n + 1)}\"; in f 0",
+        "let f = n: builtins.sort (a: b: f (n + 1)) [ 2 1 ]; in f 0",
+    ] {
+        let work = move || {
+            let mut evaluator = evaluator(TestWorld::new());
+            let value = evaluator.eval_text(text.as_bytes(), b"/", Origin::String);
+            value.map(|_| ()).map_err(|error| error.message().to_owned())
+        };
+        let small = std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap();
+        assert_eq!(small, Err("stack overflow; max-call-depth exceeded".to_owned()), "{text}");
+    }
+}
+
+#[test]
 fn derivations_are_found_as_nix_build_finds_them() {
     let mut evaluator = evaluator(TestWorld::new());
     let text = "let d = n: derivation { name = n; builder = \"b\"; system = \"c\"; }; in \

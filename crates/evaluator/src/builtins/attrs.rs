@@ -95,9 +95,10 @@ fn list_to_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
     for element in list.iter() {
         let text = "while evaluating an element of the list passed to builtins.listToAttrs";
         let element = eval.expect_attrs(element, text)?;
-        let name = eval.required(element, sym::NAME, "in a {name=...; value=...;} pair")?;
+        let value = eval.required(element, sym::NAME, "in a {name=...; value=...;} pair")?;
         let text = "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
-        let name = eval.expect_plain_string(name, text)?;
+        let place = element.get(sym::NAME).map_or(Pos::NONE, |attr| attr.pos);
+        let name = eval.expect_plain_string_at(value, place, text)?;
         let name = eval.symbol_of(name);
         let Some(value) = element.get(sym::VALUE) else {
             // Only the first of equal names needs a value.

@@ -117,7 +117,7 @@ impl Eval {
     pub(super) fn select(&mut self, code: &'static Code, id: NodeId, index: u32, env: Env) -> Outcome {
         let def = &code.selects[index as usize];
         let default = def.default.get();
-        let mut value = self.eval(code, def.base, env)?;
+        let mut value = self.operand(code, def.base, env)?;
         let mut last_pos = Pos::NONE;
         for name in &code.names[def.path.indices()] {
             let step = self.select_step(code, id, value, *name, default.is_some(), env);
@@ -164,7 +164,7 @@ impl Eval {
     #[inline(never)]
     pub(super) fn has(&mut self, code: &'static Code, index: u32, env: Env) -> Outcome {
         let def = &code.selects[index as usize];
-        let mut value = self.eval(code, def.base, env)?;
+        let mut value = self.operand(code, def.base, env)?;
         for name in &code.names[def.path.indices()] {
             value = self.force(value)?;
             let name = self.attr_name(code, *name, env)?;

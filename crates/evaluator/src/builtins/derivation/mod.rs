@@ -140,29 +140,32 @@ fn derivation(eval: &mut Eval, args: &[Value]) -> Outcome {
         let output = eval.expect_plain_string(output, "while evaluating the name of an output of a derivation")?;
         names.push(eval.symbol_of(output));
     }
-    let outputs = OutputSets { strict: strict.into(), names };
-    Ok(outputs.make(eval, set))
+    Ok(OutputSets { strict: strict.into(), names, drv_attrs: Some(set) }.make(eval, set))
 }
 
 /// The sets of a derivation's outputs, which refer to each other.
 struct OutputSets {
     strict: Value,
     names: Vec<Symbol>,
+    /// What `derivation` was given.
+    drv_attrs: Option<AttrSet>,
 }
 
 impl OutputSets {
-    fn make(&self, eval: &mut Eval, set: AttrSet) -> Value {
+    fn make(&self, eval: &mut Eval, base: AttrSet) -> Value {
         // The parts that all outputs share; the values of output attributes are put in once they exist.
         let mut shared = AttrSetBuilder::new(&mut eval.arena, self.names.len() + 2);
         shared.push(sym::ALL, Pos::NONE, Value::NULL);
-        shared.push(sym::DRV_ATTRS, Pos::NONE, set.into());
+        if let Some(attrs) = self.drv_attrs {
+            shared.push(sym::DRV_ATTRS, Pos::NONE, attrs.into());
+        }
         for name in &self.names {
             shared.push(*name, Pos::NONE, Value::NULL);
         }
         let shared = shared.finish(&mut eval.arena);
         let drv_path = self.path(eval, sym::DRV_PATH);
         let kind = eval.shared.symbols.value(sym::DERIVATION);
-        let common = set.update(&mut eval.arena, shared);
+        let common = base.update(&mut eval.arena, shared);
         let all = List::filled(&mut eval.arena, self.names.len(), Value::NULL);
         for (name, place) in self.names.iter().zip(all.cells()) {
             let out_path = self.path(eval, *name);
@@ -226,27 +229,21 @@ pub(crate) fn import_derivation(eval: &mut Eval, path: &StorePath) -> Outcome {
     let drv_path: Value = Str::new(&mut eval.arena, printed.as_bytes(), context).into();
     let name = drv.env_var("name").map_or_else(|| drv.name.clone().into_bytes(), <[u8]>::to_vec);
     let name = eval.string(&name);
-    let mut names = ListBuilder::new(&mut eval.arena, drv.outputs.len());
-    let mut attrs = vec![(sym::DRV_PATH, drv_path), (sym::NAME, name)];
     let paths = drv.output_paths(world.store_dir()).map_err(|error| EvalError::eval(error.to_string()))?;
-    let mut set = AttrSetBuilder::new(&mut eval.arena, drv.outputs.len() + 4);
+    if paths.is_empty() {
+        return Err(EvalError::eval(format!("derivation '{printed}' has no outputs")));
+    }
+    let mut names = Vec::with_capacity(paths.len());
+    let mut strict = AttrSetBuilder::new(&mut eval.arena, paths.len() + 1);
+    strict.push(sym::DRV_PATH, Pos::NONE, drv_path);
     for (output, known) in &paths {
         let symbol = eval.intern(output.as_bytes());
         let value = finish::output_string(eval, path, output, known.as_ref());
-        set.push(symbol, Pos::NONE, value);
-        names.push(eval.shared.symbols.value(symbol));
+        strict.push(symbol, Pos::NONE, value);
+        names.push(symbol);
     }
-    attrs.push((sym::OUTPUTS, names.finish().into()));
+    let strict = strict.finish(&mut eval.arena);
     let kind = eval.shared.symbols.value(sym::DERIVATION);
-    attrs.push((sym::TYPE, kind));
-    for (name, value) in attrs {
-        set.push(name, Pos::NONE, value);
-    }
-    let set = set.finish(&mut eval.arena);
-    // `derivation` over these, but with the paths that are known: the strict part is the set itself.
-    let outputs: Vec<Symbol> = paths.keys().map(|output| eval.intern(output.as_bytes())).collect();
-    if outputs.is_empty() {
-        return Err(EvalError::eval(format!("derivation '{printed}' has no outputs")));
-    }
-    Ok(OutputSets { strict: set.into(), names: outputs }.make(eval, set))
+    let base = eval.make_attrs(&[(sym::DRV_PATH, drv_path), (sym::NAME, name), (sym::TYPE, kind)]);
+    Ok(OutputSets { strict: strict.into(), names, drv_attrs: None }.make(eval, base))
 }
