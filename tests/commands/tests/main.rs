@@ -32,6 +32,36 @@ fn transcripts_are_what_the_binary_prints() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+#[test]
+fn the_manual_says_what_the_help_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual");
+    let programs = Programs::build();
+    let help = |words: &[&str]| {
+        let output = std::process::Command::new(programs.path().join("firn")).args(words).output().expect("firn runs");
+        assert!(output.status.success(), "firn {words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("help is text")
+    };
+    let overview = help(&["--help"]);
+    let names: Vec<&str> = overview.lines().filter_map(|line| line.strip_prefix("  ")).map(str::trim).collect();
+    assert!(names.contains(&"nix-build") && names.contains(&"run"), "{overview}");
+    let mut stale = Vec::new();
+    for name in names {
+        let title = if name.starts_with("nix-") { name.to_owned() } else { format!("firn {name}") };
+        let page = format!("# {title}\n\n```\n{}```\n", help(&[name, "--help"]));
+        let path = folder.join(format!("{name}.md"));
+        if std::fs::read_to_string(&path).is_ok_and(|kept| kept == page) {
+            continue;
+        }
+        if std::env::var_os("FIRN_UPDATE").is_some() {
+            std::fs::create_dir_all(&folder).expect("the folder of the manual");
+            std::fs::write(&path, page).expect("a page is written");
+        } else {
+            stale.push(path.display().to_string());
+        }
+    }
+    assert!(stale.is_empty(), "stale pages (FIRN_UPDATE=1 cargo test -p commands writes them): {stale:?}");
+}
+
 fn required(what: &str) -> bool {
     std::env::var("FIRN_REQUIRE").is_ok_and(|list| list.split(',').any(|word| word == what))
 }

@@ -60,15 +60,10 @@ pub struct Words<A> {
 ///
 /// # Errors
 /// What clap or the settings do not understand.
-pub fn parse<A: clap::Parser>(
-    surface: &Surface,
-    words: Vec<OsString>,
-    stops: &[&str],
-) -> Result<Words<A>, CommandError> {
+pub fn parse<A: clap::Parser>(words: Vec<OsString>, stops: &[&str]) -> Result<Words<A>, CommandError> {
     let (given, rest) = extract(words, stops, CLAIMED).map_err(CommandError::usage)?;
-    let name = OsString::from(&surface.program);
-    let args = A::try_parse_from(std::iter::once(name).chain(rest))?;
-    Ok(Words { args, given })
+    let matches = A::command().no_binary_name(true).try_get_matches_from(rest)?;
+    Ok(Words { args: A::from_arg_matches(&matches)?, given })
 }
 
 /// Reads the configuration, applies what the words said, and opens the session.

@@ -58,7 +58,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         surface.line(&format!("nix-build (Nix) {}", crate::programs::nix_version()));
         return Ok(0);
     }
-    let mut words = parse::<Args>(surface, words, &[])?;
+    let mut words = parse::<Args>(words, &[])?;
     if words.args.arguments.is_empty() && !words.args.expr {
         words.args.arguments.push("./default.nix".to_owned());
     }

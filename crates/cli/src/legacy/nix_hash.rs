@@ -57,7 +57,7 @@ struct Args {
 
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
-    let args = parse::<Args>(surface, words, &[])?.args;
+    let args = parse::<Args>(words, &[])?.args;
     let algorithm = args.algorithm.as_deref().map(HashAlgorithm::parse).transpose().map_err(wrong)?;
     let convert = [
         (args.to_base16, HashFormat::Base16),

@@ -77,7 +77,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         surface.line(&format!("nix-instantiate (Nix) {}", crate::programs::nix_version()));
         return Ok(0);
     }
-    let mut words = parse::<Args>(surface, words, &[])?;
+    let mut words = parse::<Args>(words, &[])?;
     let args = &mut words.args;
     let value_only = args.eval || args.parse;
     args.common.readonly_mode |= args.dry_run || (value_only && !args.read_write_mode);

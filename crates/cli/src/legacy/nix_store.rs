@@ -174,7 +174,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         surface.line(&format!("nix-store (Nix) {}", crate::programs::nix_version()));
         return Ok(0);
     }
-    let words = parse::<Args>(surface, words, &[])?;
+    let words = parse::<Args>(words, &[])?;
     let args = words.args;
     type Operation = fn(&Opened<'_>, &Args) -> CommandResult;
     let operations: [(bool, Operation); 16] = [

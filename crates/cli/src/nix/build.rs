@@ -48,7 +48,7 @@ struct Args {
 
 /// Runs the command.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
-    let words = parse::<Args>(surface, words, &[])?;
+    let words = parse::<Args>(words, &[])?;
     let args = words.args;
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
     let wanted = args.installables.resolve(&opened, &args.arguments)?;

@@ -37,7 +37,7 @@ struct Args {
 
 /// Runs the command.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
-    let mut words = parse::<Args>(surface, words, &[])?;
+    let mut words = parse::<Args>(words, &[])?;
     words.args.common.readonly_mode |= words.args.read_only;
     with_large_stack(|| evaluate(surface, &words))
 }

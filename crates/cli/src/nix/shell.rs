@@ -30,7 +30,7 @@ struct Args {
 
 /// Runs the command.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
-    let words = parse::<Args>(surface, words, &["-c", "--command"])?;
+    let words = parse::<Args>(words, &["-c", "--command"])?;
     let args = words.args;
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
     let built = packages(&opened, &args.installables, &args.arguments)?;

@@ -48,6 +48,18 @@ pub fn suggestions(names: &[String]) -> Option<String> {
     }
 }
 
+/// A message without the numbers that Rust puts behind the system's words: `(os error 2)`.
+pub fn without_numbers(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        text.push_str(before);
+        let digits = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        rest = digits.strip_prefix(')').unwrap_or(digits);
+    }
+    text + rest
+}
+
 fn trace(text: &mut String, frames: &[TraceFrame], show_trace: bool) {
     let mut seen: Vec<&TraceFrame> = Vec::new();
     let mut skipped: Vec<&TraceFrame> = Vec::new();
@@ -121,6 +133,12 @@ mod tests {
     use evaluator::{ErrorKind, Origin};
 
     use super::*;
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        let text = without_numbers("a: No such file (os error 2), b: Denied (os error 13)");
+        assert_eq!(text, "a: No such file, b: Denied");
+    }
 
     #[test]
     fn message_place_trace_and_suggestions_have_the_known_form() {

@@ -1,6 +1,6 @@
 //! The one place where errors become text and exit status.
 
-use super::diagnostic::indented;
+use super::diagnostic::{indented, without_numbers};
 use crate::command::{CommandError, Surface};
 
 /// Prints an error on standard error; gives the exit status.
@@ -26,25 +26,4 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
     }
     surface.progress.error_line(&text);
     status
-}
-
-/// A message without the numbers that Rust puts behind the system's words: `(os error 2)`.
-fn without_numbers(message: &str) -> String {
-    let mut text = String::with_capacity(message.len());
-    let mut rest = message;
-    while let Some((before, after)) = rest.split_once(" (os error ") {
-        text.push_str(before);
-        let digits = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
-        rest = digits.strip_prefix(')').unwrap_or(digits);
-    }
-    text + rest
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_of_errors_are_left_out() {
-        let text = super::without_numbers("a: No such file (os error 2), b: Denied (os error 13)");
-        assert_eq!(text, "a: No such file, b: Denied");
-    }
 }

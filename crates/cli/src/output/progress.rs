@@ -194,7 +194,9 @@ impl State {
             return;
         }
         let text = match level {
-            Verbosity::Warn => format!("warning: {text}"),
+            // `builtins.warn` says itself what it is.
+            Verbosity::Warn if text.starts_with("evaluation warning: ") => text.to_owned(),
+            Verbosity::Warn => format!("warning: {}", super::diagnostic::without_numbers(text)),
             // What is said at this level (traces, notes, complaints) says itself what it is.
             _ => text.to_owned(),
         };
