@@ -21,7 +21,7 @@ struct Args {
 }
 
 /// Runs the command.
-pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+pub fn run(_: &Surface, words: Vec<OsString>) -> CommandResult {
     let args = parse::<Args>(words, &[])?.args;
     let failed =
         |what: &std::path::Path, error: std::io::Error| CommandError::failed(format!("'{}': {error}", what.display()));
