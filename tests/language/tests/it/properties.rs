@@ -105,3 +105,28 @@ fn apply(function: &str, arguments: &[&str]) {
         }
     });
 }
+
+#[test]
+fn deep_programs_are_refused_or_evaluated() {
+    for (opening, middle, closing) in [
+        ("[", "", "]"),
+        ("(", "1", ")"),
+        ("{a=", "1", ";}"),
+        ("x: ", "1", ""),
+        ("1 + (", "1", ")"),
+        ("let a = ", "1", "; in a"),
+        ("if true then ", "1", " else 1"),
+        ("[ 1 ] ++ ", "[ ]", ""),
+        ("\"${", "\"\"", "}\""),
+    ] {
+        for depth in [1_000, 300_000] {
+            let text = opening.repeat(depth) + middle + &closing.repeat(depth);
+            evaluator::with_large_stack(|| evaluate(&text));
+        }
+    }
+    // Chains that lean to the left do not nest while they are read.
+    for link in [" + 1", " ? a", " // { }"] {
+        let text = "{ }".to_string() + &link.repeat(100_000);
+        evaluator::with_large_stack(|| evaluate(&text));
+    }
+}

@@ -1,0 +1,1 @@
+builtins.genericClosure { startSet = [ { key = { }; } { key = 1; } ]; operator = item: [ ]; }

@@ -1,0 +1,1 @@
+builtins.toFile "name" "${derivation { name = "d"; system = "s"; builder = "b"; }}"
