@@ -129,6 +129,7 @@ fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: Derivati
     isolated |= !store.is_at_logical_path();
     Ok(match isolated {
         false => Walls::Open,
+        true if site.shared.no_isolation.load(Ordering::Relaxed) => Walls::Open,
         true if site.shared.no_user_namespace.load(Ordering::Relaxed) => Walls::Namespaces,
         true => Walls::UserNamespace,
     })
@@ -145,9 +146,16 @@ fn weaker(site: &Site<'_>, walls: Walls, error: Error) -> Result<Walls> {
     if walls == Walls::Open || !shared.options.sandbox_fallback || !shared.store.is_at_logical_path() {
         return Err(error);
     }
-    site.activity.warn(&format!(
-        "building without a sandbox, because {error}; the builder sees this machine's files, processes and network"
-    ));
+    // Said once; later builds do not try again.
+    if !shared.no_isolation.swap(true, Ordering::Relaxed) {
+        let why = match &error {
+            Error::IsolationRefused { step, source } => format!("{step}: {source}"),
+            other => other.to_string(),
+        };
+        site.activity.warn(&format!(
+            "this machine refuses a sandbox ({why}); building without one, so builders see its files, processes and network"
+        ));
+    }
     Ok(Walls::Open)
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub transfer: Arc<Transfer>,
     /// The machine was seen to refuse user namespaces.
     pub no_user_namespace: AtomicBool,
+    /// It was seen to refuse isolation altogether, and `sandbox-fallback` goes on without.
+    pub no_isolation: AtomicBool,
     /// Bits of the exit status of all that failed in the current request, dependencies included.
     pub failure_bits: AtomicU8,
     swept: Once,
@@ -56,6 +58,7 @@ impl Shared {
             options,
             transfer,
             no_user_namespace: AtomicBool::new(false),
+            no_isolation: AtomicBool::new(false),
             failure_bits: AtomicU8::new(0),
             swept: Once::new(),
             all_cores: OnceLock::new(),

@@ -159,7 +159,8 @@ fn usher(request: &SandboxRequest, isolation: &Isolation, control: &mut UnixStre
     }
     let (mut ours, theirs) = UnixStream::pair().step(|| "making a socket".into())?;
     // The parent waits for the builder itself, so it must be its child, not ours.
-    let pid = sys::clone_process(flags | libc::CLONE_PARENT).refused("making namespaces (clone)")?;
+    let pid = sys::clone_process(flags | libc::CLONE_PARENT)
+        .refused("making namespaces, of which /proc/sys/user/ limits the number")?;
     let Some(pid) = pid else {
         drop(ours);
         let result = inmate(request, isolation, theirs, control);
