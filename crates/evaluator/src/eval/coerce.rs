@@ -1,6 +1,6 @@
 //! Values to strings and paths: interpolation, `toString`, derivation attributes.
 
-use super::{Eval, lock};
+use super::{Eval, Outcome, lock};
 use crate::code::canonical;
 use crate::error::EvalError;
 use crate::value::print::type_phrase;
@@ -80,7 +80,7 @@ impl Eval {
         pos: Pos,
         text: &'static str,
     ) -> Result<Str, EvalError> {
-        let value = self.force(value)?;
+        let value = self.force_to_coerce(value)?;
         if let Some(string) = value.as_string() {
             return Ok(string);
         }
@@ -98,12 +98,24 @@ impl Eval {
         text: &'static str,
         out: &mut Coerced,
     ) -> Result<(), EvalError> {
-        let value = self.force(value)?;
+        let value = self.force_to_coerce(value)?;
         if let Some(string) = value.as_string() {
             out.push(string);
             return Ok(());
         }
         self.deeper(|eval| eval.coerce_other(value, how, pos, text, out))
+    }
+
+    /// What is not evaluated yet is so one level down, as the coercion counts.
+    #[inline(always)]
+    fn force_to_coerce(&mut self, value: Value) -> Outcome {
+        match value.as_thunk() {
+            None => Ok(value),
+            Some(thunk) => match thunk.done() {
+                Some(value) => Ok(value),
+                None => self.deeper(|eval| eval.force_thunk(thunk)),
+            },
+        }
     }
 
     fn coerce_other(

@@ -29,6 +29,7 @@ impl Eval {
             (View::Float(a), View::Float(b)) => a == b,
             (View::Bool(a), View::Bool(b)) => a == b,
             (View::Null, View::Null) => true,
+            (View::String(a), View::String(b)) => a.bytes() == b.bytes(),
             (View::Path(a), View::Path(b)) => a.bytes() == b.bytes(),
             (View::List(x), View::List(y)) => a == b || self.equal_lists(x, y)?,
             (View::Attrs(x), View::Attrs(y)) => a == b || self.equal_sets(x, y)?,
@@ -38,15 +39,17 @@ impl Eval {
 
     /// Whether what two cells hold is equal: the same object is, unlooked at, once it evaluates.
     fn equal_cells(&mut self, a: Value, b: Value) -> Result<bool, EvalError> {
-        let x = self.force(a)?;
-        if a == b && !matches!(x.view(), View::Float(_)) {
-            return Ok(true);
-        }
-        let y = self.force(b)?;
-        if x == y && (x.is_function() || x.is_attrs() || x.is_list()) {
-            return Ok(true);
-        }
-        self.equal(x, y)
+        self.deeper(|eval| {
+            let x = eval.force(a)?;
+            if a == b && !matches!(x.view(), View::Float(_)) {
+                return Ok(true);
+            }
+            let y = eval.force(b)?;
+            if x == y && (x.is_function() || x.is_attrs() || x.is_list()) {
+                return Ok(true);
+            }
+            eval.equal_slowly(x, y)
+        })
     }
 
     fn equal_lists(&mut self, a: List, b: List) -> Result<bool, EvalError> {
@@ -106,12 +109,13 @@ impl Eval {
             (View::Float(a), View::Int(b)) => Ok(a < b as f64),
             (View::Float(a), View::Float(b)) => Ok(a < b),
             (View::Path(a), View::Path(b)) => Ok(a.bytes() < b.bytes()),
-            (View::List(a), View::List(b)) => self.deeper(|eval| eval.less_lists(a, b, text)),
+            (View::List(a), View::List(b)) => self.less_lists(a, b, text),
             _ => Err(self.incomparable(a, b, text)),
         }
     }
 
     fn less_lists(&mut self, a: List, b: List, text: &'static str) -> Result<bool, EvalError> {
+        self.check_stack()?;
         for (index, b) in b.iter().enumerate() {
             let Some(a) = a.cells().get(index) else { return Ok(true) };
             let (a, b) = (self.force(a.get())?, self.force(b)?);

@@ -286,8 +286,11 @@ impl Eval {
     /// Both operands of what C++ Nix has as a call of a builtin; their failures are traced like its own.
     #[inline(always)]
     fn operands(&mut self, code: &'static Code, a: NodeId, b: NodeId, env: Env) -> Result<(Value, Value), EvalError> {
+        // That call counts, and the operands are evaluated inside it. After an error whoever entered restores the depth.
+        self.enter_call()?;
         let a = self.operand(code, a, env)?;
         let b = self.operand(code, b, env)?;
+        self.depth -= 1;
         Ok((a, b))
     }
 
