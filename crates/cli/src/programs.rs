@@ -69,8 +69,9 @@ fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult
                 return Ok(0);
             }
             Some("--fault-points") => {
-                surface.print(store::FaultPoints::NAMES.join("\n").as_bytes());
-                surface.print(b"\n");
+                for name in builder::FAULT_POINTS.iter().chain(&store::FaultPoints::NAMES) {
+                    surface.line(name);
+                }
                 return Ok(0);
             }
             _ => {}

@@ -72,6 +72,10 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     let mut options = BuilderOptions::new(OWN_BINARY, settings.system());
     options.extra_platforms = settings.list("extra-platforms").into_iter().collect();
     options.system_features = settings.list("system-features").into_iter().collect();
+    let usable = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
+    if !settings.is_given("system-features") && rustix::fs::access("/dev/kvm", usable).is_ok() {
+        options.system_features.insert("kvm".to_owned());
+    }
     options.max_jobs = settings.max_jobs();
     options.cores = settings.cores();
     options.http_connections = count(settings, "http-connections");
