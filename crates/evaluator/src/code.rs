@@ -9,8 +9,8 @@
 use crate::error::Position;
 use crate::eval::Eval;
 use crate::program::{
-    AttrName, AttrsDef, Binding, Constant, DynamicBinding, Formal, LambdaDef, Node, NodeId, OperandOffsets, PathBase,
-    Program, Range, SelectDef, Symbol,
+    AttrName, AttrsDef, Binding, Constant, DynamicBinding, Formal, LambdaDef, NOWHERE, Node, NodeId, OperandOffsets,
+    PathBase, Program, Range, SelectDef, Symbol,
 };
 use crate::value::{ContextId, List, ListBuilder, Pos, Str, Value};
 use std::sync::Arc;
@@ -57,9 +57,12 @@ impl Code {
         self.nodes[id.0 as usize]
     }
 
-    /// The place of a node.
+    /// The place of a node. Literals and `let` have none, as in C++ Nix.
     pub(crate) fn pos(&self, id: NodeId) -> Pos {
-        self.pos_of(self.offsets[id.0 as usize])
+        match (self.node(id), self.offset(id)) {
+            (Node::Const(_) | Node::Let { .. }, _) | (_, NOWHERE) => Pos::NONE,
+            (_, offset) => self.pos_of(offset),
+        }
     }
 
     /// The offset of a node.
@@ -77,7 +80,8 @@ impl Code {
     pub(crate) fn operand_pos(&self, node: NodeId, index: usize, operand: NodeId) -> Pos {
         match self.operands.binary_search_by_key(&node.0, |entry| entry.node.0) {
             Ok(at) => self.pos_of(self.extra[self.operands[at].offsets as usize + index]),
-            Err(_) => self.pos(operand),
+            Err(_) if self.offset(operand) == NOWHERE => Pos::NONE,
+            Err(_) => self.pos_of(self.offset(operand)),
         }
     }
 

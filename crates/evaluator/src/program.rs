@@ -28,6 +28,9 @@
 #[repr(transparent)]
 pub struct NodeId(pub u32);
 
+/// The offset of what has no place of its own: C++ Nix names none for it.
+pub const NOWHERE: u32 = u32::MAX;
+
 /// An optional [`NodeId`] in four bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
@@ -416,7 +419,8 @@ pub struct CompileOptions<'a> {
 pub struct Program {
     /// The expressions.
     pub nodes: Vec<Node>,
-    /// The error position of each node, same index.
+    /// The error position of each node, same index; a list has that of its first element, `!` and `?` that of their
+    /// operand, which may be [`NOWHERE`].
     pub offsets: Vec<u32>,
     /// Operands of variable number.
     pub extra: Vec<u32>,

@@ -1,4 +1,6 @@
-//! The tree to the program: names become slots, operators their nodes, what is constant a constant.
+//! The tree to the program: names become slots, operators their nodes.
+//!
+//! Constants are not folded: what C++ Nix evaluates later is shown as not evaluated yet.
 //!
 //! One recursive walk; chains of operators that lean to the left, which the parser reads without nesting, are walked
 //! without recursion. Depth and stack are limited like the parser's.
@@ -381,19 +383,6 @@ impl<'t> Resolver<'t, '_> {
     }
 
     fn negate(&mut self, operand: TreeId, offset: u32) -> Resolved {
-        if !self.scopes.is_bound(self.names.sub) {
-            match self.tree.node(operand) {
-                TreeNode::Int(index) => {
-                    let value = self.tree.integers[index as usize];
-                    return Ok(self.constant(Constant::Int(-value), offset));
-                }
-                TreeNode::Float(index) => {
-                    let value = self.tree.floats[index as usize];
-                    return Ok(self.constant(Constant::Float(0.0 - value), offset));
-                }
-                _ => {}
-            }
-        }
         let zero = self.constant(Constant::Int(0), offset);
         let operand = self.node(operand)?;
         self.named_operator(self.names.sub, Node::Sub, zero, operand, offset)
@@ -479,7 +468,8 @@ impl<'t> Resolver<'t, '_> {
         Ok(self.add(call, offset))
     }
 
-    /// Parts of a string or path; texts side by side are joined.
+    /// Parts of a string or path; texts side by side are joined. Even if nothing else is left it is no constant: C++
+    /// Nix makes a thunk of it, which shows.
     fn interpolate(&mut self, range: Range, offset: u32, path: bool) -> Resolved {
         let tree = self.tree;
         let count = range.len as usize;
@@ -489,7 +479,11 @@ impl<'t> Resolver<'t, '_> {
         let mut at = 0;
         while at < count {
             begins.push(offsets[at]);
-            let texts = ids[at..].iter().take_while(|&&id| matches!(tree.node(id), TreeNode::String(_))).count();
+            // An expression that is a literal string stays one: its place is not that of its `${`.
+            let is_text = |at: usize| {
+                matches!(tree.node(ids[at]), TreeNode::String(_)) && tree.offsets[ids[at] as usize] == offsets[at]
+            };
+            let texts = (at..count).take_while(|&at| is_text(at)).count();
             if texts > 1 {
                 let start = self.program.text.len() as u32;
                 for &id in &ids[at..at + texts] {
@@ -504,13 +498,6 @@ impl<'t> Resolver<'t, '_> {
                 nodes.push(self.node(ids[at])?.0);
                 at += 1;
             }
-        }
-        if let ([only], false) = (&nodes[..], path)
-            && let Node::Const(index) = self.program.nodes[*only as usize]
-            && let Constant::String(_) = self.program.constants[index as usize]
-        {
-            self.program.offsets[*only as usize] = offset;
-            return Ok(NodeId(*only));
         }
         let range = self.add_extra(&nodes);
         let node = if path { Node::InterpolatePath(range) } else { Node::Interpolate(range) };

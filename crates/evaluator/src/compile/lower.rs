@@ -5,7 +5,7 @@
 
 use super::bindings::Index;
 use super::tree::{NO_BINDING, Tree, TreeFormal, TreeId, TreeLambda, TreeName, TreeNode, TreeSelect};
-use crate::program::{CompileError, CompileWarning, Lint, Lints, PathBase, Range, Symbol};
+use crate::program::{CompileError, CompileWarning, Lint, Lints, NOWHERE, PathBase, Range, Symbol};
 use syntax::{
     BinaryOperator, LambdaHead, Part, Parts, PathKind, PipeDirection, Sink, Source, Span, SyntaxError, SyntaxWarning,
     UnaryOperator,
@@ -135,6 +135,16 @@ impl<'a> Lowering<'a> {
             }
         };
         self.lint(level, offset, words, setting);
+    }
+
+    /// The place that C++ Nix gives an operator whose place is that of its operand; literals have none.
+    fn place_of(&self, operand: TreeId) -> u32 {
+        match self.tree.node(operand) {
+            TreeNode::Int(_) | TreeNode::Float(_) | TreeNode::String(_) | TreeNode::Path(..) | TreeNode::Let(..) => {
+                NOWHERE
+            }
+            _ => self.tree.offsets[operand as usize],
+        }
     }
 
     /// A node whose error position is where it begins.
@@ -339,7 +349,9 @@ impl Sink for Lowering<'_> {
             return self.parenthesised(span);
         }
         let range = self.interpolation(parts, None);
-        self.push(span, TreeNode::Interpolate(range));
+        // C++ Nix names the place after the quote, but that of the two quotes.
+        let offset = if indented { span.start } else { span.start + 1 };
+        self.push_at(span, offset, TreeNode::Interpolate(range));
     }
 
     fn path(&mut self, span: Span, kind: PathKind, literal: &[u8]) {
@@ -360,7 +372,11 @@ impl Sink for Lowering<'_> {
 
     fn list(&mut self, span: Span, count: u32) {
         let range = self.take_list(count);
-        self.push(span, TreeNode::List(range));
+        let offset = match range.len {
+            0 => NOWHERE,
+            _ => self.place_of(self.tree.extra[range.start as usize]),
+        };
+        self.push_at(span, offset, TreeNode::List(range));
     }
 
     fn parenthesised(&mut self, span: Span) {
@@ -423,15 +439,14 @@ impl Sink for Lowering<'_> {
         let base = self.pop();
         let index = self.tree.selects.len() as u32;
         self.tree.selects.push(TreeSelect { base, path, default: None });
-        // C++ Nix names the operand's place, as for `!`.
-        let offset = self.tree.offsets[base as usize];
+        let offset = self.place_of(base);
         self.push_at(span, offset, TreeNode::Has(index));
     }
 
     fn unary(&mut self, span: Span, operator: UnaryOperator) {
         let operand = self.pop();
         match operator {
-            UnaryOperator::Not => self.push_at(span, self.tree.offsets[operand as usize], TreeNode::Not(operand)),
+            UnaryOperator::Not => self.push_at(span, self.place_of(operand), TreeNode::Not(operand)),
             UnaryOperator::Negate => self.push(span, TreeNode::Negate(operand)),
         }
     }

@@ -1,7 +1,7 @@
 //! Source text to [`Program`].
 //!
 //! Path of data: `syntax` events → `lower` (a sink) → `tree` (compact nodes with names, compiler-only) → `expr` (names
-//! resolved by `scope`, constants folded) → `Program`. `bindings` merges sets and refuses attributes defined twice;
+//! resolved by `scope`) → `Program`. `bindings` merges sets and refuses attributes defined twice;
 //! `print` shows the tree as `nix-instantiate --parse` does.
 //!
 //! Two passes, since a name may be bound after it is used; both walk arrays and allocate nothing per token.

@@ -219,6 +219,10 @@ impl Eval {
         env: Env,
         height: usize,
     ) -> Outcome {
+        if let [part] = code.operands(parts) {
+            let value = self.operand(code, NodeId(*part), env)?;
+            return Ok(self.coerce_operand(value, code, id, (0, NodeId(*part)))?.into());
+        }
         let mut len = 0;
         let mut context = ContextId::NONE;
         for (index, part) in code.operands(parts).iter().enumerate() {
@@ -310,6 +314,10 @@ impl Eval {
             return result.map(|int| Value::int(&mut self.arena, int));
         }
         let [first, second] = operation.texts();
+        // The divisor is looked at before the types are compared.
+        if matches!(operation, Arithmetic::Div) && self.expect_float(b, second)? == 0.0 {
+            return Err(EvalError::eval("division by zero"));
+        }
         if a.as_number().is_none() || b.as_number().is_none() {
             // With a float on either side both must be numbers; else both must be integers.
             if a.as_float().is_some() || b.as_float().is_some() {
@@ -325,7 +333,6 @@ impl Eval {
             Arithmetic::Add => x + y,
             Arithmetic::Sub => x - y,
             Arithmetic::Mul => x * y,
-            Arithmetic::Div if y == 0.0 => return Err(EvalError::eval("division by zero")),
             Arithmetic::Div => x / y,
         };
         Ok(Value::float(&mut self.arena, result))
