@@ -7,6 +7,14 @@ use activity::Activity;
 use evaluator::{ErrorKind, EvalOptions, Evaluator, Origin, PrintOptions, TestWorld, with_large_stack};
 use std::sync::Arc;
 
+/// Evaluators and their values go from thread to thread.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Evaluator>();
+    is_send::<evaluator::Rooted>();
+    is_send::<evaluator::EvalError>();
+};
+
 fn evaluator(world: TestWorld) -> Evaluator {
     Evaluator::new(Arc::new(world), EvalOptions::default(), Activity::silent())
 }
@@ -173,6 +181,22 @@ fn a_derivation_in_the_store_can_be_imported() {
         (builtins.attrNames i) ]";
     let names = "[ \"all\" \"dev\" \"drvPath\" \"name\" \"out\" \"outPath\" \"outputName\" \"type\" ]";
     assert_eq!(eval(text), Ok(format!("[ true \"dev\" true {names} ]")));
+}
+
+#[test]
+fn fetchers_check_their_arguments_before_they_ask_the_world() {
+    for (text, words) in [
+        ("fetchGit { url = \"x\"; rev = -1; }", "negative value given for 'fetchGit' argument 'rev': -1"),
+        (
+            "fetchGit { url = [ ]; }",
+            "argument 'url' to 'fetchGit' is list while a string, Boolean or integer is expected",
+        ),
+        ("fetchTarball { url = \"x\"; foo = 1; }", "unsupported argument 'foo' to 'fetchTarball'"),
+        ("builtins.fetchurl { }", "'url' argument required"),
+        ("builtins.fetchurl \"http://x/y\"", "cannot fetch 'http://x/y' here"),
+    ] {
+        assert_eq!(eval(text), Err(words.to_owned()), "{text}");
+    }
 }
 
 #[test]
