@@ -3,7 +3,8 @@
 //! A case is a text file of commands (`$ …`, run by `sh`), each followed by what it printed: lines of standard output as
 //! they are, lines of standard error after `! `, and `? N` for a status that is not 0. Every case has a folder, a home
 //! and a store of its own; the case's folder shows as `$TMP`, hashes of store paths stay, since they are the point.
-//! `FIRN_UPDATE=1 cargo test -p commands` writes what was printed.
+//! `FIRN_UPDATE=1 cargo test -p cli --test commands` writes what was printed: the cases run as a test of the
+//! package that has the binary, so that the binary is always the one that was just built.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,21 +16,13 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds the binary as this test was built and links it.
+    /// Links a binary under all its names.
     ///
     /// # Panics
-    /// If the binary cannot be built: then nothing can be tested.
-    pub fn build() -> Self {
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--package", "cli"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.status().expect("cargo runs").success(), "the binary is built");
-        let test = std::env::current_exe().expect("the test's own path");
-        let binary = test.parent().and_then(Path::parent).expect("the folder of binaries").join("firn");
+    /// If the binary does not do that: then nothing can be tested.
+    pub fn of(binary: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the links");
-        let linked = Command::new(&binary).arg("link").arg(folder.path()).status().expect("the binary runs");
+        let linked = Command::new(binary).arg("link").arg(folder.path()).status().expect("the binary runs");
         assert!(linked.success(), "the links are made");
         Self { folder }
     }

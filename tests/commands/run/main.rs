@@ -6,8 +6,8 @@ use commands::{Programs, replay};
 
 #[test]
 fn transcripts_are_what_the_binary_prints() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let programs = Programs::build();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/commands");
+    let programs = Programs::of(Path::new(env!("CARGO_BIN_EXE_firn")));
     let mut cases: Vec<_> =
         std::fs::read_dir(here.join("cases")).expect("the cases").flatten().map(|entry| entry.path()).collect();
     cases.sort();
@@ -35,7 +35,7 @@ fn transcripts_are_what_the_binary_prints() {
 #[test]
 fn the_manual_says_what_the_help_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual");
-    let programs = Programs::build();
+    let programs = Programs::of(Path::new(env!("CARGO_BIN_EXE_firn")));
     let help = |words: &[&str]| {
         let output = std::process::Command::new(programs.path().join("firn")).args(words).output().expect("firn runs");
         assert!(output.status.success(), "firn {words:?}: {output:?}");
@@ -59,7 +59,7 @@ fn the_manual_says_what_the_help_says() {
             stale.push(path.display().to_string());
         }
     }
-    assert!(stale.is_empty(), "stale pages (FIRN_UPDATE=1 cargo test -p commands writes them): {stale:?}");
+    assert!(stale.is_empty(), "stale pages (FIRN_UPDATE=1 cargo test -p cli --test commands writes them): {stale:?}");
 }
 
 fn required(what: &str) -> bool {
