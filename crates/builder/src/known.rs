@@ -34,6 +34,14 @@ impl<'a> Known<'a> {
         closure.pop().ok_or_else(|| self.invalid(path))
     }
 
+    /// The size of some valid paths together.
+    pub(crate) fn bytes(&self, activity: &Activity, paths: &[StorePath]) -> Result<u64> {
+        if paths.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.fetch(activity, paths)?.iter().map(|info| info.nar_size).sum())
+    }
+
     /// The paths and everything they refer to.
     pub(crate) fn closure(
         &self,

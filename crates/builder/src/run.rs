@@ -48,6 +48,9 @@ pub(crate) struct Shared {
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
 }
 
+/// So many bytes of sources count as much as one more build that waits for a result.
+const BYTES_PER_STEP: u64 = 8 << 20;
+
 /// Derivations that are remembered between requests.
 const MOST_DERIVATIONS: usize = 20_000;
 
@@ -338,11 +341,25 @@ impl<'a> Run<'a> {
                     }
                     None => {
                         let class = if builtin::is_fetch(derivation) { Class::Fetch } else { Class::Build };
-                        self.schedule.ready(id, class, self.plan.rank_of(id));
+                        let urgency = self.plan.rank_of(id) + self.weight(derivation);
+                        self.schedule.ready(id, class, urgency);
                     }
                 }
             }
         }
+    }
+
+    /// How long a build will take compared to a step of the plan, as far as the size of what was fetched for it tells:
+    /// of two builds that as much waits for, the longer one has to begin first.
+    fn weight(&self, derivation: &Derivation) -> u32 {
+        let fetched = |path: &StorePath| {
+            let id = self.plan.find(path)?;
+            builtin::is_fetch(self.plan.derivation(id)?).then(|| self.plan.outputs(id).values().flatten().cloned())
+        };
+        let sources: Vec<StorePath> = derivation.input_drvs.keys().filter_map(fetched).flatten().collect();
+        // What cannot be told weighs nothing: the build itself will say what is wrong.
+        let bytes = self.known.bytes(self.activity, &sources).unwrap_or_default();
+        u32::try_from(bytes / BYTES_PER_STEP).unwrap_or(u32::MAX / 2)
     }
 
     fn failed(&mut self, id: NodeId, status: BuildStatus, why: String) {

@@ -1,8 +1,8 @@
 //! Which ready job goes next: pure, a state and events.
 //!
 //! Two classes of job have bounds of their own: builds (`max-jobs`) and fetches (`http-connections`), which wait for the
-//! network and use no core. In a class the job that the longest chain waits for goes first; among equals the one that
-//! was wanted first.
+//! network and use no core. In a class the most urgent job goes first (the loop counts how long a chain waits for it, and
+//! how much it has to work on); among equals the one that was wanted first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -33,8 +33,8 @@ impl Schedule {
     }
 
     /// A job can be started.
-    pub fn ready(&mut self, id: NodeId, class: Class, rank: u32) {
-        self.ready[class as usize].push((rank, Reverse(id)));
+    pub fn ready(&mut self, id: NodeId, class: Class, urgency: u32) {
+        self.ready[class as usize].push((urgency, Reverse(id)));
     }
 
     /// A started job ended, well or not.

@@ -26,7 +26,7 @@ pub fn render(report: &ErrorReport, show_trace: bool) -> String {
     if let Some(meant) = suggestions(&report.suggestions) {
         let _ = writeln!(text, "Did you mean {meant}?");
     }
-    indented("error: ", text.trim_end())
+    indented("error: ", without_numbers(&text).trim_end())
 }
 
 /// Puts a head before the first line and as many spaces before the others; no line ends in spaces.
