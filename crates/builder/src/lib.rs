@@ -29,9 +29,6 @@ pub mod schedule;
 mod substitute;
 mod users;
 
-/// The steps of a build that pass a fault point of the store's options, beside the store's own.
-pub const FAULT_POINTS: [&str; 4] = ["build-begin", "build-end", "output-moving", "output-moved"];
-
 pub use builder::LocalBuilder;
 pub use error::{Error, Result};
 pub use options::{BuilderOptions, SandboxMode, SandboxPath};

@@ -386,27 +386,46 @@ impl<'a> Run<'a> {
         let shared = self.shared;
         let bounds = self.schedule.bounds();
         while let Some((id, class)) = self.schedule.start_next(|class| shared.admit(class, bounds[class as usize])) {
-            match self.prepare(id) {
-                Ok(Prepared::Job(job, locks)) => {
-                    self.plan.learned(Fact::Started(id));
-                    jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
-                    continue;
-                }
-                Ok(Prepared::Present(infos)) => {
-                    self.known.add(infos);
-                    self.counts.done += 1;
-                    self.plan.learned(Fact::Present(id));
-                }
-                Ok(Prepared::Locked) => self.wait_for_lock(id, class),
-                Err(error) => self.stop(Some(error)),
+            if self.begin(scope, tell, jobs, (id, class)) {
+                self.wait_for_lock(id, class);
             }
-            self.schedule.ended(class);
-            shared.release(class);
             self.admit_ready();
             if self.stopped {
                 return;
             }
         }
+    }
+
+    /// Starts a job that has its place in the schedule, or gives the place back; tells whether another process has
+    /// locked the job's outputs.
+    fn begin<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        tell: &Sender<News>,
+        jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
+        (id, class): (NodeId, Class),
+    ) -> bool
+    where
+        'a: 'scope,
+    {
+        let mut locked = false;
+        match self.prepare(id) {
+            Ok(Prepared::Job(job, locks)) => {
+                self.plan.learned(Fact::Started(id));
+                jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
+                return false;
+            }
+            Ok(Prepared::Present(infos)) => {
+                self.known.add(infos);
+                self.counts.done += 1;
+                self.plan.learned(Fact::Present(id));
+            }
+            Ok(Prepared::Locked) => locked = true,
+            Err(error) => self.stop(Some(error)),
+        }
+        self.schedule.ended(class);
+        self.shared.release(class);
+        locked
     }
 
     fn wait_for_lock(&mut self, id: NodeId, class: Class) {
@@ -442,28 +461,13 @@ impl<'a> Run<'a> {
             let bound = self.schedule.bounds()[class as usize];
             // Without a place it is of no use to hold the lock.
             let admitted = self.schedule.has_place(class) && self.shared.admit(class, bound);
-            let prepared = if admitted { self.prepare(id) } else { Ok(Prepared::Locked) };
-            match prepared {
-                Ok(Prepared::Job(job, locks)) => {
-                    self.schedule.started(class);
-                    self.plan.learned(Fact::Started(id));
-                    jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
-                    continue;
-                }
-                Ok(Prepared::Present(infos)) => {
-                    self.known.add(infos);
-                    self.counts.done += 1;
-                    self.plan.learned(Fact::Present(id));
-                }
-                Ok(Prepared::Locked) => {
-                    waiting.pause = (waiting.pause * 2).min(TICK);
-                    waiting.next_try = now + waiting.pause;
-                    self.waiting.push(waiting);
-                }
-                Err(error) => self.stop(Some(error)),
-            }
             if admitted {
-                self.shared.release(class);
+                self.schedule.started(class);
+            }
+            if !admitted || self.begin(scope, tell, jobs, (id, class)) {
+                waiting.pause = (waiting.pause * 2).min(TICK);
+                waiting.next_try = now + waiting.pause;
+                self.waiting.push(waiting);
             }
         }
         self.admit_ready();

@@ -68,12 +68,6 @@ fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult
                 surface.print(overview().as_bytes());
                 return Ok(0);
             }
-            Some("--fault-points") => {
-                for name in builder::FAULT_POINTS.iter().chain(&store::FaultPoints::NAMES) {
-                    surface.line(name);
-                }
-                return Ok(0);
-            }
             _ => {}
         }
         let takes = crate::input::settings::words_taken(&word.to_string_lossy());

@@ -1,7 +1,7 @@
 //! Settings as the option structs of the crates below.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,9 +50,17 @@ fn build_group(settings: &Settings) -> Option<u32> {
     line.split(':').nth(2)?.parse().ok()
 }
 
-/// `FIRN_FAULT=NAME:COUNT` ends the process, as `kill -9` would, when it passes that point for the COUNTth time. It is
-/// there for tests of what a crash leaves behind.
+/// `FIRN_FAULT=NAME:COUNT` ends the process, as `kill -9` would, when it passes that point for the COUNTth time, and
+/// `FIRN_FAULT_LOG=FILE` appends the name of each point that is passed. They are there for tests of what a crash leaves
+/// behind.
 pub fn faults(settings: &Settings) -> FaultPoints {
+    if let Some(file) = settings.around.text("FIRN_FAULT_LOG") {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(file);
+        return FaultPoints::new(move |passed| {
+            // One write per line: jobs of several threads pass at once. A log that fails makes its reader fail.
+            log.as_ref().is_ok_and(|mut log| log.write_all(format!("{passed}\n").as_bytes()).is_err())
+        });
+    }
     let Some((name, count)) = settings.around.text("FIRN_FAULT").and_then(|text| text.split_once(':')) else {
         return FaultPoints::default();
     };

@@ -19,5 +19,7 @@ pub use api::{
     AddTree, BuildLogs, BuildMode, Builder, LogWriter, MissingPaths, Store, TemporaryRoots, WritableStore, WriteOptions,
 };
 pub use error::{Error, ErrorClass, Result};
-pub use local::{Canonicaliser, FaultPoints, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification};
+pub use local::{
+    Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
+};
 pub use memory::MemoryStore;

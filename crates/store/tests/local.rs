@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use store::{Error, ErrorClass, FaultPoints, LocalStore, Store, TemporaryRoots, WritableStore, WriteOptions};
+use store::{
+    Error, ErrorClass, FaultPoints, LoadOptions, LocalStore, Store, TemporaryRoots, WritableStore, WriteOptions,
+};
 use store_model::derivation::TextObject;
 use store_model::{PathInfo, StorePath};
 
@@ -267,12 +269,22 @@ fn the_list_of_paths_there_and_back() {
     let mut list = Vec::new();
     store.dump_db(&a, &mut list).unwrap();
     let copy = open(&folder.path().join("b"));
-    copy.load_db(&a, true, false, &mut list.as_slice()).unwrap();
+    let how = LoadOptions { again: false, with_hash: true, canonicalise: false };
+    copy.load_db(&a, how, &mut list.as_slice()).unwrap();
     let mut again = Vec::new();
     copy.dump_db(&a, &mut again).unwrap();
     assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(list).unwrap());
+    // What is valid already is left alone, unless it is to be registered again.
+    let nar_hash =
+        |path: &StorePath| copy.path_infos(&a, std::slice::from_ref(path)).unwrap()[0].as_ref().unwrap().nar_hash;
+    let before = nar_hash(&second.path);
+    let changed = format!("{}\n{}\n1\n\n0\n", store_dir().print(&second.path), "0".repeat(64));
+    copy.load_db(&a, how, &mut changed.as_bytes()).unwrap();
+    assert_eq!(nar_hash(&second.path), before);
+    copy.load_db(&a, LoadOptions { again: true, ..how }, &mut changed.as_bytes()).unwrap();
+    assert_ne!(nar_hash(&second.path), before);
     for broken in ["/nix/store/x\n", &*format!("{}\nzz\n", store_dir().print(&second.path))] {
-        assert!(copy.load_db(&a, true, false, &mut broken.as_bytes()).is_err());
+        assert!(copy.load_db(&a, how, &mut broken.as_bytes()).is_err());
     }
 }
 

@@ -219,7 +219,9 @@ impl State {
         };
         // The newer commands show on a pipe what the live display would have shown.
         let important = matches!(kind, ActivityKind::Build | ActivityKind::FileTransfer | ActivityKind::Substitute);
-        let shown = level <= self.verbosity || (important && !self.legacy && level <= Verbosity::Info);
+        // A transfer inside a build is that build's own.
+        let inside = kind == ActivityKind::FileTransfer && self.inside_build(parent);
+        let shown = level <= self.verbosity || (important && !inside && !self.legacy && level <= Verbosity::Info);
         if shown && !text.is_empty() && !self.live() {
             let counts = if self.legacy { String::new() } else { self.counts(kind) };
             let dots = if text.ends_with("...") || text.ends_with('.') { "" } else { "..." };
@@ -294,7 +296,12 @@ impl State {
         if self.closed || !self.live() || self.started.elapsed() < PATIENCE {
             return;
         }
-        let text = self.live_text();
+        let Some(text) = self.live_text() else {
+            if let Some(bar) = self.bar.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        };
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
             bar.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -304,8 +311,13 @@ impl State {
         bar.tick();
     }
 
-    /// Counts, then what runs: builds first, each with its time, transfers with their share.
-    fn live_text(&self) -> String {
+    fn inside_build(&self, parent: ActivityId) -> bool {
+        self.running.get(&parent).is_some_and(|parent| parent.kind == ActivityKind::Build)
+    }
+
+    /// Counts, then what runs, each build with its time and each transfer with its share. Nothing when nothing runs:
+    /// the display must not come back after a command's result.
+    fn live_text(&self) -> Option<String> {
         let mut parts = Vec::new();
         for id in &self.order {
             let Some(running) = self.running.get(id) else { continue };
@@ -316,16 +328,14 @@ impl State {
                     let amounts = self.progress.get(id).copied().unwrap_or_default();
                     let share = (amounts.done.min(amounts.expected) * 100).checked_div(amounts.expected);
                     let share = share.map(|percent| format!(" {percent}%")).unwrap_or_default();
-                    // A transfer inside a build shows as that build's own.
-                    let inside = self.running.get(&running.parent).is_some_and(|p| p.kind == ActivityKind::Build);
-                    if !inside || !share.is_empty() {
+                    if !self.inside_build(running.parent) || !share.is_empty() {
                         parts.push(format!("{}{share}", running.name));
                     }
                 }
                 _ => {}
             }
         }
-        format!("{}{}", self.counts(ActivityKind::Build), parts.join(", "))
+        (!parts.is_empty()).then(|| format!("{}{}", self.counts(ActivityKind::Build), parts.join(", ")))
     }
 }
 

@@ -10,26 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A callback by name at the steps where a crash or a failure would be most telling ([`FaultPoints::NAMES`]). The default
-/// does nothing.
+/// A callback by name at the steps where a crash or a failure would be most telling. The default does nothing. A build
+/// passes, in this order: `temp-root-written`, `lock-acquired`, `object-begin`, `object-written`, `object-synced`,
+/// `transaction-begin`, `transaction-filled`, `transaction-committed`; a root `link-written`, `link-renamed`.
 #[derive(Clone, Default)]
 pub struct FaultPoints(Option<Arc<dyn Fn(&'static str) -> bool + Send + Sync>>);
 
 impl FaultPoints {
-    /// The names of all points, in the order in which a build passes them.
-    pub const NAMES: [&str; 10] = [
-        "temp-root-written",
-        "lock-acquired",
-        "object-begin",
-        "object-written",
-        "object-synced",
-        "transaction-begin",
-        "transaction-filled",
-        "transaction-committed",
-        "link-written",
-        "link-renamed",
-    ];
-
     /// Calls `hook` at every point; `true` makes the step fail with [`Error::Fault`].
     pub fn new(hook: impl Fn(&'static str) -> bool + Send + Sync + 'static) -> FaultPoints {
         FaultPoints(Some(Arc::new(hook)))

@@ -26,7 +26,7 @@ pub use add::Scratch;
 pub use canonicalise::Canonicaliser;
 pub use files::FaultPoints;
 pub use lock::PathLocks;
-pub use verify::Verification;
+pub use verify::{LoadOptions, Verification};
 
 use crate::closure::topological_order;
 use crate::{Error, Result, Store, TemporaryRoots};

@@ -36,6 +36,17 @@ impl Verification {
     }
 }
 
+/// How a list of valid paths is taken in.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// Also paths that are valid already; they are left alone otherwise.
+    pub again: bool,
+    /// The list says each path's NAR hash and size.
+    pub with_hash: bool,
+    /// Give the objects canonical metadata first.
+    pub canonicalise: bool,
+}
+
 impl LocalStore {
     /// Checks the store; `check_contents` reads every object.
     pub fn verify(&self, activity: &Activity, check_contents: bool) -> Result<Verification> {
@@ -186,32 +197,20 @@ impl LocalStore {
         Ok(())
     }
 
-    /// Registers the paths of such a list. Objects must be in place; in the short form (`with_hash` false) they are
-    /// canonicalised if wanted and hashed. Paths that are valid already are left alone then, and only then.
-    pub fn load_db(
-        &self,
-        activity: &Activity,
-        with_hash: bool,
-        canonicalise: bool,
-        input: &mut dyn BufRead,
-    ) -> Result<()> {
-        let entries = validity::read_entries(&self.options.store_dir, with_hash, input)?;
+    /// Registers the paths of such a list, whose objects must be in place; what the short form does not say is hashed.
+    pub fn load_db(&self, activity: &Activity, how: LoadOptions, input: &mut dyn BufRead) -> Result<()> {
+        let entries = validity::read_entries(&self.options.store_dir, how.with_hash, input)?;
         let paths: Vec<StorePath> = entries.iter().map(|entry| entry.path.clone()).collect();
-        let valid = if with_hash { BTreeSet::new() } else { self.valid_paths(activity, &paths)? };
+        let valid = if how.again { BTreeSet::new() } else { self.valid_paths(activity, &paths)? };
         let mut infos = Vec::with_capacity(entries.len());
-        for entry in entries {
-            if valid.contains(&entry.path) {
-                continue;
+        for entry in entries.into_iter().filter(|entry| !valid.contains(&entry.path)) {
+            let real = self.real_path(&entry.path);
+            if how.canonicalise {
+                self.canonicaliser(None).canonicalise(activity, &real)?;
             }
             let (hash, size) = match entry.nar {
                 Some(nar) => nar,
-                None => {
-                    let real = self.real_path(&entry.path);
-                    if canonicalise {
-                        self.canonicaliser(None).canonicalise(activity, &real)?;
-                    }
-                    hash_tree(activity, &real)?
-                }
+                None => hash_tree(activity, &real)?,
             };
             let mut info = PathInfo::new(entry.path, hash, size);
             info.deriver = entry.deriver;

@@ -3,7 +3,7 @@
 
 use std::io::{BufReader, BufWriter, Write as _};
 
-use store::Store as _;
+use store::{LoadOptions, Store as _};
 use store_model::{HashAlgorithm, Hasher};
 
 use super::Args;
@@ -81,7 +81,8 @@ pub fn dump(opened: &Opened<'_>, args: &Args) -> CommandResult {
 pub fn load(opened: &Opened<'_>, args: &Args) -> CommandResult {
     no_arguments(args)?;
     let mut input = BufReader::new(std::io::stdin().lock());
-    opened.store()?.load_db(opened.activity(), true, false, &mut input).map_err(store_error)?;
+    let how = LoadOptions { again: true, with_hash: true, canonicalise: false };
+    opened.store()?.load_db(opened.activity(), how, &mut input).map_err(store_error)?;
     Ok(0)
 }
 
@@ -89,7 +90,8 @@ pub fn load(opened: &Opened<'_>, args: &Args) -> CommandResult {
 pub fn register(opened: &Opened<'_>, args: &Args) -> CommandResult {
     no_arguments(args)?;
     let mut input = BufReader::new(std::io::stdin().lock());
-    opened.store()?.load_db(opened.activity(), args.hash_given, true, &mut input).map_err(store_error)?;
+    let how = LoadOptions { again: args.reregister, with_hash: args.hash_given, canonicalise: true };
+    opened.store()?.load_db(opened.activity(), how, &mut input).map_err(store_error)?;
     Ok(0)
 }
 
