@@ -16,13 +16,13 @@ pub struct Activity {
 
 struct Shared {
     reporter: Arc<dyn Reporter>,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
 }
 
 impl Activity {
     /// The activity of a whole request. It has no number of its own and is not reported.
     pub fn root(reporter: Arc<dyn Reporter>, cancel: CancelToken) -> Self {
-        Self { id: 0, shared: Arc::new(Shared { reporter, next: AtomicU64::new(1) }), cancel }
+        Self { id: 0, shared: Arc::new(Shared { reporter, next: Arc::new(AtomicU64::new(1)) }), cancel }
     }
 
     /// A root that reports nothing and is never cancelled.
@@ -46,6 +46,14 @@ impl Activity {
     /// siblings. The copy is not reported and has no end of its own.
     pub fn with_token(&self, cancel: CancelToken) -> Self {
         Self { id: 0, shared: Arc::clone(&self.shared), cancel }
+    }
+
+    /// The same activity whose events go elsewhere: `reporter` is given the present one and may pass events on. Numbers
+    /// stay unique over both. The copy is not reported and has no end of its own.
+    pub fn redirected(&self, reporter: impl FnOnce(Arc<dyn Reporter>) -> Arc<dyn Reporter>) -> Self {
+        let reporter = reporter(Arc::clone(&self.shared.reporter));
+        let shared = Shared { reporter, next: Arc::clone(&self.shared.next) };
+        Self { id: 0, shared: Arc::new(shared), cancel: self.cancel.clone() }
     }
 
     /// Its number, 0 for a root.

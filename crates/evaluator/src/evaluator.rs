@@ -7,6 +7,7 @@ use crate::error::{ErrorReport, EvalError, Origin, TraceFrame};
 use crate::eval::{Coercion, Eval, Shared, lock};
 use crate::heap::RootId;
 use crate::options::EvalOptions;
+use crate::record::{ReadLog, ReadSet, Tracker};
 use crate::value::print::PrintOptions;
 use crate::value::{ContextElement, ContextId, Pos, Thunk, Value, View};
 use crate::world::{World, WorldError};
@@ -109,6 +110,33 @@ impl Evaluator {
     /// interrupted is evaluated anew when asked for.
     pub fn set_activity(&mut self, activity: Activity) {
         self.eval.set_activity(activity);
+    }
+
+    /// Follows what is read from now on, as a world notes it in `log`. To be called before anything is evaluated.
+    pub fn follow_reads(&mut self, log: Arc<ReadLog>) {
+        self.eval.tracker = Some(Box::new(Tracker::new(log)));
+    }
+
+    /// From now on [`Evaluator::part`] can tell what a part of the work depends on. What was read before belongs to
+    /// every part.
+    pub fn begin_parts(&mut self) {
+        if let Some(tracker) = &mut self.eval.tracker {
+            tracker.begin_parts();
+        }
+    }
+
+    /// Does a part of the work; adds to `reads` the numbers of what its result depends on, also where that was read
+    /// long ago, for another part.
+    pub fn part<T>(&mut self, reads: &mut Vec<u32>, work: impl FnOnce(&mut Evaluator) -> T) -> T {
+        let before = self.eval.tracker.as_mut().map(|tracker| tracker.begin());
+        let result = work(self);
+        if let (Some(before), Some(tracker)) = (before, &mut self.eval.tracker) {
+            let set = tracker.end(before);
+            if set != ReadSet::NONE {
+                reads.extend(tracker.reads(set));
+            }
+        }
+        result
     }
 
     /// How it evaluates.

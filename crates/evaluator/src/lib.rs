@@ -22,6 +22,7 @@ mod options;
 mod os;
 mod packages;
 pub mod program;
+mod record;
 mod show;
 mod suggest;
 mod test_world;
@@ -33,6 +34,7 @@ pub use evaluator::{Evaluator, Rooted, StringContextElement, ValueKind};
 pub use options::{EvalOptions, SearchPathEntry};
 pub use os::with_large_stack;
 pub use packages::{Package, PackageOutput};
+pub use record::ReadLog;
 pub use test_world::TestWorld;
 pub use value::print::PrintOptions;
 pub use world::{

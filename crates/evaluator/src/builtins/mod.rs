@@ -259,7 +259,11 @@ fn constant(eval: &mut Eval, name: &str) -> Option<Value> {
         "false" => Value::FALSE,
         "null" => Value::NULL,
         "__currentSystem" => eval.string(shared.options.system.as_bytes()),
-        "__currentTime" => Value::int(&mut eval.arena, shared.world.current_time()),
+        // What looks at the time is never remembered: the value is told from others when it is met.
+        "__currentTime" => {
+            let now = Value::int(&mut eval.arena, shared.world.current_time());
+            crate::value::Thunk::witnessed(&mut eval.arena, now, crate::record::ReadSet::TIME).into()
+        }
         "__langVersion" => Value::int(&mut eval.arena, 6),
         "__nixPath" => search_path_value(eval),
         "__nixVersion" => eval.string(shared.options.nix_version.as_bytes()),

@@ -129,7 +129,7 @@ impl Writer<'_> {
             }
             View::Lambda(lambda) => self.function(eval, lambda),
             View::Builtin(_) | View::Partial(_) => self.empty("unevaluated", &[]),
-            View::Thunk(thunk) => match thunk.done() {
+            View::Thunk(thunk) => match thunk.evaluated() {
                 Some(value) => return self.forced(eval, value),
                 None => self.empty("unevaluated", &[]),
             },
@@ -169,7 +169,7 @@ impl Writer<'_> {
         for (name, symbol) in [("drvPath", sym::DRV_PATH), ("outPath", sym::OUT_PATH)] {
             let Some(value) = set.value(symbol) else { continue };
             let value = if self.options.strict { eval.force(value)? } else { value };
-            let value = value.as_thunk().and_then(|thunk| thunk.done()).unwrap_or(value);
+            let value = value.as_thunk().and_then(|thunk| thunk.evaluated()).unwrap_or(value);
             if let Some(string) = value.as_string() {
                 shown.push((name, string.bytes()));
             }

@@ -186,8 +186,10 @@ impl Eval {
         if path.ends_with(b".drv") {
             return Err(EvalError::eval("file names are not allowed to end in '.drv'"));
         }
-        if let Some(stored) = lock(&self.shared.copied).get(path) {
-            return Ok(stored.clone());
+        let known = lock(&self.shared.copied).get(path).cloned();
+        if let Some((stored, reads)) = known {
+            self.meet(reads);
+            return Ok(stored);
         }
         self.check_readable(path)?;
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -195,8 +197,9 @@ impl Eval {
         let method = ContentAddressMethod::NixArchive;
         let request = CopyRequest { path, name: &name, method, filter: None, expected: None };
         let world = self.shared.world.clone();
-        let stored = world.copy_to_store(&self.activity, request)?;
-        lock(&self.shared.copied).insert(path.to_vec(), stored.clone());
+        let (stored, reads) = self.witness(|eval| world.copy_to_store(&eval.activity, request));
+        let stored = stored?;
+        lock(&self.shared.copied).insert(path.to_vec(), (stored.clone(), reads));
         Ok(stored)
     }
 

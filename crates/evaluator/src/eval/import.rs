@@ -1,8 +1,9 @@
 //! Files and texts to values: reading, compiling, linking, and the table of files already met.
 
-use super::{Eval, Outcome, lock};
+use super::{Eval, Imported, Outcome, lock};
 use crate::code::{Code, INTERNAL, SourceText, link};
 use crate::error::{ErrorKind, EvalError};
+use crate::heap::RootId;
 use crate::program::{CompileError, CompileOptions};
 use crate::value::{AttrSet, Env, Thunk};
 use crate::world::{PathType, WorldError, WorldErrorClass};
@@ -85,25 +86,36 @@ impl Eval {
     /// The value of a file (`import`): evaluated once per file.
     pub(crate) fn import(&mut self, path: &[u8]) -> Outcome {
         let known = lock(&self.shared.imports).get(path).copied();
-        if let Some(root) = known {
-            let value = lock(&self.shared.roots).get(root);
-            return self.force(value);
-        }
-        let file = self.resolve_expression_path(path)?;
-        let known = lock(&self.shared.imports).get(&file).copied();
         let root = match known {
-            Some(root) => root,
+            Some(Imported { root, reads }) => {
+                self.meet(reads);
+                root
+            }
             None => {
-                let code = self.read_code(&file, None)?;
-                let thunk = Thunk::expression(&mut self.arena, code.number, code.root.0, Env::NONE);
-                let root = lock(&self.shared.roots).add(thunk.into());
-                lock(&self.shared.imports).insert(file.clone(), root);
+                let (root, reads) = self.witness(|eval| eval.import_first(path));
+                let root = root?;
+                lock(&self.shared.imports).insert(path.to_vec(), Imported { root, reads });
                 root
             }
         };
-        lock(&self.shared.imports).insert(path.to_vec(), root);
         let value = lock(&self.shared.roots).get(root);
         self.force(value)
+    }
+
+    /// Finds and compiles a file that was not asked for by this name before.
+    fn import_first(&mut self, path: &[u8]) -> Result<RootId, EvalError> {
+        let file = self.resolve_expression_path(path)?;
+        let known = lock(&self.shared.imports).get(&file).copied();
+        if let Some(Imported { root, reads }) = known {
+            self.meet(reads);
+            return Ok(root);
+        }
+        let (code, reads) = self.witness(|eval| eval.read_code(&file, None));
+        let code = code?;
+        let thunk = Thunk::expression(&mut self.arena, code.number, code.root.0, Env::NONE);
+        let root = lock(&self.shared.roots).add(thunk.into());
+        lock(&self.shared.imports).insert(file, Imported { root, reads });
+        Ok(root)
     }
 
     /// The value of a file with more names in scope (`scopedImport`): evaluated each time.

@@ -24,6 +24,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::heap::{Arena, Region, RootId, Roots, ValueStack};
 use crate::options::EvalOptions;
 use crate::program::{Node, NodeId, Symbol};
+use crate::record::{ReadSet, Tracker};
 use crate::value::{
     AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, OwnerId, Pos, Str, Symbols, Thunk, ThunkState, Value,
 };
@@ -53,15 +54,15 @@ pub(crate) struct Shared {
     /// Programs by number.
     codes: AppendTable<&'static Code>,
     /// Failures that thunks remember.
-    failures: Mutex<Vec<EvalError>>,
+    failures: Mutex<Vec<(EvalError, ReadSet)>>,
     /// Files by path, evaluated or about to be.
-    pub(crate) imports: Mutex<FxHashMap<Vec<u8>, RootId>>,
+    pub(crate) imports: Mutex<FxHashMap<Vec<u8>, Imported>>,
     /// The base scope by number.
     pub(crate) globals: OnceLock<List>,
     /// What `derivationStrict` made.
     pub(crate) derivations: crate::builtins::derivation::Memo,
     /// Paths copied to the store.
-    pub(crate) copied: Mutex<FxHashMap<Vec<u8>, store_model::StorePath>>,
+    pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (store_model::StorePath, ReadSet)>>,
     /// Paths that restricted evaluation may read because it made them.
     pub(crate) allowed: Mutex<Vec<Vec<u8>>>,
     /// State of builtins that keep some (compiled patterns).
@@ -97,6 +98,17 @@ pub(crate) struct Eval {
     /// What is being done, for messages and fetches.
     pub(crate) activity: Arc<Activity>,
     cancelled: Arc<AtomicBool>,
+    /// Follows what is read, where somebody wants to know.
+    pub(crate) tracker: Option<Box<Tracker>>,
+}
+
+/// A file that was met.
+#[derive(Clone, Copy)]
+pub(crate) struct Imported {
+    /// Its value.
+    pub(crate) root: RootId,
+    /// What was read to find and compile it.
+    pub(crate) reads: ReadSet,
 }
 
 /// Where evaluation goes on after a call was set up.
@@ -148,6 +160,7 @@ impl Eval {
             owner: OwnerId(1),
             activity: Arc::new(activity),
             cancelled,
+            tracker: None,
         };
         eval.globals = crate::builtins::base_scope(&mut eval);
         let _ = eval.shared.globals.set(eval.globals);
@@ -225,6 +238,10 @@ impl Eval {
         let (claim, claimed) = match thunk.claim(self.owner) {
             Ok(claim) => claim,
             Err(ThunkState::Done(value)) => return Ok(value),
+            Err(ThunkState::Witnessed(value, reads)) => {
+                self.meet(reads);
+                return Ok(value);
+            }
             Err(ThunkState::Failed(failure)) => return Err(self.failure(failure)),
             Err(ThunkState::Running(owner)) => {
                 // Two threads never share thunks so far: whoever evaluates it is below us on this very stack.
@@ -235,6 +252,7 @@ impl Eval {
         };
         // On unwinding the thunk must not stay claimed.
         let guard = Restore { thunk, claimed };
+        let before = self.tracker.as_mut().map(|tracker| tracker.begin());
         let outcome = match claim {
             Claim::Expression { code, node, env } => {
                 let code = self.code(code);
@@ -243,14 +261,22 @@ impl Eval {
             Claim::Call { function, argument } => self.call(function, &[argument]),
         };
         std::mem::forget(guard);
+        let reads = match (before, &mut self.tracker) {
+            (Some(before), Some(tracker)) => tracker.end(before),
+            _ => ReadSet::NONE,
+        };
         match outcome {
             Ok(value) => {
                 debug_assert!(!value.is_thunk(), "evaluation gives no thunk");
-                thunk.finish(value, claimed);
+                if reads == ReadSet::NONE {
+                    thunk.finish(value, claimed);
+                } else {
+                    thunk.finish_witnessed(value, claimed, reads);
+                }
                 Ok(value)
             }
             Err(error) => {
-                self.fail_thunk(thunk, claimed, &error);
+                self.fail_thunk(thunk, claimed, &error, reads);
                 Err(error)
             }
         }
@@ -258,19 +284,47 @@ impl Eval {
 
     #[cold]
     #[inline(never)]
-    fn fail_thunk(&mut self, thunk: Thunk, claimed: u64, error: &EvalError) {
+    fn fail_thunk(&mut self, thunk: Thunk, claimed: u64, error: &EvalError, reads: ReadSet) {
         if error.kind().is_passing() {
             thunk.restore(claimed);
             return;
         }
         let mut failures = lock(&self.shared.failures);
-        failures.push(error.clone());
+        failures.push((error.clone(), reads));
         thunk.fail(FailureId((failures.len() - 1) as u32), claimed);
     }
 
     #[cold]
-    fn failure(&self, failure: FailureId) -> EvalError {
-        lock(&self.shared.failures)[failure.0 as usize].clone()
+    fn failure(&mut self, failure: FailureId) -> EvalError {
+        let (error, reads) = lock(&self.shared.failures)[failure.0 as usize].clone();
+        self.meet(reads);
+        error
+    }
+
+    /// The present work depends on these reads too.
+    #[inline]
+    pub(crate) fn meet(&mut self, reads: ReadSet) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.meet(reads);
+        }
+    }
+
+    /// Does a piece of work; tells what was read for it.
+    pub(crate) fn witness<T>(&mut self, work: impl FnOnce(&mut Eval) -> T) -> (T, ReadSet) {
+        let before = self.tracker.as_mut().map(|tracker| tracker.begin());
+        let result = work(self);
+        let reads = match (before, &mut self.tracker) {
+            (Some(before), Some(tracker)) => tracker.end(before),
+            _ => ReadSet::NONE,
+        };
+        (result, reads)
+    }
+
+    /// Whether the evaluated form may stand in the place of a value that was forced: not if looking at it counts as
+    /// having read something.
+    #[inline(always)]
+    pub(crate) fn may_replace(&self, value: Value) -> bool {
+        value.as_thunk().is_none_or(|thunk| thunk.done().is_some())
     }
 
     /// Fails when the native stack is nearly used up.
@@ -405,6 +459,7 @@ impl Eval {
         let value = match thunk.done() {
             Some(value) => value,
             None => match self.force_thunk(thunk) {
+                Ok(value) if thunk.done().is_none() => return Ok(value),
                 Ok(value) => value,
                 Err(error) => return Err(place_recursion(error, code, id)),
             },

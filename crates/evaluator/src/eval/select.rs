@@ -25,6 +25,7 @@ impl Eval {
         let value = match thunk.done() {
             Some(value) => value,
             None => match self.force_thunk(thunk) {
+                Ok(value) if thunk.done().is_none() => return Ok(value),
                 Ok(value) => value,
                 Err(error) => {
                     return Err(self.select_failed(error, code, id, attr.pos, || SelectedPath::One(name), env));
@@ -195,13 +196,17 @@ impl Eval {
             let scope = cell.get();
             let text = "while evaluating the first subexpression of a with expression";
             let set = self.expect_attrs_at(scope, code.pos(id), text)?;
-            cell.set(set.into());
+            if self.may_replace(scope) {
+                cell.set(set.into());
+            }
             if let Some(attr) = set.get(name) {
                 let value = attr.value.get();
                 return match self.force(value) {
-                    Ok(value) => {
-                        attr.value.set(value);
-                        Ok(value)
+                    Ok(forced) => {
+                        if self.may_replace(value) {
+                            attr.value.set(forced);
+                        }
+                        Ok(forced)
                     }
                     Err(error) => Err(super::place_recursion(error, code, id)),
                 };

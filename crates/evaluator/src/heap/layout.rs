@@ -21,7 +21,8 @@ pub(crate) enum Kind {
     Running = 3,
     /// Evaluated: payload = value; bit 4 as above.
     Done = 4,
-    /// Failed: payload = number of the failure; bit 4 as above.
+    /// Failed: payload = number of the failure; bit 4 as above. With bit 5: evaluated, payload = value, and the upper
+    /// half of the word says what was read for it.
     Failed = 5,
     /// Slots; the count in the high 16 bits, the address of the link above between. Since that address is only 8-byte
     /// aligned, bit 3 belongs to it: kind 14 is an environment too.

@@ -189,7 +189,7 @@ impl Eval {
         self.check_print(depth)?;
         // A list is known again by the place it was met in, as in C++ Nix, a set by itself.
         let place = value.word();
-        let value = value.as_thunk().and_then(super::Thunk::done).unwrap_or(value);
+        let value = value.as_thunk().and_then(super::Thunk::evaluated).unwrap_or(value);
         match value.view() {
             View::Thunk(thunk) => match thunk.state() {
                 super::ThunkState::Running(_) => out.extend_from_slice("«potential infinite recursion»".as_bytes()),
@@ -291,7 +291,7 @@ impl Printer<'_> {
     fn print_inside(&mut self, value: Value, depth: usize) -> Result<(), EvalError> {
         let place = value.word();
         let value = if self.options.force { self.eval.force(value)? } else { value };
-        let value = value.as_thunk().and_then(super::Thunk::done).unwrap_or(value);
+        let value = value.as_thunk().and_then(super::Thunk::evaluated).unwrap_or(value);
         match value.view() {
             View::Thunk(thunk) => match thunk.state() {
                 super::ThunkState::Running(_) => self.text("«potential infinite recursion»"),

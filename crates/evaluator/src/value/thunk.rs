@@ -9,9 +9,13 @@
 
 use super::{AtomicU64, Env, NonNull, NonZeroU64, Ordering, TAG_THUNK, Value};
 use crate::heap::{Arena, KIND_BITS, KIND_MASK, Kind};
+use crate::record::ReadSet;
 
 /// Bit of the state word: the object has three words.
 const WIDE: u64 = 1 << KIND_BITS;
+/// Bit of a `Failed` state word: evaluated all the same, payload = value; the upper half is the [`ReadSet`] that whoever
+/// looks at the value takes over. It is told apart from `Done` so that the fast path stays one comparison.
+const WITNESSED: u64 = 1 << (KIND_BITS + 1);
 
 /// Who evaluates: the number of an evaluating thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +50,8 @@ pub(crate) enum ThunkState {
     Running(OwnerId),
     /// Evaluated.
     Done(Value),
+    /// Evaluated, by reading these things.
+    Witnessed(Value, ReadSet),
     /// Failed before.
     Failed(FailureId),
 }
@@ -104,6 +110,17 @@ impl Thunk {
         Thunk(object)
     }
 
+    /// A value that counts as read from somewhere when it is looked at.
+    pub(crate) fn witnessed(arena: &mut Arena, value: Value, reads: ReadSet) -> Thunk {
+        let object = arena.allocate(2);
+        // SAFETY: two words were just allocated; nobody else knows them.
+        unsafe {
+            object.write(Kind::Failed as u64 | WITNESSED | u64::from(reads.0) << 32);
+            object.add(1).write(value.word());
+        }
+        Thunk(object)
+    }
+
     #[inline(always)]
     fn state_word(self) -> &'static AtomicU64 {
         // SAFETY: the first word of a thunk is accessed only through this atomic.
@@ -116,7 +133,15 @@ impl Thunk {
         unsafe { self.0.add(1).cast().as_ref() }
     }
 
-    /// The value, if it is evaluated.
+    /// The value, if it is evaluated: for code that shows values without working on them.
+    pub(crate) fn evaluated(self) -> Option<Value> {
+        match self.state() {
+            ThunkState::Done(value) | ThunkState::Witnessed(value, _) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is evaluated and nothing need be taken note of; then it may stand in the thunk's place.
     #[inline(always)]
     pub(crate) fn done(self) -> Option<Value> {
         if self.state_word().load(Ordering::Acquire) & KIND_MASK != Kind::Done as u64 {
@@ -146,6 +171,11 @@ impl Thunk {
             return ThunkState::Running(OwnerId((state >> 32) as u32));
         }
         if kind == Kind::Failed as u64 {
+            if state & WITNESSED != 0
+                && let Some(value) = self.value()
+            {
+                return ThunkState::Witnessed(value, ReadSet((state >> 32) as u32));
+            }
             return ThunkState::Failed(FailureId(self.payload().load(Ordering::Relaxed) as u32));
         }
         ThunkState::Suspended
@@ -189,6 +219,13 @@ impl Thunk {
     pub(crate) fn finish(self, value: Value, claimed: u64) {
         self.payload().store(value.word(), Ordering::Relaxed);
         self.state_word().store(Kind::Done as u64 | Self::width(claimed), Ordering::Release);
+    }
+
+    /// Ends a claim with a value that depends on what was read.
+    pub(crate) fn finish_witnessed(self, value: Value, claimed: u64, reads: ReadSet) {
+        self.payload().store(value.word(), Ordering::Relaxed);
+        let state = Kind::Failed as u64 | WITNESSED | u64::from(reads.0) << 32;
+        self.state_word().store(state | Self::width(claimed), Ordering::Release);
     }
 
     /// Ends a claim with a failure that stays.

@@ -52,7 +52,7 @@ impl Writer {
         match value.view() {
             View::Thunk(thunk) => {
                 // A value that was evaluated in passing is as good as one that never was a thunk.
-                return match thunk.done() {
+                return match thunk.evaluated() {
                     Some(value) => self.forced(eval, value, pos, out),
                     None => Err(no_form("a thunk", pos)),
                 };
