@@ -31,6 +31,8 @@ pub enum CommandError {
     },
     /// Evaluation failed; the text is rendered, `error:` included.
     Evaluation(String),
+    /// The same, where the help may help.
+    EvaluationUsage(String),
     /// The user asked for the end: the process dies of the signal, so that a shell loop around it stops too.
     Interrupted,
     /// Text that clap rendered: help, version or a usage error.
@@ -90,6 +92,8 @@ impl From<std::io::Error> for CommandError {
 pub struct Surface {
     /// The name it was called by.
     pub program: String,
+    /// The same as it was typed.
+    pub called: String,
     /// Draws progress and messages on standard error.
     pub progress: Arc<Progress>,
     /// Set by SIGINT, SIGTERM and SIGHUP.
@@ -100,7 +104,7 @@ pub struct Surface {
 
 impl Surface {
     /// Opens standard output and error, and takes the signals that end a program.
-    pub fn open(program: &str) -> Self {
+    pub fn open(program: &str, called: &str) -> Self {
         let cancel = CancelToken::new();
         let flag = cancel.flag();
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
@@ -110,7 +114,7 @@ impl Surface {
         }
         let progress = Arc::new(Progress::new(program.starts_with("nix-")));
         let activity = Activity::root(progress.clone(), cancel.clone());
-        Self { program: program.to_owned(), progress, cancel, activity }
+        Self { program: program.to_owned(), called: called.to_owned(), progress, cancel, activity }
     }
 
     /// Standard output for what is streamed.

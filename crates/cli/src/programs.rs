@@ -48,7 +48,7 @@ pub fn enter(mut arguments: Vec<OsString>) -> ! {
         Some((name, entry)) => (name, *entry),
         None => (if name == "nix" { "nix" } else { "firn" }, nix_command),
     };
-    let surface = Surface::open(name);
+    let surface = Surface::open(name, &called.to_string_lossy());
     let result = entry(&surface, arguments);
     finish(&surface, result)
 }

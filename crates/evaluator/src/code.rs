@@ -48,6 +48,8 @@ pub(crate) struct Code {
     pub(crate) root: NodeId,
     /// Where it came from.
     pub(crate) source: Arc<SourceText>,
+    /// The folder that relative paths in it start from.
+    pub(crate) directory: Box<[u8]>,
 }
 
 impl Code {
@@ -97,6 +99,13 @@ impl Code {
         let at = at as usize;
         let count = self.extra[at] as usize;
         &self.extra[at + 1..at + 1 + count]
+    }
+
+    /// The list of the same length that follows a counted list.
+    pub(crate) fn after_counted(&self, at: u32) -> &[u32] {
+        let at = at as usize;
+        let count = self.extra[at] as usize;
+        &self.extra[at + 1 + count..at + 1 + 2 * count]
     }
 
     /// The formals of a function, sorted by symbol.
@@ -222,6 +231,7 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
         base,
         root: program.root.expect("a program that compiled has a root"),
         source,
+        directory: directory.into(),
     })
 }
 

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Restricted,
     /// The user asked to stop.
     Cancelled,
+    /// An argument that names no known thing (a hash algorithm); C++ Nix then points to its help.
+    Usage,
     /// Something outside failed.
     World(WorldError),
 }

@@ -108,7 +108,7 @@ pub enum Node {
     WithVar {
         /// The name.
         name: Symbol,
-        /// Start of a counted list in `extra`: `extra[at]` is the count, the depths follow.
+        /// Start of a counted list in `extra`: `extra[at]` is the count, the depths follow, then as many offsets.
         depths: u32,
     },
     /// A name of the base scope (`builtins`, `map`, `true`, `__sub`, …): the number that `CompileOptions::base` gave.

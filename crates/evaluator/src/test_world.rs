@@ -16,7 +16,7 @@ use store_model::{
 /// One thing in the tree.
 #[derive(Clone, Debug)]
 enum Entry {
-    File(Vec<u8>),
+    File(Vec<u8>, bool),
     Directory,
     Symlink(Vec<u8>),
 }
@@ -33,6 +33,7 @@ pub struct TestWorld {
     entries: BTreeMap<Vec<u8>, Entry>,
     variables: HashMap<Vec<u8>, Vec<u8>>,
     objects: Mutex<Objects>,
+    read_only: bool,
 }
 
 impl Default for TestWorld {
@@ -46,7 +47,7 @@ impl TestWorld {
     pub fn new() -> TestWorld {
         let store_dir = StoreDir::new("/nix/store").expect("a plain absolute path is a store folder");
         let entries = BTreeMap::from([(b"/".to_vec(), Entry::Directory)]);
-        TestWorld { store_dir, entries, variables: HashMap::new(), objects: Mutex::default() }
+        TestWorld { store_dir, entries, variables: HashMap::new(), objects: Mutex::default(), read_only: false }
     }
 
     fn add(&mut self, path: &str, entry: Entry) {
@@ -60,7 +61,19 @@ impl TestWorld {
 
     /// Adds a file, with the folders above it.
     pub fn file(mut self, path: &str, text: &[u8]) -> Self {
-        self.add(path, Entry::File(text.to_vec()));
+        self.add(path, Entry::File(text.to_vec(), false));
+        self
+    }
+
+    /// Adds an executable file.
+    pub fn executable(mut self, path: &str, text: &[u8]) -> Self {
+        self.add(path, Entry::File(text.to_vec(), true));
+        self
+    }
+
+    /// Keeps nothing: texts and derivations get their paths and are forgotten.
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
         self
     }
 
@@ -86,6 +99,9 @@ impl TestWorld {
     }
 
     fn keep(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) {
+        if self.read_only {
+            return;
+        }
         let mut objects = self.lock();
         objects.references.insert(path.clone(), references);
         objects.texts.insert(path, text);
@@ -125,10 +141,14 @@ impl TestWorld {
         token(out, b"(");
         token(out, b"type");
         match entry {
-            Entry::File(text) => {
-                for part in [&b"regular"[..], b"contents", text] {
-                    token(out, part);
+            Entry::File(text, executable) => {
+                token(out, b"regular");
+                if *executable {
+                    token(out, b"executable");
+                    token(out, b"");
                 }
+                token(out, b"contents");
+                token(out, text);
             }
             Entry::Symlink(target) => {
                 for part in [&b"symlink"[..], b"target", target] {
@@ -170,7 +190,7 @@ fn parent(path: &[u8]) -> &[u8] {
 
 fn kind(entry: &Entry) -> PathType {
     match entry {
-        Entry::File(_) => PathType::Regular,
+        Entry::File(..) => PathType::Regular,
         Entry::Directory => PathType::Directory,
         Entry::Symlink(_) => PathType::Symlink,
     }
@@ -199,7 +219,7 @@ impl World for TestWorld {
 
     fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
         match self.resolve(path) {
-            Some((_, Entry::File(text))) => Ok(text.clone()),
+            Some((_, Entry::File(text, _))) => Ok(text.clone()),
             Some(_) => {
                 let path = String::from_utf8_lossy(path);
                 Err(WorldError::new(WorldErrorClass::Other, format!("reading from file '{path}': Is a directory")))

@@ -5,7 +5,13 @@
 //! the expressions see, all of them and `cases/files` lie in `/case`.
 //!
 //! Expectations are C++ Nix's answers: `NIX_ORACLE=<folder of its commands> FIRN_UPDATE=1 cargo test -p language` writes
-//! them anew.
+//! them anew. [`expressions`] are many more, one a line.
+
+#[path = "../../../crates/cli/src/output/diagnostic.rs"]
+mod diagnostic;
+#[path = "../../../crates/cli/src/output/plain.rs"]
+mod plain;
+pub mod expressions;
 
 use evaluator::{EvalOptions, Evaluator, TestWorld};
 use std::path::{Path, PathBuf};

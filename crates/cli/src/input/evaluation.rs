@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use evaluator::program::{Lint, Lints};
-use evaluator::{EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry};
+use evaluator::{ErrorKind, EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry};
 use session::{Session, SessionWorld, Settings};
 
 use crate::command::{CommandError, Surface};
@@ -77,7 +77,11 @@ impl Evaluation {
         if error.is_cancelled() {
             return CommandError::Interrupted;
         }
-        CommandError::Evaluation(diagnostic::render(&self.evaluator.report(error), self.show_trace))
+        let text = diagnostic::render(&self.evaluator.report(error), self.show_trace);
+        match error.kind() {
+            ErrorKind::Usage => CommandError::EvaluationUsage(text),
+            _ => CommandError::Evaluation(text),
+        }
     }
 
     /// Runs a step of evaluation; its error becomes the command's.

@@ -17,6 +17,11 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
             surface.progress.error_line(text.trim_end_matches('\n'));
             return 1;
         }
+        CommandError::EvaluationUsage(text) => {
+            surface.progress.error_line(text.trim_end_matches('\n'));
+            surface.progress.error_line(&format!("Try '{} --help' for more information.", surface.called));
+            return 1;
+        }
         CommandError::Interrupted => ("interrupted by the user", &[][..], 130),
     };
     let mut text = indented("error: ", without_numbers(message).trim_end_matches('\n'));

@@ -3,5 +3,6 @@
 pub mod build;
 pub mod diagnostic;
 pub mod error;
+pub mod plain;
 pub mod progress;
 pub mod value;

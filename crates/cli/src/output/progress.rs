@@ -185,7 +185,8 @@ impl State {
     fn line(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| write_line(text)),
-            None => write_line(text),
+            None if std::io::stderr().is_terminal() => write_line(text),
+            None => write_line(&super::plain::plain(text)),
         }
     }
 
@@ -194,8 +195,8 @@ impl State {
             return;
         }
         let text = match level {
-            // `builtins.warn` says itself what it is.
-            Verbosity::Warn if text.starts_with("evaluation warning: ") => text.to_owned(),
+            // `builtins.warn` says itself what it is, and says nothing of an empty text.
+            Verbosity::Warn if text.is_empty() || text.starts_with("evaluation warning: ") => text.to_owned(),
             Verbosity::Warn => format!("warning: {}", super::diagnostic::without_numbers(text)),
             // What is said at this level (traces, notes, complaints) says itself what it is.
             _ => text.to_owned(),

@@ -59,9 +59,10 @@ fn get_attr(eval: &mut Eval, args: &[Value]) -> Outcome {
     let name = eval.symbol_of(name);
     match set.value(name) {
         Some(value) => Ok(value),
-        None => Err(eval
-            .missing_attribute(set, name, Pos::NONE)
-            .trace(Pos::NONE, "in the attribute set under consideration")),
+        None => {
+            let error = EvalError::eval(format!("attribute '{}' missing", eval.text(name)));
+            Err(error.trace(Pos::NONE, "in the attribute set under consideration"))
+        }
     }
 }
 
@@ -164,7 +165,7 @@ fn map_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
         let name = eval.shared.symbols.value(attr.name);
         let partly = Thunk::call(&mut eval.arena, args[0], name);
         let value = Thunk::call(&mut eval.arena, partly.into(), attr.value.get());
-        mapped.push(attr.name, attr.pos, value.into());
+        mapped.push(attr.name, Pos::NONE, value.into());
     }
     Ok(mapped.finish_sorted(&mut eval.arena).into())
 }

@@ -39,7 +39,7 @@ fn with_context(eval: &mut Eval, string: Str, context: ContextId) -> Value {
 
 fn discard_output_dependency(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the argument passed to builtins.unsafeDiscardOutputDependency";
-    let string = eval.coerce(args[0], Coercion::PLAIN, text)?;
+    let string = eval.coerce(args[0], Coercion::INTERPOLATION, text)?;
     let elements = eval.context_elements(string.context()).into_iter().map(|element| match element {
         ContextElement::Whole(path) => ContextElement::Opaque(path),
         element => element,
@@ -50,7 +50,7 @@ fn discard_output_dependency(eval: &mut Eval, args: &[Value]) -> Outcome {
 
 fn add_drv_output_dependencies(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the argument passed to builtins.addDrvOutputDependencies";
-    let string = eval.coerce(args[0], Coercion::PLAIN, text)?;
+    let string = eval.coerce(args[0], Coercion::INTERPOLATION, text)?;
     let elements = eval.context_elements(string.context());
     let [element] = &elements[..] else {
         let shown = String::from_utf8_lossy(string.bytes());
@@ -134,13 +134,13 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
         }
         let text = "while evaluating the value of a string context";
         let info = eval.expect_attrs_at(attr.value.get(), attr.pos, text)?;
-        if let Some(wish) = info.value(sym::PATH)
-            && eval.expect_bool(wish, "while evaluating the `path` attribute of a string context")?
+        if let Some(wish) = info.get(sym::PATH)
+            && eval.expect_bool_at(wish.value.get(), wish.pos, "while evaluating the `path` attribute of a string context")?
         {
             elements.push(ContextElement::Opaque(path.clone()));
         }
-        if let Some(wish) = info.value(sym::ALL_OUTPUTS)
-            && eval.expect_bool(wish, "while evaluating the `allOutputs` attribute of a string context")?
+        if let Some(wish) = info.get(sym::ALL_OUTPUTS)
+            && eval.expect_bool_at(wish.value.get(), wish.pos, "while evaluating the `allOutputs` attribute of a string context")?
         {
             if !path.is_derivation() {
                 let message =
@@ -149,8 +149,9 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
             }
             elements.push(ContextElement::Whole(path.clone()));
         }
-        if let Some(outputs) = info.value(sym::OUTPUTS) {
-            let outputs = eval.expect_list(outputs, "while evaluating the `outputs` attribute of a string context")?;
+        if let Some(attr) = info.get(sym::OUTPUTS) {
+            let text = "while evaluating the `outputs` attribute of a string context";
+            let outputs = eval.expect_list_at(attr.value.get(), attr.pos, text)?;
             if !outputs.is_empty() && !path.is_derivation() {
                 let message =
                     format!("tried to add derivation output context of {name}, which is not a derivation, to a string");
@@ -158,7 +159,7 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
             }
             for output in outputs.iter() {
                 let text = "while evaluating an output name within a string context";
-                let output = eval.expect_plain_string(output, text)?;
+                let output = eval.expect_plain_string_at(output, attr.pos, text)?;
                 let output = String::from_utf8_lossy(output.bytes()).into();
                 elements.push(ContextElement::Output { derivation: path.clone(), output });
             }

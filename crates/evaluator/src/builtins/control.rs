@@ -41,7 +41,7 @@ builtins! {
     /// The second argument; an error in it says the first.
     "__addErrorContext" / 2 => add_error_context, (traced: false);
     /// The argument; a debugger stops here.
-    "break" / 1 => |eval, args| eval.force(args[0]);
+    "break" / 1 => |eval, args| eval.force(args[0]), (traced: false);
     /// All elements that the start set leads to by an operator, each `key` once, breadth first.
     "__genericClosure" / 1 => generic_closure;
 }
@@ -58,7 +58,7 @@ fn try_eval(eval: &mut Eval, args: &[Value]) -> Outcome {
 }
 
 fn message(eval: &mut Eval, value: Value, text: &'static str) -> Result<String, EvalError> {
-    let message = eval.coerce(value, Coercion::PLAIN, text)?;
+    let message = eval.coerce(value, Coercion::INTERPOLATION, text)?;
     Ok(String::from_utf8_lossy(message.bytes()).into_owned())
 }
 
@@ -92,13 +92,28 @@ fn trace(eval: &mut Eval, value: Value) -> Result<(), EvalError> {
 fn warn(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the first argument; the message passed to builtins.warn";
     let message = eval.expect_string(args[0], text)?;
-    let line = format!("evaluation warning: {}", String::from_utf8_lossy(message.bytes()));
+    let line = warning_text(&String::from_utf8_lossy(message.bytes()));
     eval.activity.message(activity::Verbosity::Warn, &line);
     if eval.shared.options.abort_on_warn {
         let message = "aborting to reveal stack trace of warning, as abort-on-warn is set";
         return Err(EvalError::eval(message));
     }
     eval.force(args[1])
+}
+
+/// A warning as it is shown: its further lines stand below the first; of nothing nothing is shown.
+fn warning_text(message: &str) -> String {
+    const HEAD: &str = "evaluation warning: ";
+    let message = message.trim_end_matches([' ', '\t', '\r', '\n']);
+    if message.is_empty() {
+        return String::new();
+    }
+    let indentation = " ".repeat(HEAD.len());
+    let lines = message.split('\n').enumerate().map(|(number, line)| {
+        let line = format!("{}{line}", if number == 0 { HEAD } else { &indentation });
+        line.trim_end_matches([' ', '\t', '\r']).to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn add_error_context(eval: &mut Eval, args: &[Value]) -> Outcome {
@@ -121,7 +136,8 @@ impl Eval {
 
     fn force_deep_inside(&mut self, value: Value, seen: &mut FxHashSet<u64>) -> Result<(), EvalError> {
         self.deeper(|eval| {
-            let value = eval.force(value)?;
+            let place = if eval.shared.options.show_trace { eval.pos_of_value(value) } else { Pos::NONE };
+            let value = eval.force_at(value, place)?;
             if let Some(set) = value.as_attrs() {
                 if !seen.insert(value.word()) {
                     return Ok(());

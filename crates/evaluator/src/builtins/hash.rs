@@ -1,7 +1,7 @@
 //! Hashes.
 
 use super::builtins;
-use crate::error::EvalError;
+use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Eval, Outcome};
 use crate::value::Value;
 use store_model::{Hash, HashAlgorithm, HashFormat};
@@ -24,7 +24,7 @@ fn algorithm(eval: &mut Eval, value: Value, text: &'static str) -> Result<HashAl
 
 fn parse_algorithm(name: &[u8]) -> Result<HashAlgorithm, EvalError> {
     let name = String::from_utf8_lossy(name);
-    HashAlgorithm::parse(&name).map_err(|error| EvalError::eval(error.to_string()))
+    HashAlgorithm::parse(&name).map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))
 }
 
 fn hash_string(eval: &mut Eval, args: &[Value]) -> Outcome {
@@ -62,7 +62,7 @@ fn convert_hash(eval: &mut Eval, args: &[Value]) -> Outcome {
         eval.activity.warn("\"base32\" is a deprecated alias for hash format \"nix32\".");
     }
     let format = HashFormat::parse(&String::from_utf8_lossy(format.bytes()));
-    let format = format.map_err(|error| EvalError::eval(error.to_string()))?;
+    let format = format.map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
     let hash = Hash::parse_any(&String::from_utf8_lossy(hash.bytes()), algorithm);
     let hash = hash.map_err(|error| EvalError::eval(error.to_string()))?;
     let text = hash.format(format, format == HashFormat::Sri);

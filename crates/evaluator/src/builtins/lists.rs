@@ -116,7 +116,7 @@ fn filter(eval: &mut Eval, args: &[Value]) -> Outcome {
     let height = eval.stack.height();
     let text = "while evaluating the return value of the filtering function passed to builtins.filter";
     for element in list.iter() {
-        let kept = eval.call(function, &[element]).map_err(|error| error.trace(Pos::NONE, text))?;
+        let kept = eval.call(function, &[element])?;
         if truth(eval, kept, text)? {
             eval.stack.push(element);
         }
@@ -148,7 +148,7 @@ fn any_all(eval: &mut Eval, args: &[Value], any: bool, texts: [&'static str; 3])
     let function = eval.expect_function(args[0], texts[0])?;
     let list = eval.expect_list(args[1], texts[1])?;
     for element in list.iter() {
-        let found = eval.call(function, &[element]).map_err(|error| error.trace(Pos::NONE, texts[2]))?;
+        let found = eval.call(function, &[element])?;
         if truth(eval, found, texts[2])? == any {
             return Ok(Value::bool(any));
         }
@@ -182,9 +182,10 @@ fn concat_map(eval: &mut Eval, args: &[Value]) -> Outcome {
     let list = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.concatMap")?;
     let height = eval.stack.height();
     let text = "while evaluating the return value of the function passed to builtins.concatMap";
+    let pos = eval.pos_of_value(function);
     for element in list.iter() {
-        let part = eval.call(function, &[element]).map_err(|error| error.trace(Pos::NONE, text))?;
-        let part = eval.expect_list(part, text)?;
+        let part = eval.call(function, &[element])?;
+        let part = eval.expect_list_at(part, pos, text)?;
         eval.stack.push(part.into());
     }
     Ok(concat_above(eval, height))
@@ -214,7 +215,7 @@ fn partition(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the return value of the partition function passed to builtins.partition";
     let mut is_right = Vec::with_capacity(list.len());
     for element in list.iter() {
-        let answer = eval.call(function, &[element]).map_err(|error| error.trace(Pos::NONE, text))?;
+        let answer = eval.call(function, &[element])?;
         is_right.push(truth(eval, answer, text)?);
     }
     let count = is_right.iter().filter(|right| **right).count();

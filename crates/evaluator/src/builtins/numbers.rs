@@ -38,9 +38,8 @@ builtins! {
 }
 
 fn arithmetic(eval: &mut Eval, args: &[Value], operation: Arithmetic) -> Outcome {
-    let [first, second] = operation.texts();
-    let a = eval.force(args[0]).map_err(|error| error.trace(Pos::NONE, first))?;
-    let b = eval.force(args[1]).map_err(|error| error.trace(Pos::NONE, second))?;
+    let a = eval.force(args[0])?;
+    let b = eval.force(args[1])?;
     eval.arithmetic(operation, a, b)
 }
 

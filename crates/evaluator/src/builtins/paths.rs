@@ -330,7 +330,7 @@ fn path(eval: &mut Eval, args: &[Value]) -> Outcome {
         match attr.name {
             sym::PATH => {
                 let text = "while evaluating the 'path' attribute passed to 'builtins.path'";
-                (source.path, source.context) = eval.coerce_to_path(value, text)?;
+                (source.path, source.context) = eval.coerce_to_path_at(value, attr.pos, text)?;
             }
             sym::NAME => {
                 let text = "while evaluating the `name` attribute passed to builtins.path";
@@ -338,11 +338,11 @@ fn path(eval: &mut Eval, args: &[Value]) -> Outcome {
             }
             sym::FILTER => {
                 let text = "while evaluating the `filter` parameter passed to builtins.path";
-                source.filter = Some(eval.expect_function(value, text)?);
+                source.filter = Some(eval.expect_function_at(value, attr.pos, text)?);
             }
             sym::RECURSIVE => {
                 let text = "while evaluating the `recursive` attribute passed to builtins.path";
-                let recursive = eval.expect_bool(value, text)?;
+                let recursive = eval.expect_bool_at(value, attr.pos, text)?;
                 source.method = if recursive { ContentAddressMethod::NixArchive } else { ContentAddressMethod::Flat };
             }
             sym::SHA256 => {

@@ -7,7 +7,7 @@
 use super::{TABLE, builtins};
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome};
-use crate::value::{List, Pos, Value};
+use crate::value::{List, Value};
 
 builtins! {
     /// A list sorted by a function that says whether its first argument comes before its second; stable.
@@ -73,7 +73,7 @@ impl Sorter<'_> {
         if self.is_less_than {
             return self.eval.less(a, b, "while evaluating the ordering function passed to builtins.sort");
         }
-        let answer = self.eval.call(self.function, &[a, b]).map_err(|error| error.trace(Pos::NONE, TEXT))?;
+        let answer = self.eval.call(self.function, &[a, b])?;
         super::truth(self.eval, answer, TEXT)
     }
 

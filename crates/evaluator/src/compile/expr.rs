@@ -148,7 +148,7 @@ impl<'t> Resolver<'t, '_> {
             TreeNode::Let(set, body) => self.let_in(set, body)?,
             TreeNode::With(scope, body) => {
                 let scope = self.node(scope)?;
-                self.scopes.enter_with();
+                self.scopes.enter_with(offset);
                 let body = self.node(body)?;
                 self.scopes.leave_with();
                 Node::With { scope, body }
@@ -195,6 +195,7 @@ impl<'t> Resolver<'t, '_> {
                 let candidates = self.scopes.with_depths();
                 self.program.extra.push(candidates.len() as u32);
                 self.program.extra.extend(candidates);
+                self.program.extra.extend(self.scopes.with_offsets());
                 Node::WithVar { name, depths }
             }
             Found::Undefined => return Err(self.undefined(name, offset)),

@@ -535,7 +535,8 @@ impl Sink for Lowering<'_> {
         self.tree.names.push(TreeName::Static(body));
         let index = self.tree.selects.len() as u32;
         self.tree.selects.push(TreeSelect { base, path, default: None });
-        self.push(span, TreeNode::Select(index));
+        // C++ Nix gives this selection no place.
+        self.push_at(span, NOWHERE, TreeNode::Select(index));
     }
 
     fn let_in(&mut self, span: Span) {

@@ -47,7 +47,7 @@ pub(super) struct Scopes<'o> {
     base: &'o dyn Fn(&[u8]) -> Option<u32>,
     undo: Vec<(Symbol, Place)>,
     levels: u32,
-    withs: Vec<u32>,
+    withs: Vec<(u32, u32)>,
 }
 
 /// What [`Scopes::leave`] needs.
@@ -90,10 +90,10 @@ impl<'o> Scopes<'o> {
         self.levels -= 1;
     }
 
-    /// One more environment link, of a `with`.
-    pub(super) fn enter_with(&mut self) {
+    /// One more environment link, of a `with` at this offset.
+    pub(super) fn enter_with(&mut self, offset: u32) {
         self.levels += 1;
-        self.withs.push(self.levels);
+        self.withs.push((self.levels, offset));
     }
 
     /// Back out of a `with`.
@@ -104,7 +104,12 @@ impl<'o> Scopes<'o> {
 
     /// How far up the surrounding `with` are, innermost first.
     pub(super) fn with_depths(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
-        self.withs.iter().rev().map(|level| self.levels - level)
+        self.withs.iter().rev().map(|(level, _)| self.levels - level)
+    }
+
+    /// Where they are, in the same order.
+    pub(super) fn with_offsets(&self) -> impl Iterator<Item = u32> + '_ {
+        self.withs.iter().rev().map(|(_, offset)| *offset)
     }
 
     /// Whether a scope of the file binds this name here.

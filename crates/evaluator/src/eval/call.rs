@@ -144,7 +144,8 @@ impl Eval {
                     let env = if lambda.has_formals {
                         let argument = match arguments.get_forced(self, taken) {
                             Ok(argument) => argument,
-                            Err(error) => return Err(self.argument_failed(error, code, lambda, pos)),
+                            Err(error) if pos == Pos::NONE => return Err(error),
+                            Err(error) => return Err(error.trace(pos, "from call site")),
                         };
                         self.bind_formals(code, lambda, closed, argument, pos)?
                     } else {

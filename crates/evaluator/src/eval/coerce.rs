@@ -209,19 +209,29 @@ impl Eval {
         value: Value,
         text: &'static str,
     ) -> Result<(Vec<u8>, ContextId), EvalError> {
-        let value = self.force(value).map_err(|error| error.trace(Pos::NONE, text))?;
+        self.coerce_to_path_at(value, Pos::NONE, text)
+    }
+
+    /// The same with the place to name.
+    pub(crate) fn coerce_to_path_at(
+        &mut self,
+        value: Value,
+        pos: Pos,
+        text: &'static str,
+    ) -> Result<(Vec<u8>, ContextId), EvalError> {
+        let value = self.force_at(value, pos).map_err(|error| error.trace(pos, text))?;
         if let Some(path) = value.as_path() {
             return Ok((path.bytes().to_vec(), ContextId::NONE));
         }
         if let Some(function) = value.as_attrs().and_then(|set| set.value(sym::TO_STRING)) {
             let result = self.call(function, &[value])?;
-            return self.coerce_to_path(result, text);
+            return self.coerce_to_path_at(result, pos, text);
         }
-        let string = self.coerce(value, Coercion::PLAIN, text)?;
+        let string = self.coerce_at(value, Coercion::PLAIN, pos, text)?;
         if !string.bytes().starts_with(b"/") {
             let shown = String::from_utf8_lossy(string.bytes());
             let error = EvalError::eval(format!("string '{shown}' doesn't represent an absolute path"));
-            return Err(error.trace(Pos::NONE, text));
+            return Err(error.trace(pos, text));
         }
         Ok((canonical(string.bytes()), string.context()))
     }

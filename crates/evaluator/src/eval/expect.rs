@@ -36,7 +36,7 @@ impl Eval {
 
     #[inline(always)]
     fn forced(&mut self, value: Value, pos: Pos, text: &'static str) -> Outcome {
-        self.force(value).map_err(|error| error.trace(pos, text))
+        self.force_at(value, pos).map_err(|error| error.trace(pos, text))
     }
 
     /// An integer.
@@ -55,15 +55,27 @@ impl Eval {
     /// A Boolean.
     #[inline]
     pub(crate) fn expect_bool(&mut self, value: Value, text: &'static str) -> Expected<bool> {
-        let value = self.forced(value, Pos::NONE, text)?;
-        value.as_bool().ok_or_else(|| self.wrong("a Boolean", value, Pos::NONE, text))
+        self.expect_bool_at(value, Pos::NONE, text)
+    }
+
+    /// A Boolean, with the place to name.
+    #[inline]
+    pub(crate) fn expect_bool_at(&mut self, value: Value, pos: Pos, text: &'static str) -> Expected<bool> {
+        let value = self.forced(value, pos, text)?;
+        value.as_bool().ok_or_else(|| self.wrong("a Boolean", value, pos, text))
     }
 
     /// A list.
     #[inline]
     pub(crate) fn expect_list(&mut self, value: Value, text: &'static str) -> Expected<List> {
-        let value = self.force(value)?;
-        value.as_list().ok_or_else(|| self.wrong_form("a list", value, Pos::NONE, text))
+        self.expect_list_at(value, Pos::NONE, text)
+    }
+
+    /// A list, with the place to name.
+    #[inline]
+    pub(crate) fn expect_list_at(&mut self, value: Value, pos: Pos, text: &'static str) -> Expected<List> {
+        let value = self.force_at(value, pos)?;
+        value.as_list().ok_or_else(|| self.wrong_form("a list", value, pos, text))
     }
 
     /// A set.
@@ -75,18 +87,23 @@ impl Eval {
     /// A set, with the place to name.
     #[inline]
     pub(crate) fn expect_attrs_at(&mut self, value: Value, pos: Pos, text: &'static str) -> Expected<AttrSet> {
-        let value = self.force(value)?;
+        let value = self.force_at(value, pos)?;
         value.as_attrs().ok_or_else(|| self.wrong_form("a set", value, pos, text))
     }
 
     /// A function, or a set with `__functor`.
     pub(crate) fn expect_function(&mut self, value: Value, text: &'static str) -> Outcome {
-        let value = self.forced(value, Pos::NONE, text)?;
+        self.expect_function_at(value, Pos::NONE, text)
+    }
+
+    /// The same with the place to name.
+    pub(crate) fn expect_function_at(&mut self, value: Value, pos: Pos, text: &'static str) -> Outcome {
+        let value = self.forced(value, pos, text)?;
         let functor = value.as_attrs().and_then(|set| set.get(crate::value::sym::FUNCTOR));
         if value.is_function() || functor.is_some() {
             return Ok(value);
         }
-        Err(self.wrong("a function", value, Pos::NONE, text))
+        Err(self.wrong("a function", value, pos, text))
     }
 
     /// A string, with whatever context.

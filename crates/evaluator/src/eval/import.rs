@@ -5,7 +5,7 @@ use crate::code::{Code, INTERNAL, SourceText, link};
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::RootId;
 use crate::program::{CompileError, CompileOptions};
-use crate::value::{AttrSet, Env, Thunk};
+use crate::value::{AttrSet, Env, Pos, Thunk, ThunkState, Value};
 use crate::world::{PathType, WorldError, WorldErrorClass};
 use syntax::{Origin, Source};
 
@@ -99,7 +99,19 @@ impl Eval {
             }
         };
         let value = lock(&self.shared.roots).get(root);
-        self.force(value)
+        self.force_file(value, path)
+    }
+
+    /// Evaluates what a file holds; failures name it, except those of who met it while it was being evaluated.
+    fn force_file(&mut self, value: Value, path: &[u8]) -> Outcome {
+        let running = value.as_thunk().is_some_and(|thunk| matches!(thunk.state(), ThunkState::Running(_)));
+        let failed = match self.force(value) {
+            Err(error) if !running => error,
+            outcome => return outcome,
+        };
+        let file = self.resolve_expression_path(path).unwrap_or_else(|_| path.to_vec());
+        let shown = String::from_utf8_lossy(&file);
+        Err(failed.trace(Pos::NONE, format!("while evaluating the file '{shown}':")))
     }
 
     /// Finds and compiles a file that was not asked for by this name before.

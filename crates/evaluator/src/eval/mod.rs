@@ -111,6 +111,24 @@ pub(crate) struct Imported {
     pub(crate) reads: ReadSet,
 }
 
+/// Who asks for a value, worked out only for the few who want to know.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    /// This node.
+    Node(&'static Code, NodeId),
+    /// This place.
+    At(Pos),
+}
+
+impl Place {
+    fn pos(self) -> Pos {
+        match self {
+            Place::Node(code, id) => code.pos(id),
+            Place::At(pos) => pos,
+        }
+    }
+}
+
 /// Where evaluation goes on after a call was set up.
 pub(crate) enum Next {
     /// The result.
@@ -127,13 +145,15 @@ impl Eval {
         let symbols = Symbols::new(&mut arena);
         let max_depth = options.max_call_depth;
         let show_trace = options.show_trace;
+        let mut sources = Sources::default();
+        crate::builtins::derivation::places::register(&mut sources);
         let shared = Arc::new(Shared {
             world,
             options,
             symbols,
             contexts: Contexts::default(),
             roots: Mutex::default(),
-            sources: Mutex::default(),
+            sources: Mutex::new(sources),
             codes: AppendTable::default(),
             failures: Mutex::default(),
             imports: Mutex::default(),
@@ -231,9 +251,50 @@ impl Eval {
         }
     }
 
+    /// The same; if it is a call not made yet, this is the place that traces name as its site.
+    #[inline(always)]
+    pub(crate) fn force_at(&mut self, value: Value, pos: Pos) -> Outcome {
+        self.force_from(value, Place::At(pos))
+    }
+
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn force_from(&mut self, value: Value, place: Place) -> Outcome {
+        match value.as_thunk() {
+            None => Ok(value),
+            Some(thunk) => match thunk.done() {
+                Some(value) => Ok(value),
+                None => self.force_thunk_at(thunk, place),
+            },
+        }
+    }
+
+    /// The place that a value itself knows: a function's, a function's that waits to be called.
+    pub(crate) fn pos_of_value(&mut self, value: Value) -> Pos {
+        let mut value = value;
+        loop {
+            if let Some(lambda) = value.as_lambda() {
+                let (code, index) = lambda.code();
+                let code = self.code(code);
+                return code.pos_of(code.lambdas[index as usize].offset);
+            }
+            let Some(thunk) = value.as_thunk() else { return Pos::NONE };
+            match thunk.done().or_else(|| thunk.waiting_function()) {
+                Some(next) => value = next,
+                None => return Pos::NONE,
+            }
+        }
+    }
+
     /// Evaluates a thunk that is not done.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn force_thunk(&mut self, thunk: Thunk) -> Outcome {
+        self.force_thunk_at(thunk, Place::At(Pos::NONE))
+    }
+
+    /// The same for who evaluates it at a known place.
+    #[inline(never)]
+    pub(crate) fn force_thunk_at(&mut self, thunk: Thunk, place: Place) -> Outcome {
         self.check_stack()?;
         let (claim, claimed) = match thunk.claim(self.owner) {
             Ok(claim) => claim,
@@ -248,7 +309,7 @@ impl Eval {
                 debug_assert_eq!(owner, self.owner);
                 return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
             }
-            Err(ThunkState::Suspended) => return self.force_thunk(thunk),
+            Err(ThunkState::Suspended) => return self.force_thunk_at(thunk, place),
         };
         // On unwinding the thunk must not stay claimed.
         let guard = Restore { thunk, claimed };
@@ -258,7 +319,7 @@ impl Eval {
                 let code = self.code(code);
                 self.eval(code, NodeId(node), env)
             }
-            Claim::Call { function, argument } => self.call(function, &[argument]),
+            Claim::Call { function, argument } => self.call_at(function, &[argument], place.pos()),
         };
         std::mem::forget(guard);
         let reads = match (before, &mut self.tracker) {
@@ -458,7 +519,7 @@ impl Eval {
         let Some(thunk) = value.as_thunk() else { return Ok(value) };
         let value = match thunk.done() {
             Some(value) => value,
-            None => match self.force_thunk(thunk) {
+            None => match self.force_thunk_at(thunk, Place::Node(code, id)) {
                 Ok(value) if thunk.done().is_none() => return Ok(value),
                 Ok(value) => value,
                 Err(error) => return Err(place_recursion(error, code, id)),

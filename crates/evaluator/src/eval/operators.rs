@@ -321,6 +321,12 @@ impl Eval {
         if a.as_number().is_none() || b.as_number().is_none() {
             // With a float on either side both must be numbers; else both must be integers.
             if a.as_float().is_some() || b.as_float().is_some() {
+                // C++ Nix says it so for this one.
+                let first = if matches!(operation, Arithmetic::Mul) {
+                    "while evaluating the first of the multiplication"
+                } else {
+                    first
+                };
                 self.expect_float(a, first)?;
                 self.expect_float(b, second)?;
             } else {
@@ -344,7 +350,8 @@ impl Eval {
         let Some(text) = found.filter(|_| pos != Pos::NONE) else { return Value::NULL };
         let crate::error::Origin::File(file) = text.source.origin() else { return Value::NULL };
         let syntax::LineColumn { line, column } = text.line_column(pos);
-        let file = self.string(file.as_bytes());
+        let inside = file.strip_prefix(crate::code::INTERNAL).map(|name| format!("/{name}"));
+        let file = self.string(inside.as_deref().unwrap_or(file).as_bytes());
         let line = Value::int(&mut self.arena, i64::from(line));
         let column = Value::int(&mut self.arena, i64::from(column));
         self.make_attrs(&[(sym::FILE, file), (sym::LINE, line), (sym::COLUMN, column)]).into()

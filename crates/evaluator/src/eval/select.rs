@@ -1,6 +1,6 @@
 //! Selection: `a.b`, `a.b.${c} or d`, `a ? b`, names under `with`.
 
-use super::{Eval, Outcome};
+use super::{Eval, Outcome, Place};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError};
 use crate::program::{AttrName, NodeId, SelectDef, Symbol};
@@ -24,7 +24,7 @@ impl Eval {
         let Some(thunk) = value.as_thunk() else { return Ok(value) };
         let value = match thunk.done() {
             Some(value) => value,
-            None => match self.force_thunk(thunk) {
+            None => match self.force_thunk_at(thunk, place_of(attr.pos, code, id)) {
                 Ok(value) if thunk.done().is_none() => return Ok(value),
                 Ok(value) => value,
                 Err(error) => {
@@ -92,7 +92,7 @@ impl Eval {
                 Ok(symbol) => shown.push_str(&self.text(symbol)),
                 Err(_) => {
                     let AttrName::Dynamic(node) = *name else { continue };
-                    let text = crate::compile::show_attribute_name(&code.source.source, code.offset(node));
+                    let text = crate::compile::show_attribute_name(&code.source.source, code.offset(node), &code.directory);
                     shown.push_str(&format!("\"${{{}}}\"", text.unwrap_or_default()));
                 }
             }
@@ -133,7 +133,7 @@ impl Eval {
                 }
             }
         }
-        match self.force(value) {
+        match self.force_from(value, place_of(last_pos, code, id)) {
             Ok(value) => Ok(value),
             Err(error) => Err(self.select_failed(error, code, id, last_pos, || SelectedPath::Many(def), env)),
         }
@@ -187,7 +187,7 @@ impl Eval {
         depths: u32,
         env: Env,
     ) -> Outcome {
-        for depth in code.counted(depths) {
+        for (index, depth) in code.counted(depths).iter().enumerate() {
             let mut link = env;
             for _ in 0..*depth {
                 link = link.up();
@@ -195,13 +195,20 @@ impl Eval {
             let cell = link.slot(0);
             let scope = cell.get();
             let text = "while evaluating the first subexpression of a with expression";
-            let set = self.expect_attrs_at(scope, code.pos(id), text)?;
-            if self.may_replace(scope) {
-                cell.set(set.into());
-            }
+            let set = match scope.as_attrs() {
+                Some(set) => set,
+                None => {
+                    let pos = code.pos_of(code.after_counted(depths)[index]);
+                    let set = self.expect_attrs_at(scope, pos, text)?;
+                    if self.may_replace(scope) {
+                        cell.set(set.into());
+                    }
+                    set
+                }
+            };
             if let Some(attr) = set.get(name) {
                 let value = attr.value.get();
-                return match self.force(value) {
+                return match self.force_from(value, Place::Node(code, id)) {
                     Ok(forced) => {
                         if self.may_replace(value) {
                             attr.value.set(forced);
@@ -215,6 +222,12 @@ impl Eval {
         let name = self.text(name);
         Err(EvalError::new(ErrorKind::UndefinedVariable, format!("undefined variable '{name}'")).at(code.pos(id)))
     }
+}
+
+/// The attribute's own place, else that of the selection.
+#[inline(always)]
+fn place_of(attr_pos: Pos, code: &'static Code, id: NodeId) -> Place {
+    if attr_pos == Pos::NONE { Place::Node(code, id) } else { Place::At(attr_pos) }
 }
 
 /// What was selected, for a trace.

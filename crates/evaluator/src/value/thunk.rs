@@ -181,6 +181,17 @@ impl Thunk {
         ThunkState::Suspended
     }
 
+    /// The function of a call that was not made yet.
+    pub(crate) fn waiting_function(self) -> Option<Value> {
+        let payload = self.payload().load(Ordering::Relaxed);
+        let state = self.state_word().load(Ordering::Acquire);
+        // While the state says so the payload is the function; it is replaced only after a claim changed the state.
+        if state & KIND_MASK != Kind::SuspendedCall as u64 {
+            return None;
+        }
+        NonZeroU64::new(payload).map(Value)
+    }
+
     /// Takes the thunk to evaluate it as `owner`; gives the work and the word for `restore`, or how far it is already.
     #[inline(always)]
     pub(crate) fn claim(self, owner: OwnerId) -> Result<(Claim, u64), ThunkState> {

@@ -351,7 +351,7 @@ impl<'a, S: Sink> Parser<'a, '_, S> {
             }
             // Only text was read after the head: what must follow is an interpolation.
             if let [_, PartRecord::Source { .. }] = self.records[records..] {
-                self.require_interpolation(slash)?;
+                self.require_interpolation(slash, (head.start, last))?;
             }
         }
         let span = self.since(head.start);
@@ -371,7 +371,8 @@ impl<'a, S: Sink> Parser<'a, '_, S> {
         Ok(())
     }
 
-    fn require_interpolation(&mut self, slash: bool) -> Parsed<()> {
+    /// `head` and `last` are where the path and its last text begin.
+    fn require_interpolation(&mut self, slash: bool, (head, last): (u32, u32)) -> Parsed<()> {
         if self.lexer.dollar_brace().is_some() {
             self.lexer.at -= 2;
             return Ok(());
@@ -383,7 +384,10 @@ impl<'a, S: Sink> Parser<'a, '_, S> {
                 let error = SyntaxError { span: Span::new(at, at), kind: SyntaxErrorKind::TrailingSlash };
                 return Err(Box::new(error));
             }
-            None => Token { kind: TokenKind::PathEnd, span: Span::new(at, at) },
+            None => {
+                let place = if self.lexer.is_at_end() { head } else { last };
+                Token { kind: TokenKind::PathEnd, span: Span::new(place, place) }
+            }
         };
         Err(self.unexpected_token(token, &[TokenKind::DollarBrace]))
     }

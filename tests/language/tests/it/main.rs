@@ -1,5 +1,6 @@
 //! Runs the cases here and, where it is installed, in C++ Nix.
 
+mod expressions;
 mod oracle;
 mod properties;
 

@@ -10,6 +10,7 @@ mod attributes;
 mod context;
 mod finish;
 mod outputs;
+pub(crate) mod places;
 
 use super::builtins;
 use crate::error::EvalError;
@@ -25,11 +26,15 @@ use store_model::derivation::hash_modulo::hash_modulo;
 builtins! {
     /// The derivation of a set of attributes (`name`, `system`, `builder`, `args`, `outputs`, …), made lazily: the set with
     /// `type`, `drvPath`, `outPath`, `outputName`, `all`, `drvAttrs` and one attribute per output.
-    "derivation" / 1 => derivation, (shown_as_lambda: true);
+    "derivation" / 1 => derivation, (traced: false, shown_as_lambda: true);
     /// The paths of a derivation at once: `drvPath` and one attribute per output. Use `derivation`.
     "derivationStrict" / 1 => strict;
     /// An attribute of what `derivationStrict` gave; made by `derivation` only.
     "__derivationPath" / 2 => derivation_path, (traced: false, hidden: true);
+    /// `derivationStrict`, called where `derivation` calls it.
+    "__derivationResult" / 1 => |eval, args| {
+        strict(eval, args).map_err(|error| error.trace(places::STRICT, "while calling the 'derivationStrict' builtin"))
+    }, (traced: false, hidden: true);
     /// A part of what `derivation` gives, which is known but shows as not yet evaluated, as in C++ Nix.
     "__derivationPart" / 1 => |eval, args| eval.force(args[0]), (traced: false, hidden: true);
 }
@@ -123,24 +128,49 @@ fn make(eval: &mut Eval, name: &str, set: AttrSet) -> Outcome {
 /// The lazy wrapper. What C++ Nix's own does in the language is done here: `outputs` and its names are evaluated, every
 /// other attribute only when asked for.
 fn derivation(eval: &mut Eval, args: &[Value]) -> Outcome {
-    let set = eval.expect_attrs(args[0], "while evaluating the argument passed to the 'derivation' function")?;
-    let strict = Thunk::call(&mut eval.arena, Value::builtin(super::number_of("derivationStrict")), set.into());
+    let text = "while evaluating the value passed for the lambda argument";
+    let set = eval.expect_attrs_at(args[0], places::FUNCTION, text)?;
+    let names = output_names(eval, set).map_err(|error| {
+        if eval.shared.options.show_trace {
+            error.trace(places::FUNCTION, "while calling anonymous lambda")
+        } else {
+            error
+        }
+    })?;
+    let strict = Thunk::call(&mut eval.arena, Value::builtin(super::number_of("__derivationResult")), set.into());
+    Ok(OutputSets { strict: strict.into(), names, drv_attrs: Some(set) }.make(eval, set))
+}
+
+fn output_names(eval: &mut Eval, set: AttrSet) -> Result<Vec<Symbol>, EvalError> {
+    let calling_head = "while calling the 'head' builtin";
     let outputs = match set.value(sym::OUTPUTS) {
-        Some(outputs) => eval.expect_list(outputs, "while evaluating the 'outputs' attribute of a derivation")?,
+        Some(outputs) => {
+            let list = eval.expect_list(outputs, "while evaluating the second argument passed to builtins.map");
+            list.map_err(|error| {
+                let error = error.trace(places::MAP_OUTPUTS, "while calling the 'map' builtin");
+                error.trace(places::FIRST_OUTPUT, calling_head)
+            })?
+        }
         None => {
             let out = eval.shared.symbols.value(sym::OUT);
             List::new(&mut eval.arena, &[out])
         }
     };
     if outputs.is_empty() {
-        return Err(EvalError::eval("'builtins.head' called on an empty list"));
+        let error = EvalError::eval("'builtins.head' called on an empty list");
+        return Err(error.trace(places::FIRST_OUTPUT, calling_head));
     }
     let mut names: Vec<Symbol> = Vec::with_capacity(outputs.len());
     for output in outputs.iter() {
-        let output = eval.expect_plain_string(output, "while evaluating the name of an output of a derivation")?;
+        let text = "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
+        let output = eval.expect_plain_string_at(output, places::OUTPUT, text).map_err(|error| {
+            let left = "in the left operand of the update (//) operator";
+            let error = error.trace(places::OUTPUT_SETS, "while calling the 'listToAttrs' builtin");
+            error.trace(places::OUTPUT_SETS, left).trace(places::COMMON, left)
+        })?;
         names.push(eval.symbol_of(output));
     }
-    Ok(OutputSets { strict: strict.into(), names, drv_attrs: Some(set) }.make(eval, set))
+    Ok(names)
 }
 
 /// The sets of a derivation's outputs, which refer to each other.
@@ -155,12 +185,12 @@ impl OutputSets {
     fn make(&self, eval: &mut Eval, base: AttrSet) -> Value {
         // The parts that all outputs share; the values of output attributes are put in once they exist.
         let mut shared = AttrSetBuilder::new(&mut eval.arena, self.names.len() + 2);
-        shared.push(sym::ALL, Pos::NONE, Value::NULL);
+        shared.push(sym::ALL, places::ALL, Value::NULL);
         if let Some(attrs) = self.drv_attrs {
-            shared.push(sym::DRV_ATTRS, Pos::NONE, attrs.into());
+            shared.push(sym::DRV_ATTRS, places::DRV_ATTRS, attrs.into());
         }
         for name in &self.names {
-            shared.push(*name, Pos::NONE, Value::NULL);
+            shared.push(*name, places::OUTPUT_SET, Value::NULL);
         }
         let shared = shared.finish(&mut eval.arena);
         let drv_path = self.path(eval, sym::DRV_PATH);
@@ -170,12 +200,12 @@ impl OutputSets {
         for (name, place) in self.names.iter().zip(all.cells()) {
             let out_path = self.path(eval, *name);
             let text = eval.shared.symbols.value(*name);
-            let own = eval.make_attrs(&[
-                (sym::OUT_PATH, out_path),
-                (sym::DRV_PATH, drv_path),
-                (sym::TYPE, kind),
-                (sym::OUTPUT_NAME, text),
-            ]);
+            let mut own = AttrSetBuilder::new(&mut eval.arena, 4);
+            own.push(sym::OUT_PATH, places::OUT_PATH, out_path);
+            own.push(sym::DRV_PATH, places::DRV_PATH, drv_path);
+            own.push(sym::TYPE, places::TYPE, kind);
+            own.push(sym::OUTPUT_NAME, places::OUTPUT_NAME, text);
+            let own = own.finish(&mut eval.arena);
             place.set(common.update(&mut eval.arena, own).into());
         }
         // The first output is what is being made; the rest shows as not yet evaluated.
@@ -212,8 +242,11 @@ impl OutputSets {
 
 fn derivation_path(eval: &mut Eval, args: &[Value]) -> Outcome {
     let name = eval.expect_string(args[0], "")?;
-    let set = eval.force(args[1])?;
     let name = eval.symbol_of(name);
+    let set = eval.force(args[1]).map_err(|error| match name {
+        sym::DRV_PATH => error,
+        _ => error.trace(places::GET_OUT_PATH, "while calling the 'getAttr' builtin"),
+    })?;
     match set.as_attrs().and_then(|set| set.value(name)) {
         Some(value) => Ok(value),
         None => Err(EvalError::eval(format!("attribute '{}' missing", eval.text(name)))),
