@@ -9,9 +9,9 @@
 
 #[path = "../../../crates/cli/src/output/diagnostic.rs"]
 mod diagnostic;
+pub mod expressions;
 #[path = "../../../crates/cli/src/output/plain.rs"]
 mod plain;
-pub mod expressions;
 
 use evaluator::{EvalOptions, Evaluator, TestWorld};
 use std::path::{Path, PathBuf};

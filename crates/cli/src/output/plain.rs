@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn escapes_are_left_out() {
-        assert_eq!(plain("\u{1b}[31;1mred\u{1b}[0m \u{1b}]8;;x\u{1b}\\link\u{1b}]8;;\u{7} \u{1b}Ma\u{1b}"), "red link a");
+        assert_eq!(
+            plain("\u{1b}[31;1mred\u{1b}[0m \u{1b}]8;;x\u{1b}\\link\u{1b}]8;;\u{7} \u{1b}Ma\u{1b}"),
+            "red link a"
+        );
         assert_eq!(plain("\u{1b}[\u{1b}]"), "");
     }
 }

@@ -135,12 +135,20 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
         let text = "while evaluating the value of a string context";
         let info = eval.expect_attrs_at(attr.value.get(), attr.pos, text)?;
         if let Some(wish) = info.get(sym::PATH)
-            && eval.expect_bool_at(wish.value.get(), wish.pos, "while evaluating the `path` attribute of a string context")?
+            && eval.expect_bool_at(
+                wish.value.get(),
+                wish.pos,
+                "while evaluating the `path` attribute of a string context",
+            )?
         {
             elements.push(ContextElement::Opaque(path.clone()));
         }
         if let Some(wish) = info.get(sym::ALL_OUTPUTS)
-            && eval.expect_bool_at(wish.value.get(), wish.pos, "while evaluating the `allOutputs` attribute of a string context")?
+            && eval.expect_bool_at(
+                wish.value.get(),
+                wish.pos,
+                "while evaluating the `allOutputs` attribute of a string context",
+            )?
         {
             if !path.is_derivation() {
                 let message =

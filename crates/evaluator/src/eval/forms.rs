@@ -183,7 +183,8 @@ impl Eval {
     #[inline(never)]
     fn assertion_failed(&mut self, code: &'static Code, id: NodeId, condition: NodeId, env: Env) -> EvalError {
         let pos = code.pos(id);
-        let shown = crate::compile::show_condition(&code.source.source, code.offset(id), &code.directory).unwrap_or_default();
+        let shown =
+            crate::compile::show_condition(&code.source.source, code.offset(id), &code.directory).unwrap_or_default();
         if let Node::Equal(left, right) = code.node(condition) {
             let difference = self.eval(code, left, env).and_then(|left| {
                 let right = self.eval(code, right, env)?;

@@ -92,7 +92,8 @@ impl Eval {
                 Ok(symbol) => shown.push_str(&self.text(symbol)),
                 Err(_) => {
                     let AttrName::Dynamic(node) = *name else { continue };
-                    let text = crate::compile::show_attribute_name(&code.source.source, code.offset(node), &code.directory);
+                    let text =
+                        crate::compile::show_attribute_name(&code.source.source, code.offset(node), &code.directory);
                     shown.push_str(&format!("\"${{{}}}\"", text.unwrap_or_default()));
                 }
             }

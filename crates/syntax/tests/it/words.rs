@@ -73,7 +73,7 @@ fn numbers_paths_and_uris_take_the_longest_match() {
         ("./${a}b/c${d}/e", "Relative:<\"./\"+$a+\"b/c\"+$d+\"/e\">"),
         ("~/${a}", "Home:<\"~/\"+$a>"),
         ("./a/${b}/ ", "9: path has a trailing slash"),
-        ("./a//b", "6: syntax error, unexpected end of path, expecting '${'"),
+        ("./a//b", "0: syntax error, unexpected end of path, expecting '${'"),
     ]);
 }
 
