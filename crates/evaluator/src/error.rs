@@ -1,8 +1,8 @@
 //! The one diagnostic shape: kind, words, place, trace, suggestions.
 //!
-//! An [`EvalError`] is one pointer. Behind it stands an immutable record, in front of which each level on the way out may
-//! put a trace frame, so `Result<Value, EvalError>` fits two registers and a memoised failure is shared by all who meet
-//! it. Values shown in the words were rendered to bounded text when the error was made. Places are 32-bit numbers
+//! An [`EvalError`] is one pointer, so `Result<Value, EvalError>` fits two registers. Behind it stand an immutable record and
+//! the trace frames, which grow on the way out. Thunks remember the very same failure, with all the frames that it got
+//! until somebody caught it, as C++ Nix does; who meets it again goes on with a copy. Values shown in the words were rendered to bounded text when the error was made. Places are 32-bit numbers
 //! until somebody wants to read them: [`Evaluator::report`](crate::Evaluator::report) turns an error into an
 //! [`ErrorReport`] with files, lines and columns, which `cli` renders.
 //!
@@ -11,7 +11,7 @@
 use crate::value::Pos;
 use crate::world::{WorldError, WorldErrorClass};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What went wrong.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl ErrorKind {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     kind: ErrorKind,
     message: String,
@@ -73,15 +73,23 @@ struct Record {
     suggestions: Vec<String>,
 }
 
+#[derive(Clone, Debug)]
+struct Frame {
+    text: Cow<'static, str>,
+    pos: Pos,
+    always: bool,
+}
+
 #[derive(Debug)]
-enum Node {
-    Origin(Box<Record>),
-    Frame { text: Cow<'static, str>, pos: Pos, always: bool, inner: Option<EvalError> },
+struct Failure {
+    record: Record,
+    /// Innermost first.
+    frames: Mutex<Vec<Frame>>,
 }
 
 /// A failed evaluation.
 #[derive(Clone, Debug)]
-pub struct EvalError(Arc<Node>);
+pub struct EvalError(Arc<Failure>);
 
 impl EvalError {
     /// An error without a place.
@@ -91,7 +99,7 @@ impl EvalError {
     }
 
     fn record(record: Record) -> EvalError {
-        EvalError(Arc::new(Node::Origin(Box::new(record))))
+        EvalError(Arc::new(Failure { record, frames: Mutex::default() }))
     }
 
     /// A type error.
@@ -106,9 +114,10 @@ impl EvalError {
         EvalError::new(ErrorKind::Eval, message)
     }
 
+    /// Changes what is not shared yet.
     fn change(mut self, change: impl FnOnce(&mut Record)) -> EvalError {
-        if let Some(Node::Origin(record)) = Arc::get_mut(&mut self.0) {
-            change(record);
+        if let Some(failure) = Arc::get_mut(&mut self.0) {
+            change(&mut failure.record);
         }
         self
     }
@@ -125,60 +134,53 @@ impl EvalError {
         self.change(|record| record.suggestions = suggestions)
     }
 
-    /// Puts a trace frame in front.
+    /// Puts a trace frame in front, also for those who remember this failure.
     #[cold]
     #[inline(never)]
     pub(crate) fn trace(self, pos: Pos, text: impl Into<Cow<'static, str>>) -> EvalError {
-        EvalError(Arc::new(Node::Frame { text: text.into(), pos, always: false, inner: Some(self) }))
+        self.add(Frame { text: text.into(), pos, always: false })
     }
 
     /// Puts a trace frame in front that also a shortened trace shows.
     #[cold]
     pub(crate) fn trace_always(self, text: String) -> EvalError {
-        EvalError(Arc::new(Node::Frame { text: text.into(), pos: Pos::NONE, always: true, inner: Some(self) }))
+        self.add(Frame { text: text.into(), pos: Pos::NONE, always: true })
     }
 
-    fn origin(&self) -> &Record {
-        let mut node = &*self.0;
-        loop {
-            match node {
-                Node::Origin(record) => return record,
-                Node::Frame { inner: Some(inner), .. } => node = &inner.0,
-                Node::Frame { inner: None, .. } => {
-                    unreachable!("a frame loses its inner error only while it is dropped")
-                }
-            }
-        }
+    fn add(self, frame: Frame) -> EvalError {
+        crate::eval::lock(&self.0.frames).push(frame);
+        self
+    }
+
+    /// The same failure met anew: what is traced from here on is its own.
+    #[cold]
+    pub(crate) fn again(&self) -> EvalError {
+        let frames = Mutex::new(crate::eval::lock(&self.0.frames).clone());
+        EvalError(Arc::new(Failure { record: self.0.record.clone(), frames }))
     }
 
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
-        &self.origin().kind
+        &self.0.record.kind
     }
 
     /// The words, without place and trace.
     pub fn message(&self) -> &str {
-        &self.origin().message
+        &self.0.record.message
     }
 
     pub(crate) fn pos(&self) -> Pos {
-        self.origin().pos
+        self.0.record.pos
     }
 
     pub(crate) fn suggestions(&self) -> &[String] {
-        &self.origin().suggestions
+        &self.0.record.suggestions
     }
 
     /// The trace frames, outermost first: words, place, whether shortened traces show it.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = (&str, Pos, bool)> {
-        let mut node = Some(&*self.0);
-        std::iter::from_fn(move || match node? {
-            Node::Origin(_) => None,
-            Node::Frame { text, pos, always, inner } => {
-                node = inner.as_ref().map(|inner| &*inner.0);
-                Some((&**text, *pos, *always))
-            }
-        })
+    pub(crate) fn frames(&self) -> Vec<(Cow<'static, str>, Pos, bool)> {
+        let frames = crate::eval::lock(&self.0.frames);
+        frames.iter().rev().map(|frame| (frame.text.clone(), frame.pos, frame.always)).collect()
     }
 
     /// Whether the user asked to stop.
@@ -187,22 +189,6 @@ impl EvalError {
             ErrorKind::Cancelled => true,
             ErrorKind::World(error) => error.class == WorldErrorClass::Cancelled,
             _ => false,
-        }
-    }
-}
-
-impl Drop for EvalError {
-    fn drop(&mut self) {
-        // A long trace would otherwise be dropped by as deep a recursion.
-        let mut next = match Arc::get_mut(&mut self.0) {
-            Some(Node::Frame { inner, .. }) => inner.take(),
-            _ => None,
-        };
-        while let Some(mut error) = next {
-            next = match Arc::get_mut(&mut error.0) {
-                Some(Node::Frame { inner, .. }) => inner.take(),
-                _ => None,
-            };
         }
     }
 }
@@ -283,15 +269,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_trace_is_dropped_without_recursion() {
-        let mut error = EvalError::eval("deep");
-        for _ in 0..1_000_000 {
-            error = error.trace(Pos::NONE, "level");
-        }
-        assert_eq!(error.frames().count(), 1_000_000);
-        let shared = error.clone();
-        drop(error);
-        assert_eq!(shared.message(), "deep");
+    fn a_remembered_failure_has_the_frames_of_its_first_way_out() {
+        let first = EvalError::eval("nope");
+        let remembered = first.clone();
+        let first = first.trace(Pos::NONE, "inner").trace(Pos::NONE, "outer");
+        let texts = |error: &EvalError| error.frames().iter().map(|frame| frame.0.to_string()).collect::<Vec<_>>();
+        assert_eq!(texts(&first), ["outer", "inner"]);
+        let second = remembered.again().trace(Pos::NONE, "later");
+        assert_eq!(texts(&second), ["later", "outer", "inner"]);
+        assert_eq!(texts(&remembered), ["outer", "inner"]);
     }
 
     #[test]

@@ -302,7 +302,8 @@ impl Evaluator {
         let position = |pos: Pos| if pos == Pos::NONE { None } else { sources.position(pos) };
         let trace = error
             .frames()
-            .map(|(text, pos, always)| TraceFrame { text: text.to_owned(), position: position(pos), always })
+            .into_iter()
+            .map(|(text, pos, always)| TraceFrame { text: text.into_owned(), position: position(pos), always })
             .collect();
         ErrorReport {
             kind: error.kind().clone(),

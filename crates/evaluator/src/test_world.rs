@@ -196,6 +196,10 @@ fn kind(entry: &Entry) -> PathType {
     }
 }
 
+fn not_valid(path: &str) -> WorldError {
+    WorldError::new(WorldErrorClass::NotFound, format!("path '{path}' is not valid"))
+}
+
 fn missing(path: &[u8]) -> WorldError {
     let path = String::from_utf8_lossy(path);
     WorldError::new(WorldErrorClass::NotFound, format!("path '{path}' does not exist"))
@@ -221,8 +225,8 @@ impl World for TestWorld {
         match self.resolve(path) {
             Some((_, Entry::File(text, _))) => Ok(text.clone()),
             Some(_) => {
-                let path = String::from_utf8_lossy(path);
-                Err(WorldError::new(WorldErrorClass::Other, format!("reading from file '{path}': Is a directory")))
+                // As the system says it of a file that is read in pieces.
+                Err(WorldError::new(WorldErrorClass::Other, "read of 4096 bytes: Is a directory"))
             }
             None => Err(missing(path)),
         }
@@ -231,7 +235,12 @@ impl World for TestWorld {
     fn read_directory(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, PathType)>, WorldError> {
         match self.resolve(path) {
             Some((path, Entry::Directory)) => Ok(self.children(&path)),
-            _ => Err(missing(path)),
+            Some((path, _)) => {
+                let path = String::from_utf8_lossy(&path);
+                let message = format!("cannot read directory \"{path}\": Not a directory");
+                Err(WorldError::new(WorldErrorClass::Other, message))
+            }
+            None => Err(missing(path)),
         }
     }
 
@@ -293,7 +302,7 @@ impl World for TestWorld {
 
     fn read_derivation(&self, path: &StorePath) -> Result<Arc<Derivation>, WorldError> {
         let printed = self.store_dir.print(path);
-        let text = self.lock().texts.get(path).cloned().ok_or_else(|| missing(printed.as_bytes()))?;
+        let text = self.lock().texts.get(path).cloned().ok_or_else(|| not_valid(&printed))?;
         let name = path.derivation_name().map_err(other)?;
         aterm::parse(&self.store_dir, &text, name).map(Arc::new).map_err(other)
     }
@@ -307,6 +316,11 @@ impl World for TestWorld {
         _: &Activity,
         wanted: &[DerivedPath],
     ) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError> {
+        if let (true, Some(DerivedPath::Built { drv, .. })) = (self.read_only, wanted.first()) {
+            // There is no derivation to build; the store names it without its folder.
+            let printed = drv.print(&self.store_dir);
+            return Err(not_valid(printed.rsplit('/').next().unwrap_or(&printed)));
+        }
         let what = wanted.first().map(|path| path.print(&self.store_dir)).unwrap_or_default();
         Err(WorldError::new(WorldErrorClass::BuildFailure, format!("cannot build '{what}' here")))
     }

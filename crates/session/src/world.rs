@@ -198,7 +198,13 @@ impl World for SessionWorld {
     fn read_directory(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, PathType)>, WorldError> {
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => io_error("", path, &error),
-            _ => WorldError::new(class(&error), format!("cannot read directory \"{}\": {}", text(path), plain(&error))),
+            _ => {
+                // Links were followed; the message names where they led.
+                let same = self.real(path, true).ok().filter(|real| real.as_os_str().as_bytes() == path);
+                let led_to = same.and_then(|real| std::fs::canonicalize(real).ok());
+                let shown = led_to.map_or_else(|| text(path).into_owned(), |real| real.to_string_lossy().into_owned());
+                WorldError::new(class(&error), format!("cannot read directory \"{shown}\": {}", plain(&error)))
+            }
         };
         let mut found = Vec::new();
         for entry in std::fs::read_dir(self.real(path, true)?).map_err(failed)? {

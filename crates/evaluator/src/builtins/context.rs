@@ -157,9 +157,9 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
             }
             elements.push(ContextElement::Whole(path.clone()));
         }
-        if let Some(attr) = info.get(sym::OUTPUTS) {
+        if let Some(own) = info.get(sym::OUTPUTS) {
             let text = "while evaluating the `outputs` attribute of a string context";
-            let outputs = eval.expect_list_at(attr.value.get(), attr.pos, text)?;
+            let outputs = eval.expect_list_at(own.value.get(), own.pos, text)?;
             if !outputs.is_empty() && !path.is_derivation() {
                 let message =
                     format!("tried to add derivation output context of {name}, which is not a derivation, to a string");
@@ -167,7 +167,7 @@ fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {
             }
             for output in outputs.iter() {
                 let text = "while evaluating an output name within a string context";
-                let output = eval.expect_plain_string_at(output, attr.pos, text)?;
+                let output = eval.expect_plain_string_at(output, own.pos, text)?;
                 let output = String::from_utf8_lossy(output.bytes()).into();
                 elements.push(ContextElement::Output { derivation: path.clone(), output });
             }

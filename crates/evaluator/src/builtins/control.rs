@@ -57,20 +57,20 @@ fn try_eval(eval: &mut Eval, args: &[Value]) -> Outcome {
     Ok(eval.make_attrs(&[(sym::SUCCESS, success), (sym::VALUE, value)]).into())
 }
 
-fn message(eval: &mut Eval, value: Value, text: &'static str) -> Result<String, EvalError> {
-    let message = eval.coerce(value, Coercion::INTERPOLATION, text)?;
+fn message(eval: &mut Eval, value: Value, how: Coercion, text: &'static str) -> Result<String, EvalError> {
+    let message = eval.coerce(value, how, text)?;
     Ok(String::from_utf8_lossy(message.bytes()).into_owned())
 }
 
 fn throw(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the error message passed to builtin.throw";
-    let message = message(eval, args[0], text)?;
+    let message = message(eval, args[0], Coercion::INTERPOLATION, text)?;
     Err(EvalError::new(ErrorKind::Throw, message))
 }
 
 fn abort(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the error message passed to builtins.abort";
-    let message = message(eval, args[0], text)?;
+    let message = message(eval, args[0], Coercion::INTERPOLATION, text)?;
     let message = format!("evaluation aborted with the following error message: '{message}'");
     Err(EvalError::new(ErrorKind::Abort, message))
 }
@@ -121,7 +121,7 @@ fn add_error_context(eval: &mut Eval, args: &[Value]) -> Outcome {
         Ok(value) => Ok(value),
         Err(error) => {
             let text = "while evaluating the error message passed to builtins.addErrorContext";
-            let message = message(eval, args[0], text)?;
+            let message = message(eval, args[0], Coercion::PLAIN, text)?;
             Err(error.trace_always(message))
         }
     }
@@ -135,8 +135,8 @@ impl Eval {
     }
 
     fn force_deep_inside(&mut self, value: Value, seen: &mut FxHashSet<u64>) -> Result<(), EvalError> {
-        self.deeper(|eval| {
-            let place = if eval.shared.options.show_trace { eval.pos_of_value(value) } else { Pos::NONE };
+        let place = self.pos_of_value(value);
+        self.deeper_at(place, |eval| {
             let value = eval.force_at(value, place)?;
             if let Some(set) = value.as_attrs() {
                 if !seen.insert(value.word()) {
@@ -157,6 +157,8 @@ impl Eval {
                         error.trace(Pos::NONE, format!("while evaluating list element at index {index}"))
                     })?;
                 }
+            } else if let Some(lambda) = value.as_lambda() {
+                lambda.see();
             }
             Ok(())
         })

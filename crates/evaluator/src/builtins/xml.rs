@@ -98,6 +98,10 @@ impl Writer<'_> {
 
     fn value(&mut self, eval: &mut Eval, value: Value) -> Result<(), EvalError> {
         eval.deeper(|eval| {
+            if !self.options.strict && self.depth > 1 && value.as_lambda().is_some_and(Lambda::is_unseen) {
+                self.empty("unevaluated", &[]);
+                return Ok(());
+            }
             let value = if self.options.strict { eval.force(value)? } else { value };
             self.forced(eval, value)
         })
@@ -128,6 +132,13 @@ impl Writer<'_> {
                 self.close("attrs");
             }
             View::Lambda(lambda) => self.function(eval, lambda),
+            View::Builtin(number) if super::TABLE[number as usize].shown_as_lambda => {
+                self.open("function", &[]);
+                self.open("attrspat", &[("ellipsis", b"1"), ("name", b"drvAttrs")]);
+                self.empty("attr", &[("name", b"outputs")]);
+                self.close("attrspat");
+                self.close("function");
+            }
             View::Builtin(_) | View::Partial(_) => self.empty("unevaluated", &[]),
             View::Thunk(thunk) => match thunk.evaluated() {
                 Some(value) => return self.forced(eval, value),

@@ -95,7 +95,8 @@ impl Eval {
     pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
         let depth = self.depth;
         let entered = self.entered.len();
-        let outcome = match self.enter_call().and_then(|()| self.force(function)) {
+        let outcome = match self.enter_call().map_err(|error| error.at(pos)).and_then(|()| self.force_at(function, pos))
+        {
             Ok(function) => match self.apply(function, arguments, pos) {
                 Ok(Next::Done(value)) => Ok(value),
                 Ok(Next::Enter(code, body, env)) => self.eval(code, body, env),
@@ -136,6 +137,7 @@ impl Eval {
         let mut taken = 0;
         loop {
             if let Some(lambda) = function.as_lambda() {
+                lambda.see();
                 let (code, mut index) = lambda.code();
                 let code = self.code(code);
                 let mut closed = lambda.env();
@@ -262,11 +264,23 @@ impl Eval {
         };
         self.stack.truncate(height);
         match outcome {
+            Err(error) if builtin.shown_as_lambda => Err(self.language_call_failed(error, arguments, pos)),
             Err(error) if builtin.traced => {
                 Err(error.trace(pos, format!("while calling the '{}' builtin", builtin.plain_name())))
             }
             outcome => outcome,
         }
+    }
+
+    /// For a builtin that passes for a function of the language with a set pattern.
+    #[cold]
+    #[inline(never)]
+    fn language_call_failed(&mut self, error: EvalError, arguments: &[Value], pos: Pos) -> EvalError {
+        let argument_fits = match arguments {
+            [argument] => self.force(*argument).is_ok_and(|argument| argument.is_attrs()),
+            _ => true,
+        };
+        if pos == Pos::NONE || (argument_fits && !self.show_trace) { error } else { error.trace(pos, "from call site") }
     }
 
     #[cold]

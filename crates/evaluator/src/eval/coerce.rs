@@ -133,7 +133,11 @@ impl Eval {
                 let context = self.shared.contexts.single(ContextElement::Opaque(stored));
                 out.add_context(context);
             }
-            View::Path(path) => out.bytes.extend_from_slice(path.bytes()),
+            View::Path(path) => match path.bytes().strip_prefix(crate::code::INTERNAL.as_bytes()) {
+                // A file of the evaluator lies in a tree of its own.
+                Some(name) => out.bytes.extend_from_slice(&[b"/", name].concat()),
+                None => out.bytes.extend_from_slice(path.bytes()),
+            },
             View::Attrs(set) => return self.coerce_attrs(set, how, pos, text, out),
             View::Bool(true) if how.more => out.bytes.push(b'1'),
             View::Bool(false) | View::Null if how.more => {}

@@ -100,6 +100,9 @@ impl Eval {
     pub(crate) fn expect_function_at(&mut self, value: Value, pos: Pos, text: &'static str) -> Outcome {
         let value = self.forced(value, pos, text)?;
         let functor = value.as_attrs().and_then(|set| set.get(crate::value::sym::FUNCTOR));
+        if let Some(lambda) = value.as_lambda() {
+            lambda.see();
+        }
         if value.is_function() || functor.is_some() {
             return Ok(value);
         }

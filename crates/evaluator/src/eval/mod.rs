@@ -274,12 +274,15 @@ impl Eval {
         let mut value = value;
         loop {
             if let Some(lambda) = value.as_lambda() {
+                if lambda.is_unseen() {
+                    return Pos::NONE;
+                }
                 let (code, index) = lambda.code();
                 let code = self.code(code);
                 return code.pos_of(code.lambdas[index as usize].offset);
             }
             let Some(thunk) = value.as_thunk() else { return Pos::NONE };
-            match thunk.done().or_else(|| thunk.waiting_function()) {
+            match thunk.evaluated().or_else(|| thunk.waiting_function()) {
                 Some(next) => value = next,
                 None => return Pos::NONE,
             }
@@ -357,7 +360,11 @@ impl Eval {
 
     #[cold]
     fn failure(&mut self, failure: FailureId) -> EvalError {
-        let (error, reads) = lock(&self.shared.failures)[failure.0 as usize].clone();
+        let (error, reads) = {
+            let failures = lock(&self.shared.failures);
+            let (error, reads) = &failures[failure.0 as usize];
+            (error.again(), *reads)
+        };
         self.meet(reads);
         error
     }
@@ -543,7 +550,7 @@ impl Eval {
                 }
                 link.slot(slot).get_filled()
             }
-            Node::Lambda(index) => Some(self.closure(code, index, env)),
+            Node::Lambda(index) => Some(self.closure_unseen(code, index, env)),
             Node::Global(number) => Some(self.globals.get(number as usize)),
             Node::List(range) if range.len == 0 => Some(List::new(&mut self.arena, &[]).into()),
             _ => None,
@@ -557,6 +564,11 @@ impl Eval {
     #[inline(always)]
     fn closure(&mut self, code: &'static Code, index: u32, env: Env) -> Value {
         crate::value::Lambda::new(&mut self.arena, code.number, index, env).into()
+    }
+
+    #[inline(always)]
+    fn closure_unseen(&mut self, code: &'static Code, index: u32, env: Env) -> Value {
+        crate::value::Lambda::new_unseen(&mut self.arena, code.number, index, env).into()
     }
 
     /// A name as messages show it: in quotes where the language needs them.

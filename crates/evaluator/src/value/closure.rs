@@ -1,14 +1,18 @@
 //! Environments, functions, partial applications.
 //!
 //! An environment is one head word (count of slots above bit 48, address of the link above, kind) and its slots, zero
-//! until filled. A function is a code number with the index of its lambda, and an environment: two words.
+//! until filled. A function is a code number with the index of its lambda, and an environment: two words. C++ Nix
+//! evaluates a function literal when somebody looks at it, which shows when values are printed; here it is made at once and
+//! a bit tells whether somebody did.
 
-use super::{Cell, NonNull, TAG_BOXED, TAG_LAMBDA, Value};
+use super::{AtomicU64, Cell, NonNull, Ordering, TAG_BOXED, TAG_LAMBDA, Value};
 use crate::heap::{Arena, KIND_BITS, Kind};
 
 /// The count that says "the true count stands in the word before".
 const MANY: u64 = 0xffff;
 const UP_MASK: u64 = 0x0000_ffff_ffff_fff8;
+/// Bit of a function's second word: nobody has looked at it.
+const UNSEEN: u64 = 1 << 63;
 
 /// A chain of slots; the outermost is no object at all.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,6 +124,18 @@ impl Lambda {
         Lambda(object)
     }
 
+    /// The same, before anybody looked at it.
+    #[inline(always)]
+    pub(crate) fn new_unseen(arena: &mut Arena, code: u32, index: u32, env: Env) -> Lambda {
+        let object = arena.allocate(2);
+        // SAFETY: two words were just allocated; nobody else knows them.
+        unsafe {
+            object.write(Kind::Lambda as u64 | u64::from(code) << KIND_BITS | u64::from(index) << 32);
+            object.add(1).write(env.address() | UNSEEN);
+        }
+        Lambda(object)
+    }
+
     /// Code number and index of the lambda in it.
     #[inline(always)]
     pub(crate) fn code(self) -> (u32, u32) {
@@ -131,8 +147,28 @@ impl Lambda {
     /// The environment it closes over.
     #[inline(always)]
     pub(crate) fn env(self) -> Env {
-        // SAFETY: the second word is an environment's address and immutable.
-        unsafe { Env::from_address(self.0.add(1).read()) }
+        // SAFETY: the second word is an environment's address, but for a bit.
+        unsafe { Env::from_address(self.second().load(Ordering::Relaxed) & !UNSEEN) }
+    }
+
+    #[inline(always)]
+    fn second(self) -> &'static AtomicU64 {
+        // SAFETY: the second word of a function is accessed only through this atomic.
+        unsafe { self.0.add(1).cast().as_ref() }
+    }
+
+    /// Whether nobody has looked at it.
+    #[inline(always)]
+    pub(crate) fn is_unseen(self) -> bool {
+        self.second().load(Ordering::Relaxed) & UNSEEN != 0
+    }
+
+    /// Notes that somebody looks at it.
+    #[inline(always)]
+    pub(crate) fn see(self) {
+        if self.is_unseen() {
+            self.second().fetch_and(!UNSEEN, Ordering::Relaxed);
+        }
     }
 }
 

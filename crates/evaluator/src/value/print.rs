@@ -189,6 +189,10 @@ impl Eval {
         self.check_print(depth)?;
         // A list is known again by the place it was met in, as in C++ Nix, a set by itself.
         let place = value.word();
+        if depth > 0 && value.as_lambda().is_some_and(super::Lambda::is_unseen) {
+            out.extend_from_slice(b"<CODE>");
+            return Ok(());
+        }
         let value = value.as_thunk().and_then(super::Thunk::evaluated).unwrap_or(value);
         match value.view() {
             View::Thunk(thunk) => match thunk.state() {
@@ -271,7 +275,11 @@ fn push_scalar(out: &mut Vec<u8>, value: Value, max_string: usize) {
         View::Bool(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
         View::Null => out.extend_from_slice(b"null"),
         View::String(string) => push_literal(out, string.bytes(), max_string),
-        View::Path(path) => out.extend_from_slice(path.bytes()),
+        View::Path(path) => match path.bytes().strip_prefix(crate::code::INTERNAL.as_bytes()) {
+            // What is built in is shown as it is found.
+            Some(name) => out.extend_from_slice(&[b"<nix/", name, b">"].concat()),
+            None => out.extend_from_slice(path.bytes()),
+        },
         _ => {}
     }
 }
@@ -290,6 +298,10 @@ impl Printer<'_> {
 
     fn print_inside(&mut self, value: Value, depth: usize) -> Result<(), EvalError> {
         let place = value.word();
+        if depth > 0 && !self.options.force && value.as_lambda().is_some_and(super::Lambda::is_unseen) {
+            self.text("«thunk»");
+            return Ok(());
+        }
         let value = if self.options.force { self.eval.force(value)? } else { value };
         let value = value.as_thunk().and_then(super::Thunk::evaluated).unwrap_or(value);
         match value.view() {

@@ -72,7 +72,7 @@ const fn at(line: usize, column: usize) -> Pos {
 }
 
 /// The function.
-pub(super) const FUNCTION: Pos = at(30, 1);
+pub(crate) const FUNCTION: Pos = at(30, 1);
 /// The call of `derivationStrict`.
 pub(super) const STRICT: Pos = at(37, 12);
 /// The set with the outputs under their names.

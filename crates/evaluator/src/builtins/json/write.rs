@@ -3,7 +3,7 @@
 //! Names in byte order, no spaces, floats by the shortest digits that read back the same. Text must be UTF-8; that is
 //! checked only when the whole value was evaluated, as C++ Nix does, so an evaluation error comes first.
 
-use crate::builtins::in_name_order;
+use crate::builtins::{TABLE, in_name_order};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coerced, Coercion, Eval};
 use crate::value::print::type_phrase;
@@ -43,7 +43,7 @@ struct Writer {
 impl Writer {
     fn value(&mut self, eval: &mut Eval, value: Value, pos: Pos, out: &mut Coerced) -> Result<(), EvalError> {
         eval.deeper_at(pos, |eval| {
-            let value = if self.options.strict { eval.force(value)? } else { value };
+            let value = if self.options.strict { eval.force_at(value, pos)? } else { value };
             self.forced(eval, value, pos, out)
         })
     }
@@ -87,6 +87,9 @@ impl Writer {
                 let code = eval.code(code);
                 let place = code.pos_of(code.lambdas[index as usize].offset);
                 return Err(no_form(&type_phrase(value), place));
+            }
+            View::Builtin(number) if TABLE[number as usize].shown_as_lambda => {
+                return Err(no_form("a function", crate::builtins::derivation::places::FUNCTION));
             }
             View::Builtin(_) | View::Partial(_) => return Err(no_form(&type_phrase(value), pos)),
         }
