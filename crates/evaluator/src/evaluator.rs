@@ -7,7 +7,7 @@ use crate::error::{ErrorReport, EvalError, Origin, TraceFrame};
 use crate::eval::{Coercion, Eval, Shared, lock};
 use crate::heap::RootId;
 use crate::options::EvalOptions;
-use crate::record::{ReadLog, ReadSet, Tracker};
+use crate::record::{Before, ReadLog, Tracker};
 use crate::value::print::PrintOptions;
 use crate::value::{ContextElement, ContextId, Pos, Thunk, Value, View};
 use crate::world::{World, WorldError};
@@ -84,6 +84,9 @@ pub enum StringContextElement {
     Whole(StorePath),
 }
 
+/// A part of the work that was begun. What it read is told by [`Evaluator::end_part`].
+pub struct PartMark(Option<Before>);
+
 /// One evaluation: files are read and evaluated once, derivations written once.
 pub struct Evaluator {
     pub(crate) eval: Eval,
@@ -117,7 +120,7 @@ impl Evaluator {
         self.eval.tracker = Some(Box::new(Tracker::new(log)));
     }
 
-    /// From now on [`Evaluator::part`] can tell what a part of the work depends on. What was read before belongs to
+    /// From now on [`Evaluator::end_part`] can tell what a part of the work depends on. What was read before belongs to
     /// every part.
     pub fn begin_parts(&mut self) {
         if let Some(tracker) = &mut self.eval.tracker {
@@ -125,18 +128,20 @@ impl Evaluator {
         }
     }
 
-    /// Does a part of the work; adds to `reads` the numbers of what its result depends on, also where that was read
-    /// long ago, for another part.
-    pub fn part<T>(&mut self, reads: &mut Vec<u32>, work: impl FnOnce(&mut Evaluator) -> T) -> T {
-        let before = self.eval.tracker.as_mut().map(|tracker| tracker.begin());
-        let result = work(self);
-        if let (Some(before), Some(tracker)) = (before, &mut self.eval.tracker) {
-            let set = tracker.end(before);
-            if set != ReadSet::NONE {
-                reads.extend(tracker.reads(set));
+    /// Begins a part of the work.
+    pub fn begin_part(&mut self) -> PartMark {
+        PartMark(self.eval.tracker.as_mut().map(|tracker| tracker.begin()))
+    }
+
+    /// Ends it: the numbers of what its result depends on, rising, also where that was read long ago, for another part.
+    pub fn end_part(&mut self, mark: PartMark) -> Vec<u32> {
+        match (mark.0, &mut self.eval.tracker) {
+            (Some(before), Some(tracker)) => {
+                let set = tracker.end(before);
+                tracker.reads(set)
             }
+            _ => Vec::new(),
         }
-        result
     }
 
     /// How it evaluates.

@@ -30,10 +30,10 @@ mod value;
 mod world;
 
 pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame};
-pub use evaluator::{Evaluator, Rooted, StringContextElement, ValueKind};
+pub use evaluator::{Evaluator, PartMark, Rooted, StringContextElement, ValueKind};
 pub use options::{EvalOptions, SearchPathEntry};
 pub use os::with_large_stack;
-pub use packages::{Package, PackageOutput};
+pub use packages::{Met, Package, PackageOutput};
 pub use record::ReadLog;
 pub use test_world::TestWorld;
 pub use value::print::PrintOptions;

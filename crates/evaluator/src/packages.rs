@@ -40,6 +40,14 @@ pub struct Package {
     pub value: Rooted,
 }
 
+/// A derivation that a walk met, before anything but its kind was looked at.
+pub struct Met {
+    value: Rooted,
+    attr_path: String,
+    /// Tells the same value from another, within one evaluator.
+    pub identity: u64,
+}
+
 impl Evaluator {
     /// The derivation that a value is, or `None`.
     pub fn derivation_of(&mut self, value: &Rooted) -> Result<Option<Package>, EvalError> {
@@ -72,6 +80,55 @@ impl Evaluator {
             }
         }
         Ok(packages)
+    }
+
+    /// The names that [`Evaluator::walk_derivations`] would look at one by one, with the set they are in; `None` if the value
+    /// is no set, or a derivation.
+    pub fn walk_names(
+        &mut self,
+        value: &Rooted,
+        arguments: &[(String, Rooted)],
+    ) -> Result<Option<(Rooted, Vec<String>)>, EvalError> {
+        let arguments = self.auto_arguments(arguments);
+        let value = value.value();
+        let eval = self.enter();
+        let value = eval.auto_call(value, &arguments)?;
+        let Some(set) = value.as_attrs() else { return Ok(None) };
+        if eval.is_derivation(set)? {
+            return Ok(None);
+        }
+        let attrs = crate::builtins::in_name_order(eval, set);
+        let names = attrs.into_iter().map(|attr| eval.bare_text(attr.name).into_owned());
+        let names = names.filter(|name| is_path_part(name.as_bytes())).collect();
+        Ok(Some((self.rooted(value), names)))
+    }
+
+    /// What [`Evaluator::walk_derivations`] finds in one attribute of such a set.
+    pub fn walk_attribute(
+        &mut self,
+        set: &Rooted,
+        name: &str,
+        arguments: &[(String, Rooted)],
+    ) -> Result<Vec<Met>, EvalError> {
+        let arguments = self.auto_arguments(arguments);
+        let value = set.value();
+        let eval = self.enter();
+        let set = eval.expect_attrs(value, "while evaluating a set")?;
+        let symbol = eval.intern(name.as_bytes());
+        let Some(attr) = set.get(symbol) else { return Ok(Vec::new()) };
+        let mut walk = Walk { arguments: &arguments, seen: FxHashSet::default(), found: Vec::new() };
+        eval.deeper(|eval| eval.walk_attr(attr.value.get(), name, &mut walk))
+            .map_err(|error| error.trace(attr.pos, format!("while evaluating the attribute '{name}'")))?;
+        let met = |(value, attr_path): (Rooted, String)| Met { identity: value.value().word(), value, attr_path };
+        Ok(walk.found.into_iter().map(met).collect())
+    }
+
+    /// The derivation that was met.
+    pub fn package(&mut self, met: &Met) -> Result<Package, EvalError> {
+        let value = met.value.value();
+        let eval = self.enter();
+        let set = eval.expect_attrs(value, "while evaluating a derivation")?;
+        eval.package(set, met.attr_path.clone())
     }
 
     /// The outputs of a derivation: those named by `outputs`, with their paths.

@@ -3,6 +3,7 @@
 //! The one place where evaluating, fetching and building meet. Only this crate reads configuration and environment; it
 //! hands small option structs to the crates below. Absent: printing, exit codes, command-line words (`cli`).
 
+pub mod remembered;
 pub mod settings;
 
 mod error;

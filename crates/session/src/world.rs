@@ -55,7 +55,7 @@ impl SessionWorld {
     }
 
     /// Where a logical path lies. Links below the store are followed here, because they hold logical paths.
-    fn real(&self, path: &[u8], follow_last: bool) -> Result<PathBuf, WorldError> {
+    pub(crate) fn real(&self, path: &[u8], follow_last: bool) -> Result<PathBuf, WorldError> {
         let logical = PathBuf::from(OsStr::from_bytes(path));
         if !logical.starts_with(self.store_dir.as_str()) {
             return Ok(logical);
@@ -476,7 +476,7 @@ fn path_type(kind: FileType) -> PathType {
     }
 }
 
-fn path_type_of(kind: std::fs::FileType) -> PathType {
+pub(crate) fn path_type_of(kind: std::fs::FileType) -> PathType {
     if kind.is_file() {
         PathType::Regular
     } else if kind.is_dir() {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::Args;
 use evaluator::program::{Lint, Lints};
 use evaluator::{ErrorKind, EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry};
-use session::{Session, SessionWorld, Settings};
+use session::remembered::{Request, Start, Work};
+use session::{Session, SessionWorld, Settings, remembered};
 
 use crate::command::{CommandError, Surface};
 use crate::output::diagnostic;
@@ -42,15 +43,22 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Opens an evaluator over a session.
+    /// Opens an evaluator over a session that remembers nothing.
     ///
     /// # Errors
     /// Arguments that are no expressions, files that cannot be read.
     pub fn open(surface: &Surface, session: &Arc<Session>, args: &EvaluationArgs) -> Result<Self, CommandError> {
-        let options = options(&session.settings, &args.include);
         let world = Arc::new(SessionWorld::new(Arc::clone(session)));
         let activity = surface.activity.with_token(surface.cancel.clone());
-        let evaluator = Evaluator::new(world, options, activity);
+        Self::start(Start { world, activity, reads: None }, session, args)
+    }
+
+    /// Opens an evaluator from a given start.
+    ///
+    /// # Errors
+    /// As [`Evaluation::open`].
+    pub fn start(start: Start, session: &Session, args: &EvaluationArgs) -> Result<Self, CommandError> {
+        let evaluator = start.evaluator(options(&session.settings, &args.include));
         let show_trace = session.settings.flag("show-trace");
         let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace };
         let here = here()?;
@@ -120,20 +128,64 @@ impl Evaluation {
         }
     }
 
+    /// Runs a step of evaluation that calls functions with the arguments.
+    pub fn with_arguments<T>(
+        &mut self,
+        step: impl FnOnce(&mut Evaluator, &[(String, Rooted)]) -> Result<T, EvalError>,
+    ) -> Result<T, CommandError> {
+        step(&mut self.evaluator, &self.arguments).map_err(|error| self.failed(&error))
+    }
+
     /// The value at an attribute path, functions on the way called.
     pub fn select(&mut self, value: &Rooted, path: &str) -> Result<Rooted, CommandError> {
-        let arguments = std::mem::take(&mut self.arguments);
-        let found = self.run(|evaluator| evaluator.select_path(value, path, &arguments));
-        self.arguments = arguments;
-        found
+        self.with_arguments(|evaluator, arguments| evaluator.select_path(value, path, arguments))
     }
 
     /// The value, called if it is a function that can be.
     pub fn auto_call(&mut self, value: &Rooted) -> Result<Rooted, CommandError> {
-        let arguments = std::mem::take(&mut self.arguments);
-        let found = self.run(|evaluator| evaluator.auto_call(value, &arguments));
-        self.arguments = arguments;
-        found
+        self.with_arguments(|evaluator, arguments| evaluator.auto_call(value, arguments))
+    }
+}
+
+/// A question to be answered from memory or by evaluating.
+pub struct Question<'a> {
+    /// The command.
+    pub command: &'a str,
+    /// What it was told that decides its answers, beside its evaluation arguments.
+    pub words: Vec<String>,
+    /// Files and expressions among them.
+    pub sources: &'a [String],
+    /// Whether an attribute's answer is the same without the others.
+    pub separable: bool,
+}
+
+impl Question<'_> {
+    /// Answers it.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn answer<W: Work<Error = CommandError>>(
+        self,
+        surface: &Surface,
+        session: &Arc<Session>,
+        args: &EvaluationArgs,
+        work: &mut W,
+    ) -> Result<(), CommandError> {
+        let activity = surface.activity.with_token(surface.cancel.clone());
+        // What comes from elsewhere than the tree is not asked for again.
+        if !args.arg_from_file.is_empty() || self.sources.iter().any(|source| source == "-") {
+            remembered::run_without(session, &activity, work)?;
+            return Ok(());
+        }
+        let mut words = vec![self.command.as_bytes().to_vec(), here()?];
+        for list in [&self.words, &args.arg, &args.argstr, &self.sources.to_vec()] {
+            words.push(list.len().to_string().into_bytes());
+            words.extend(list.iter().map(|word| word.as_bytes().to_vec()));
+        }
+        let options = options(&session.settings, &args.include);
+        let request = Request { words, options, separable: self.separable };
+        remembered::run(session, &activity, &request, work)?;
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What commands share of their arguments: settings, evaluation, nearest names.
 
+pub mod attributes;
 pub mod common;
 pub mod evaluation;
 pub mod installable;

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use evaluator::with_large_stack;
+use session::remembered::Answer;
 use store::BuildMode;
 use store_model::{DerivedPath, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
+use crate::input::attributes::{self, Attributes};
 use crate::input::common::{CommonArgs, Words, open, parse};
-use crate::input::evaluation::{Evaluation, EvaluationArgs};
+use crate::input::evaluation::{EvaluationArgs, Question};
 use crate::output::build::{Opened, link_name};
 
 /// Build the derivations of expressions
@@ -76,37 +78,48 @@ struct Wanted {
 
 fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, CommandError> {
     let args = &words.args;
-    let mut evaluation = Evaluation::open(opened.surface, &opened.session, &args.evaluation)?;
-    let whole = [String::new()];
-    let attributes = if args.attributes.is_empty() { whole.as_slice() } else { args.attributes.as_slice() };
-    let mut found = Vec::new();
-    for argument in &args.arguments {
-        // A derivation that is in the store already needs no evaluation.
+    // By the number of the argument: a derivation that is in the store already needs no evaluation.
+    let mut found: Vec<(usize, Wanted)> = Vec::new();
+    let mut sources = Vec::new();
+    let mut numbers = Vec::new();
+    for (number, argument) in args.arguments.iter().enumerate() {
         if !args.expr
             && let Ok(path @ DerivedPath::Built { .. }) = opened.session.derived_path(argument)
         {
             let drv = path.base().clone();
-            found.push(Wanted { path, drv });
+            found.push((number, Wanted { path, drv }));
             continue;
         }
-        let root = if args.expr { evaluation.text(argument)? } else { evaluation.file(argument)? };
-        for attribute in attributes {
-            let value = evaluation.select(&root, attribute)?;
-            let arguments = std::mem::take(&mut evaluation.arguments);
-            let packages = evaluation.run(|evaluator| evaluator.walk_derivations(&value, &arguments));
-            evaluation.arguments = arguments;
-            for package in packages? {
-                if package.output_name.is_empty() {
-                    let shown = opened.show(&package.drv_path);
-                    return Err(CommandError::failed(format!("derivation '{shown}' lacks an 'outputName' attribute")));
-                }
-                let path = DerivedPath::output(package.drv_path.clone(), &package.output_name);
-                found.push(Wanted { path, drv: package.drv_path });
-            }
-        }
+        sources.push(argument.clone());
+        numbers.push(number);
     }
-    evaluation.flush()?;
-    Ok(found)
+    let mut show = |source: usize, answer| {
+        let Answer::Derivations(packages) = answer else { return Ok(()) };
+        for package in packages {
+            if package.output_name.is_empty() {
+                let shown = opened.show(&package.drv_path);
+                return Err(CommandError::failed(format!("derivation '{shown}' lacks an 'outputName' attribute")));
+            }
+            let path = DerivedPath::output(package.drv_path.clone(), &package.output_name);
+            found.push((numbers[source], Wanted { path, drv: package.drv_path }));
+        }
+        Ok(())
+    };
+    if !sources.is_empty() {
+        let (session, evaluation) = (&opened.session, &args.evaluation);
+        let from = (sources.as_slice(), args.expr);
+        let wanted = attributes::Wanted::Derivations;
+        let mut work = Attributes::new(session, evaluation, from, &args.attributes, wanted, &mut show);
+        let question = Question {
+            command: "nix-build",
+            words: [vec![args.expr.to_string()], args.attributes.clone()].concat(),
+            sources: &sources,
+            separable: work.is_separable(),
+        };
+        question.answer(opened.surface, session, evaluation, &mut work)?;
+    }
+    found.sort_by_key(|(number, _)| *number);
+    Ok(found.into_iter().map(|(_, wanted)| wanted).collect())
 }
 
 fn build(opened: &Opened<'_>, args: &Args, wanted: Vec<Wanted>) -> CommandResult {

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
-use evaluator::{Rooted, with_large_stack};
+use evaluator::with_large_stack;
+use session::remembered::{Answer, Found};
 
 use crate::command::{CommandError, CommandResult, Surface};
+use crate::input::attributes::{Attributes, Wanted};
 use crate::input::common::{CommonArgs, Words, open, parse};
-use crate::input::evaluation::{Evaluation, EvaluationArgs};
+use crate::input::evaluation::{Evaluation, EvaluationArgs, Question};
 use crate::output::build::{Opened, link_name};
-use crate::output::value::{Form, print_value};
+use crate::output::value::Form;
 
 /// Instantiate derivations from expressions, or evaluate them
 ///
@@ -90,34 +92,37 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
 fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
     let args = &words.args;
     let session = open(surface, &words.given, &args.common)?;
-    let mut evaluation = Evaluation::open(surface, &session, &args.evaluation)?;
     let opened = Opened { surface, session: Arc::clone(&session) };
-    if args.find_file {
-        for name in &args.arguments {
-            let found = evaluation.run(|evaluator| evaluator.find_file(name.as_bytes()))?;
+    if args.find_file || args.parse {
+        let mut evaluation = Evaluation::open(surface, &session, &args.evaluation)?;
+        for argument in &args.arguments {
+            if args.parse {
+                print_parsed(surface, &mut evaluation, args, argument)?;
+                continue;
+            }
+            let found = evaluation.run(|evaluator| evaluator.find_file(argument.as_bytes()))?;
             surface.print(&[found.as_slice(), b"\n"].concat());
         }
         return Ok(0);
     }
-    let whole = [String::new()];
-    let attributes = if args.attributes.is_empty() { whole.as_slice() } else { args.attributes.as_slice() };
     let mut number = 0;
-    for argument in &args.arguments {
-        if args.parse {
-            print_parsed(surface, &mut evaluation, args, argument)?;
-            continue;
+    let mut show = |_, answer| match answer {
+        Answer::Text(text) => {
+            surface.print(&text);
+            Ok(())
         }
-        let root = if args.expr { evaluation.text(argument)? } else { evaluation.file(argument)? };
-        for attribute in attributes {
-            let value = evaluation.select(&root, attribute)?;
-            let value = evaluation.run(|evaluator| evaluator.force(&value))?;
-            if args.eval {
-                show(surface, &mut evaluation, args, &value)?;
-            } else {
-                instantiate(&opened, &mut evaluation, args, &value, &mut number)?;
-            }
-        }
-    }
+        Answer::Derivations(found) => show_derivations(&opened, args, found, &mut number),
+    };
+    let wanted = if args.eval { Wanted::Values { form: form(args), strict: args.strict } } else { Wanted::Derivations };
+    let sources = (args.arguments.as_slice(), args.expr);
+    let mut work = Attributes::new(&session, &args.evaluation, sources, &args.attributes, wanted, &mut show);
+    let question = Question {
+        command: "nix-instantiate",
+        words: [vec![format!("{} {wanted:?}", args.expr)], args.attributes.clone()].concat(),
+        sources: &args.arguments,
+        separable: work.is_separable(),
+    };
+    question.answer(surface, &session, &args.evaluation, &mut work)?;
     Ok(0)
 }
 
@@ -144,38 +149,24 @@ fn print_parsed(
     Ok(())
 }
 
-fn show(surface: &Surface, evaluation: &mut Evaluation, args: &Args, value: &Rooted) -> Result<(), CommandError> {
-    let called;
-    let value = if evaluation.arguments.is_empty() {
-        value
-    } else {
-        called = evaluation.auto_call(value)?;
-        &called
-    };
-    let form = match args {
+fn form(args: &Args) -> Form {
+    match args {
         Args { raw: true, .. } => Form::Raw,
         Args { xml: true, .. } => Form::Xml { places: !args.no_location },
         Args { json: true, .. } => Form::Json,
         _ => Form::Plain,
-    };
-    print_value(surface, evaluation, value, form, args.strict)
+    }
 }
 
-fn instantiate(
+fn show_derivations(
     opened: &Opened<'_>,
-    evaluation: &mut Evaluation,
     args: &Args,
-    value: &Rooted,
+    found: Vec<Found>,
     number: &mut usize,
 ) -> Result<(), CommandError> {
-    let arguments = std::mem::take(&mut evaluation.arguments);
-    let packages = evaluation.run(|evaluator| evaluator.walk_derivations(value, &arguments));
-    evaluation.arguments = arguments;
-    let packages = packages?;
-    evaluation.flush()?;
     let mut paths = Vec::new();
     let mut lines = String::new();
-    for package in packages {
+    for package in found {
         if package.output_name.is_empty() {
             let shown = opened.show(&package.drv_path);
             return Err(CommandError::failed(format!("derivation '{shown}' lacks an 'outputName' attribute")));

@@ -2,7 +2,7 @@
 
 use evaluator::Rooted;
 
-use crate::command::{CommandError, Surface};
+use crate::command::CommandError;
 use crate::input::evaluation::Evaluation;
 
 /// How a value is printed.
@@ -23,14 +23,20 @@ pub enum Form {
     },
 }
 
-/// Prints a value; with `strict` everything inside it is evaluated first.
-pub fn print_value(
-    surface: &Surface,
+impl Form {
+    /// Whether the text is the same whatever was evaluated before: the others show how far values are evaluated.
+    pub fn is_whole(self, strict: bool) -> bool {
+        matches!(self, Form::Raw) || (matches!(self, Form::Json) && strict)
+    }
+}
+
+/// The text of a value; with `strict` everything inside it is evaluated first.
+pub fn value_text(
     evaluation: &mut Evaluation,
     value: &Rooted,
     form: Form,
     strict: bool,
-) -> Result<(), CommandError> {
+) -> Result<Vec<u8>, CommandError> {
     let mut text = match form {
         Form::Plain => {
             if strict {
@@ -46,7 +52,5 @@ pub fn print_value(
     if matches!(form, Form::Plain | Form::Nice | Form::Json) {
         text.push(b'\n');
     }
-    evaluation.flush()?;
-    surface.print(&text);
-    Ok(())
+    Ok(text)
 }
