@@ -172,6 +172,13 @@ impl Evaluator {
         Ok(self.rooted(value))
     }
 
+    /// The same for a file that a program was started with: failures do not name it, and when it is imported later it is
+    /// evaluated again, as by C++ Nix's older commands.
+    pub fn run_file(&mut self, path: &[u8]) -> Result<Rooted, EvalError> {
+        let value = self.enter().run_file(&crate::code::canonical(path))?;
+        Ok(self.rooted(value))
+    }
+
     /// Looks a name up in the search path (`<name>`); gives an absolute path.
     pub fn find_file(&mut self, name: &[u8]) -> Result<Vec<u8>, EvalError> {
         self.enter().find_in_search_path(name)

@@ -40,6 +40,8 @@ pub struct Evaluation {
     /// What functions that are met are called with.
     pub arguments: Vec<(String, Rooted)>,
     show_trace: bool,
+    /// For one of the older commands.
+    legacy: bool,
 }
 
 impl Evaluation {
@@ -60,7 +62,8 @@ impl Evaluation {
     pub fn start(start: Start, session: &Session, args: &EvaluationArgs) -> Result<Self, CommandError> {
         let evaluator = start.evaluator(options(&session.settings, &args.include));
         let show_trace = session.settings.flag("show-trace");
-        let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace };
+        let legacy = surface.program.starts_with("nix-");
+        let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, legacy };
         let here = here()?;
         for pair in args.arg.chunks_exact(2) {
             let value = evaluation.evaluator.delay_text(pair[1].as_bytes(), &here, Origin::String);
@@ -117,7 +120,8 @@ impl Evaluation {
             return self.run(|evaluator| evaluator.eval_text(&text, &here, Origin::Stdin));
         }
         let path = self.locate(name)?;
-        self.run(|evaluator| evaluator.eval_file(&path))
+        let legacy = self.legacy;
+        self.run(|evaluator| if legacy { evaluator.run_file(&path) } else { evaluator.eval_file(&path) })
     }
 
     /// Where such a file lies.

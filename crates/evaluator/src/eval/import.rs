@@ -130,6 +130,13 @@ impl Eval {
         Ok(root)
     }
 
+    /// The value of a file, which is not kept.
+    pub(crate) fn run_file(&mut self, path: &[u8]) -> Outcome {
+        let file = self.resolve_expression_path(path)?;
+        let code = self.read_code(&file, None)?;
+        self.eval(code, code.root, Env::NONE)
+    }
+
     /// The value of a file with more names in scope (`scopedImport`): evaluated each time.
     pub(crate) fn import_scoped(&mut self, path: &[u8], scope: ImportScope) -> Outcome {
         let ImportScope::Set(set) = scope else { return self.import(path) };
