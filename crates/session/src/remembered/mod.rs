@@ -85,7 +85,7 @@ pub struct Step {
     /// The part's answer, in its last pass.
     pub answer: Option<Answer>,
     /// For each derivation of the answer, a number that tells the same value from another one. A value met in several
-    /// parts belongs to the first. Empty where that makes no difference.
+    /// parts belongs to the first. Only for answers that are shown at the end; empty where it makes no difference.
     pub identities: Vec<u64>,
 }
 

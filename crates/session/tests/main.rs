@@ -1,0 +1,3 @@
+//! The session through its public face: what is remembered of evaluations.
+
+mod remembered;
