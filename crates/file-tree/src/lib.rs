@@ -11,10 +11,13 @@
 //!                                   └── MemoryTree
 //! ```
 //!
+//! [`archive`] reads what others pack: tar and zip.
+//!
 //! Absent: stores, hashes, cancellation (a sink or filter of the caller's may end any walk), overlays and git trees, the
 //! case hack of macOS.
 
 mod accessor;
+pub mod archive;
 mod disk;
 mod error;
 mod memory;

@@ -16,14 +16,18 @@ use crate::retry;
 pub struct Request {
     /// An http or https URL.
     pub url: String,
-    /// More headers, name and value.
+    /// More headers, name and value; they are for the first server only, not for those that it redirects to.
     pub headers: Vec<(String, String)>,
+    /// The `ETag` of an earlier answer: if the thing is still that one, its bytes are not sent again.
+    pub known_etag: Option<String>,
+    /// The `Last-Modified` of an earlier answer, for servers without `ETag`.
+    pub known_last_modified: Option<String>,
 }
 
 impl Request {
     /// Asks for a URL, no more.
     pub fn get(url: impl Into<String>) -> Self {
-        Self { url: url.into(), headers: Vec::new() }
+        Self { url: url.into(), headers: Vec::new(), known_etag: None, known_last_modified: None }
     }
 }
 
@@ -32,6 +36,12 @@ impl Request {
 pub struct Response {
     /// The URL that answered, after redirects.
     pub url: String,
+    /// All URLs on the way, from the one asked for to [`Response::url`].
+    pub urls: Vec<String>,
+    /// The thing is still the known one; the receiver got no bytes.
+    pub unchanged: bool,
+    /// The server's `Last-Modified`.
+    pub last_modified: Option<String>,
     /// How many bytes the receiver got.
     pub size: u64,
     /// The server's `ETag`.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use activity::Activity;
 use reqwest::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LINK, LOCATION, RANGE,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, LAST_MODIFIED, LINK, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
@@ -118,9 +118,18 @@ impl Engine {
         progress: &mut Progress,
         wanted_pause: &mut Option<Duration>,
     ) -> Result<Response, TransferError> {
-        let mut answer = self.ask(activity, options, request, progress).await?;
+        let (mut answer, urls) = self.ask(activity, options, request, progress).await?;
         let url = answer.url().to_string();
         let status = answer.status();
+        let etag = header(answer.headers(), ETAG.as_str()).map(str::to_owned);
+        let last_modified = header(answer.headers(), LAST_MODIFIED.as_str()).map(str::to_owned);
+        let immutable_url = header(answer.headers(), LINK.as_str()).and_then(immutable_link);
+        let asked = request.known_etag.is_some() || request.known_last_modified.is_some();
+        // Some servers send everything though nothing changed.
+        let same = status.is_success() && etag.is_some() && etag == request.known_etag;
+        if asked && (status == StatusCode::NOT_MODIFIED || same) {
+            return Ok(Response { url, urls, unchanged: true, size: 0, etag, last_modified, immutable_url });
+        }
         if !status.is_success() {
             if status == StatusCode::RANGE_NOT_SATISFIABLE && progress.received > 0 {
                 // The file changed; begin anew.
@@ -140,8 +149,6 @@ impl Engine {
                 restart(receiver, progress, &url)?;
             }
         }
-        let etag = header(answer.headers(), ETAG.as_str()).map(str::to_owned);
-        let immutable_url = header(answer.headers(), LINK.as_str()).and_then(immutable_link);
         progress.resume = resumable(answer.headers()).then(|| etag.clone().unwrap_or_default());
         let expected = progress.received + answer.content_length().unwrap_or(0);
         activity.progress(progress.received, expected, 0, 0);
@@ -161,7 +168,7 @@ impl Engine {
             }
         }
         activity.progress(progress.received, expected.max(progress.received), 0, 0);
-        Ok(Response { url, size: progress.received, etag, immutable_url })
+        Ok(Response { url, urls, unchanged: false, size: progress.received, etag, last_modified, immutable_url })
     }
 
     /// Asks, and follows redirects, until an answer that is none.
@@ -171,9 +178,10 @@ impl Engine {
         options: &TransferOptions,
         request: &Request,
         progress: &Progress,
-    ) -> Result<reqwest::Response, TransferError> {
+    ) -> Result<(reqwest::Response, Vec<String>), TransferError> {
         let bad = |url: &str, reason: &str| TransferError::BadUrl { url: url.to_owned(), reason: reason.to_owned() };
         let mut url = Url::parse(&request.url).map_err(|error| bad(&request.url, &error.to_string()))?;
+        let mut urls = vec![request.url.clone()];
         for hop in 0..=MOST_REDIRECTS {
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(bad(url.as_str(), "only http and https are fetched"));
@@ -183,6 +191,11 @@ impl Engine {
                 for (name, value) in &request.headers {
                     outgoing = outgoing.header(name, value);
                 }
+            }
+            if let Some(etag) = &request.known_etag {
+                outgoing = outgoing.header(IF_NONE_MATCH, etag);
+            } else if let Some(time) = &request.known_last_modified {
+                outgoing = outgoing.header(IF_MODIFIED_SINCE, time);
             }
             if url.username().is_empty()
                 && let Some((login, password)) = url.host_str().and_then(|host| options.netrc.find(host))
@@ -200,11 +213,12 @@ impl Engine {
                 Err(_) => return Err(stalled(url.as_str())),
             };
             if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
-                return Ok(answer);
+                return Ok((answer, urls));
             }
             let target = header(answer.headers(), LOCATION.as_str())
                 .ok_or_else(|| bad(url.as_str(), "the server redirects without saying where"))?;
             url = url.join(target).map_err(|error| bad(target, &error.to_string()))?;
+            urls.push(url.to_string());
         }
         Err(bad(&request.url, "too many redirects"))
     }

@@ -6,23 +6,18 @@
 //!
 //! Absent: owners, times, modes other than executable, devices: a store object holds none of them.
 
-mod ar;
-mod tar;
 mod tree;
-mod zip;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use file_tree::archive::{Compression, Forms, read_archive};
 use file_tree::{RestoreOptions, Restorer, read_nar};
 
 use self::tree::Tree;
-
-/// Memory that a decompressor may take; the strongest usual settings need half of it.
-const DECODER_MEMORY: u64 = 256 << 20;
 
 /// Unpacks `archive` into the new folder `output`; of a non-empty `select` only those members.
 ///
@@ -34,76 +29,7 @@ pub(crate) fn run(archive: &Path, output: &Path, select: &[OsString]) -> Result<
     let size = file.metadata().map_err(|error| named(&error))?.len();
     let select = select.iter().map(|path| path.as_bytes());
     let mut tree = Tree::create(output, select, size).map_err(|error| named(&error))?;
-    unpack_file(file, &mut tree).and_then(|()| tree.finish()).map_err(|error| named(&error))
-}
-
-fn unpack_file(mut file: File, tree: &mut Tree) -> io::Result<()> {
-    let mut magic = [0; 4];
-    let found = read_up_to(&mut file, &mut magic)?;
-    file.rewind()?;
-    if found == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06") {
-        return zip::unpack(BufReader::new(file), tree);
-    }
-    unpack_stream(&mut BufReader::with_capacity(1 << 18, file), tree, 0)
-}
-
-/// Layers of compression and `ar` around a tar; more than these few is no archive that anybody made.
-const MOST_LAYERS: u32 = 3;
-
-fn unpack_stream(input: &mut dyn BufRead, tree: &mut Tree, layer: u32) -> io::Result<()> {
-    if layer > MOST_LAYERS {
-        return Err(bad("compressed too many times over"));
-    }
-    let next = |decoder: &mut dyn BufRead, tree: &mut Tree| unpack_stream(decoder, tree, layer + 1);
-    // A pipe may give fewer bytes than asked; a file gives the buffer.
-    let magic = input.fill_buf()?;
-    if magic.starts_with(b"!<arch>\n") {
-        return ar::find_data(input, |member| unpack_stream(member, tree, layer + 1));
-    }
-    match Compression::of(magic) {
-        None => tar::unpack(input, tree),
-        Some(compression) => next(&mut *compression.decoder(input)?, tree),
-    }
-}
-
-/// Compressions known by their first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compression {
-    Gzip,
-    Xz,
-    Zstd,
-    Bzip2,
-}
-
-impl Compression {
-    fn of(magic: &[u8]) -> Option<Self> {
-        let known: [(&[u8], Self); 4] = [
-            (b"\x1f\x8b", Self::Gzip),
-            (b"\xfd7zXZ\0", Self::Xz),
-            (b"\x28\xb5\x2f\xfd", Self::Zstd),
-            (b"BZh", Self::Bzip2),
-        ];
-        known.into_iter().find(|(start, _)| magic.starts_with(start)).map(|(_, compression)| compression)
-    }
-
-    fn decoder<'a>(self, input: &'a mut dyn BufRead) -> io::Result<Box<dyn BufRead + 'a>> {
-        let decoder: Box<dyn Read + 'a> = match self {
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-            Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
-            Self::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-                decoder.window_log_max(27)?;
-                Box::new(decoder)
-            }
-            Self::Xz => xz(input)?,
-        };
-        Ok(Box::new(BufReader::with_capacity(1 << 18, decoder)))
-    }
-}
-
-fn xz<'a>(input: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let stream = liblzma::stream::Stream::new_stream_decoder(DECODER_MEMORY, liblzma::stream::CONCATENATED)?;
-    Ok(Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream)))
+    read_archive(file, Forms::Packages, &mut tree).and_then(|()| tree.finish()).map_err(|error| named(&error))
 }
 
 /// Restores a NAR, decompressed first where it is xz.
@@ -113,7 +39,10 @@ fn xz<'a>(input: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
 pub(crate) fn restore_archive(archive: &Path, is_xz: bool, output: &Path) -> Result<(), String> {
     let named = |error: &dyn std::fmt::Display| format!("unpacking '{}': {error}", archive.display());
     let file = BufReader::with_capacity(1 << 18, File::open(archive).map_err(|error| named(&error))?);
-    let mut input: Box<dyn Read> = if is_xz { xz(file).map_err(|error| named(&error))? } else { Box::new(file) };
+    let mut input: Box<dyn Read> = match is_xz {
+        true => Box::new(Compression::Xz.decoder(file).map_err(|error| named(&error))?),
+        false => Box::new(file),
+    };
     let mut restorer = Restorer::new(output, RestoreOptions { canonical: false });
     read_nar(&mut BufReader::with_capacity(1 << 18, &mut input), &mut restorer).map_err(|error| named(&error))
 }
@@ -138,21 +67,10 @@ fn bad(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
-/// Fills the buffer as far as the input goes.
-fn read_up_to(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..])? {
-            0 => break,
-            more => filled += more,
-        }
-    }
-    Ok(filled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use file_tree::archive::read_archive_stream;
     use proptest::prelude::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -323,7 +241,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut tree = Tree::create(&dir.path().join("out"), std::iter::empty(), 0).unwrap();
         tree.set_most_bytes(3 << 20);
-        let error = unpack_stream(&mut bytes.as_slice(), &mut tree, 0).unwrap_err();
+        let error = read_archive_stream(&mut bytes.as_slice(), Forms::Packages, &mut tree).unwrap_err();
         assert!(error.to_string().contains("larger than"), "{error}");
         let nested = ALL.iter().cycle().take(6).fold(tar_of(GOOD), |bytes, &kind| compressed(kind, &bytes));
         assert!(unpacked(&nested, &[]).1.unwrap_err().contains("too many times"));

@@ -13,6 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use file_tree::archive::ArchiveSink;
+
 use super::bad;
 
 /// The most members.
@@ -68,82 +70,6 @@ impl Tree {
         }
     }
 
-    /// Whether a member is to be unpacked; marks what selects it. A path that is nonsense is not selected by anything, but
-    /// taken (and refused later) where everything is.
-    pub(super) fn wants(&mut self, path: &[u8]) -> io::Result<bool> {
-        self.members += 1;
-        if self.members > MOST_MEMBERS {
-            return Err(bad("too many members"));
-        }
-        if self.select.is_empty() {
-            return Ok(true);
-        }
-        let Ok(parts) = parts(path) else { return Ok(false) };
-        // The member itself, or a folder that it lies in.
-        for end in (1..=parts.len()).rev() {
-            if let Some(seen) = self.select.get_mut(&parts[..end].join(&b'/')) {
-                *seen = true;
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Makes a folder, or accepts one that is there.
-    pub(super) fn folder(&mut self, path: &[u8]) -> io::Result<()> {
-        let parts = parts(path)?;
-        self.real_folder(&parts, path).map(drop)
-    }
-
-    /// Makes a file with the bytes of `contents`.
-    pub(super) fn file(&mut self, path: &[u8], executable: bool, contents: &mut dyn Read) -> io::Result<()> {
-        let target = self.place(path)?;
-        let mode = if executable { 0o777 } else { 0o666 };
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target)?;
-        let mut buffer = vec![0; 1 << 17];
-        loop {
-            let length = match contents.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
-            self.bytes = self.bytes.saturating_add(length as u64);
-            if self.bytes > self.most_bytes {
-                return Err(bad(format!("larger than {} bytes when unpacked", self.most_bytes)));
-            }
-            file.write_all(&buffer[..length])?;
-        }
-    }
-
-    /// Makes a symbolic link.
-    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> io::Result<()> {
-        if !stays_inside(parts(path)?.len(), target) {
-            let text = String::from_utf8_lossy;
-            return Err(bad(format!("the link '{}' points out of the tree, at '{}'", text(path), text(target))));
-        }
-        let place = self.place(path)?;
-        symlink(OsStr::from_bytes(target), place)
-    }
-
-    /// Makes a second name of a file that was unpacked before.
-    pub(super) fn twin(&mut self, path: &[u8], original: &[u8]) -> io::Result<()> {
-        let missing = || {
-            let text = String::from_utf8_lossy;
-            bad(format!("'{}' is another name of '{}', which was not unpacked", text(path), text(original)))
-        };
-        let parts = parts(original)?;
-        let (name, parents) = parts.split_last().ok_or_else(missing)?;
-        let from = self.known_folder(parents).ok_or_else(missing)?.join(OsStr::from_bytes(name));
-        if !fs::symlink_metadata(&from).is_ok_and(|metadata| metadata.is_file()) {
-            return Err(missing());
-        }
-        if parts == self::parts(path)? {
-            return Ok(());
-        }
-        let target = self.place(path)?;
-        fs::hard_link(from, target)
-    }
-
     /// Where a member that is no folder goes, with its folders made and the place free.
     fn place(&mut self, path: &[u8]) -> io::Result<PathBuf> {
         let parts = parts(path)?;
@@ -183,6 +109,84 @@ impl Tree {
     fn known_folder(&self, parts: &[&[u8]]) -> Option<PathBuf> {
         let path = parts.iter().fold(self.root.clone(), |at, part| at.join(OsStr::from_bytes(part)));
         self.folders.contains(&path).then_some(path)
+    }
+}
+
+impl ArchiveSink for Tree {
+    /// Whether a member is to be unpacked; marks what selects it. A path that is nonsense is not selected by anything, but
+    /// taken (and refused later) where everything is.
+    fn wants(&mut self, path: &[u8]) -> io::Result<bool> {
+        self.members += 1;
+        if self.members > MOST_MEMBERS {
+            return Err(bad("too many members"));
+        }
+        if self.select.is_empty() {
+            return Ok(true);
+        }
+        let Ok(parts) = parts(path) else { return Ok(false) };
+        // The member itself, or a folder that it lies in.
+        for end in (1..=parts.len()).rev() {
+            if let Some(seen) = self.select.get_mut(&parts[..end].join(&b'/')) {
+                *seen = true;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes a folder, or accepts one that is there.
+    fn folder(&mut self, path: &[u8]) -> io::Result<()> {
+        let parts = parts(path)?;
+        self.real_folder(&parts, path).map(drop)
+    }
+
+    /// Makes a file with the bytes of `contents`.
+    fn file(&mut self, path: &[u8], executable: bool, contents: &mut dyn Read) -> io::Result<()> {
+        let target = self.place(path)?;
+        let mode = if executable { 0o777 } else { 0o666 };
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target)?;
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            let length = match contents.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
+            self.bytes = self.bytes.saturating_add(length as u64);
+            if self.bytes > self.most_bytes {
+                return Err(bad(format!("larger than {} bytes when unpacked", self.most_bytes)));
+            }
+            file.write_all(&buffer[..length])?;
+        }
+    }
+
+    /// Makes a symbolic link.
+    fn link(&mut self, path: &[u8], target: &[u8]) -> io::Result<()> {
+        if !stays_inside(parts(path)?.len(), target) {
+            let text = String::from_utf8_lossy;
+            return Err(bad(format!("the link '{}' points out of the tree, at '{}'", text(path), text(target))));
+        }
+        let place = self.place(path)?;
+        symlink(OsStr::from_bytes(target), place)
+    }
+
+    /// Makes a second name of a file that was unpacked before.
+    fn twin(&mut self, path: &[u8], original: &[u8]) -> io::Result<()> {
+        let missing = || {
+            let text = String::from_utf8_lossy;
+            bad(format!("'{}' is another name of '{}', which was not unpacked", text(path), text(original)))
+        };
+        let parts = parts(original)?;
+        let (name, parents) = parts.split_last().ok_or_else(missing)?;
+        let from = self.known_folder(parents).ok_or_else(missing)?.join(OsStr::from_bytes(name));
+        if !fs::symlink_metadata(&from).is_ok_and(|metadata| metadata.is_file()) {
+            return Err(missing());
+        }
+        if parts == self::parts(path)? {
+            return Ok(());
+        }
+        let target = self.place(path)?;
+        fs::hard_link(from, target)
     }
 }
 

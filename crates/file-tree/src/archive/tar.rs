@@ -5,8 +5,7 @@ use std::io::{self, BufRead, Read};
 
 use ::tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use super::bad;
-use super::tree::Tree;
+use super::{ArchiveSink, UNRECOGNISED, bad};
 
 /// The longest name, link target or set of pax records.
 const LONGEST_EXTENSION: u64 = 1 << 20;
@@ -16,10 +15,11 @@ const LONGEST_EXTENSION: u64 = 1 << 20;
 struct Extensions {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
+    changed: Option<u64>,
 }
 
-/// Unpacks what the tree wants.
-pub(super) fn unpack(input: &mut dyn BufRead, tree: &mut Tree) -> io::Result<()> {
+/// Unpacks what the sink wants.
+pub(super) fn read(input: &mut dyn BufRead, sink: &mut dyn ArchiveSink) -> io::Result<()> {
     let mut archive = Archive::new(input);
     let mut extensions = Extensions::default();
     let mut any = false;
@@ -31,35 +31,34 @@ pub(super) fn unpack(input: &mut dyn BufRead, tree: &mut Tree) -> io::Result<()>
             EntryType::GNULongLink => extensions.link = Some(text(&mut entry)?),
             EntryType::XHeader => pax(&mut entry, &mut extensions)?,
             EntryType::XGlobalHeader => {}
-            _ => member(&mut entry, std::mem::take(&mut extensions), tree)?,
+            _ => member(&mut entry, std::mem::take(&mut extensions), sink)?,
         }
     }
     // An empty tar is two blocks of zeros; anything else without members is no tar.
-    if any || archive.into_inner().fill_buf()?.is_empty() { Ok(()) } else { Err(bad("not an archive")) }
+    if any || archive.into_inner().fill_buf()?.is_empty() { Ok(()) } else { Err(bad(UNRECOGNISED)) }
 }
 
-fn member(entry: &mut Entry<'_, impl Read>, extensions: Extensions, tree: &mut Tree) -> io::Result<()> {
+fn member(entry: &mut Entry<'_, impl Read>, extensions: Extensions, sink: &mut dyn ArchiveSink) -> io::Result<()> {
     let header = entry.header();
     let path = extensions.path.unwrap_or_else(|| header.path_bytes().into_owned());
-    if !tree.wants(&path)? {
+    if !sink.wants(&path)? {
         return Ok(());
     }
+    sink.changed(extensions.changed.or_else(|| header.mtime().ok()).unwrap_or(0));
     let kind = header.entry_type();
     let link =
         || extensions.link.or_else(|| header.link_name_bytes().map(|name| name.into_owned())).unwrap_or_default();
     match kind {
-        EntryType::Directory => tree.folder(&path),
-        EntryType::Symlink => tree.link(&path, &link()),
-        EntryType::Link => tree.twin(&path, &link()),
-        // In the oldest form a name with a slash at its end is a folder.
-        EntryType::Regular if path.ends_with(b"/") && header.as_ustar().is_none() && header.as_gnu().is_none() => {
-            tree.folder(&path)
-        }
+        EntryType::Directory => sink.folder(&path),
+        EntryType::Symlink => sink.link(&path, &link()),
+        EntryType::Link => sink.twin(&path, &link()),
+        // In the oldest form, and in a few broken newer ones, a name with a slash at its end is a folder.
+        EntryType::Regular if path.ends_with(b"/") => sink.folder(&path),
         EntryType::Regular | EntryType::Continuous => {
             let executable = header.mode().is_ok_and(|mode| mode & 0o100 != 0);
             let size = entry.size();
             let mut counted = Counted { inner: entry, bytes: 0 };
-            tree.file(&path, executable, &mut counted)?;
+            sink.file(&path, executable, &mut counted)?;
             if counted.bytes == size { Ok(()) } else { Err(bad("the archive ends in the middle of a file")) }
         }
         other => Err(bad(format!(
@@ -108,6 +107,11 @@ fn pax(entry: &mut Entry<'_, impl Read>, extensions: &mut Extensions) -> io::Res
         match record.key_bytes() {
             b"path" => extensions.path = Some(record.value_bytes().to_owned()),
             b"linkpath" => extensions.link = Some(record.value_bytes().to_owned()),
+            // Seconds, perhaps with a fraction; before 1970 they do not count.
+            b"mtime" => {
+                let text = String::from_utf8_lossy(record.value_bytes()).into_owned();
+                extensions.changed = text.split('.').next().and_then(|whole| whole.parse().ok());
+            }
             // The header's own number is then wrong, and only files over 8 GB have such a record.
             b"size" => return Err(bad("a member is too large")),
             key if key.starts_with(b"GNU.sparse.") => return Err(bad("a sparse member is not supported")),
