@@ -29,9 +29,14 @@ pub enum CommandError {
         /// The exit status.
         status: i32,
     },
-    /// Evaluation failed; the text is rendered, `error:` included.
-    Evaluation(String),
-    /// The same, where the help may help.
+    /// Evaluation failed.
+    Evaluation {
+        /// The rendered text, `error:` included.
+        text: String,
+        /// The exit status.
+        status: i32,
+    },
+    /// The same, where the help may help; the text alone.
     EvaluationUsage(String),
     /// The user asked for the end: the process dies of the signal, so that a shell loop around it stops too.
     Interrupted,

@@ -211,8 +211,9 @@ impl std::error::Error for EvalError {
 impl From<WorldError> for EvalError {
     #[cold]
     fn from(error: WorldError) -> EvalError {
-        let message = error.message.clone();
-        EvalError::new(ErrorKind::World(error), message)
+        let (message, trace) = (error.message.clone(), error.trace.clone());
+        let inner = EvalError::new(ErrorKind::World(error), message);
+        trace.into_iter().rev().fold(inner, |inner, line| inner.trace(Pos::NONE, line))
     }
 }
 

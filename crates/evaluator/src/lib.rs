@@ -18,6 +18,7 @@ mod error;
 mod eval;
 mod evaluator;
 mod heap;
+mod inputs;
 mod options;
 mod os;
 mod packages;
@@ -31,6 +32,7 @@ mod world;
 
 pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame};
 pub use evaluator::{Evaluator, PartMark, Rooted, StringContextElement, ValueKind};
+pub use inputs::{Input, InputAttributes, InputSyntax};
 pub use options::{EvalOptions, SearchPathEntry};
 pub use os::with_large_stack;
 pub use packages::{Met, Package, PackageOutput};

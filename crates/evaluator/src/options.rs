@@ -1,6 +1,8 @@
 //! How to evaluate: a plain struct, filled by `session` from the settings.
 
+use crate::inputs::InputSyntax;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// One entry of the search path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct EvalOptions {
     pub lints: crate::program::Lints,
     /// `builtins.nixVersion`.
     pub nix_version: String,
+    /// The grammar of inputs for the fetching builtins, where there is one.
+    pub inputs: Option<Arc<dyn InputSyntax>>,
 }
 
 impl Default for EvalOptions {
@@ -64,6 +68,7 @@ impl Default for EvalOptions {
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),
             nix_version: "2.34.8".into(),
+            inputs: None,
         }
     }
 }

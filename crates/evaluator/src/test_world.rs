@@ -332,7 +332,7 @@ impl World for TestWorld {
     fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
         let what = match request {
             FetchRequest::File { url, .. } | FetchRequest::Tarball { url, .. } => url.clone(),
-            FetchRequest::Tree(attributes) => format!("{attributes:?}"),
+            FetchRequest::Tree { attributes, .. } => format!("{attributes:?}"),
         };
         Err(WorldError::new(WorldErrorClass::Denied, format!("cannot fetch '{what}' here")))
     }

@@ -52,6 +52,8 @@ pub enum WorldErrorClass {
     Denied,
     /// It exists but its bytes are not what they should be.
     Corrupt,
+    /// What was fetched is not what the expression promised by a hash.
+    HashMismatch,
     /// A build that evaluation needed failed.
     BuildFailure,
     /// The user asked to stop.
@@ -70,6 +72,8 @@ pub struct WorldError {
     pub class: WorldErrorClass,
     /// C++ Nix's words, naming the path or URL.
     pub message: String,
+    /// What was being done on the way, outermost first ("while fetching the input '…'").
+    pub trace: Vec<String>,
     /// The error behind it, where there is one.
     #[source]
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -78,7 +82,13 @@ pub struct WorldError {
 impl WorldError {
     /// A failure with its words.
     pub fn new(class: WorldErrorClass, message: impl Into<String>) -> Self {
-        WorldError { class, message: message.into(), source: None }
+        WorldError { class, message: message.into(), trace: Vec::new(), source: None }
+    }
+
+    /// The same with what was being done on the way, outermost first.
+    pub fn with_trace(mut self, trace: Vec<String>) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// The same with the error behind it.
@@ -133,8 +143,23 @@ pub enum FetchRequest {
         /// NAR hash it must have.
         expected: Option<Hash>,
     },
-    /// `fetchGit`, `fetchMercurial`, `fetchTree`: the attributes as they are.
-    Tree(BTreeMap<String, FetchAttribute>),
+    /// `fetchGit`, `fetchMercurial`, `fetchTree`.
+    Tree {
+        /// The input's attributes.
+        attributes: BTreeMap<String, FetchAttribute>,
+        /// They mean the same tree for ever.
+        is_locked: bool,
+    },
+}
+
+impl FetchRequest {
+    /// Whether the answer is the same for ever, so that nothing need be asked again.
+    pub fn is_locked(&self) -> bool {
+        match self {
+            FetchRequest::File { expected, .. } | FetchRequest::Tarball { expected, .. } => expected.is_some(),
+            FetchRequest::Tree { is_locked, .. } => *is_locked,
+        }
+    }
 }
 
 /// An attribute of a fetched tree.
@@ -153,7 +178,8 @@ pub enum FetchAttribute {
 pub struct Fetched {
     /// Where it lies now.
     pub path: StorePath,
-    /// What is known of it (`rev`, `lastModified`, `narHash`, …); empty for files and tarballs.
+    /// The locked input's attributes (`type`, `rev`, `lastModified`, `narHash`, …), revisions in base 16; empty for files
+    /// and tarballs.
     pub attributes: BTreeMap<String, FetchAttribute>,
 }
 

@@ -1,7 +1,7 @@
 //! URLs to bytes: over the network, or from a file of this machine.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 
 use activity::Activity;
 use transfer::{Receiver, Request, Transfer, TransferError};
@@ -81,13 +81,6 @@ fn copy_local(url: &str, parsed: &Url, file: &mut File) -> Result<Answer> {
     }
     let size = io::copy(&mut source, file).map_err(|source| receiver(url, source))?;
     Ok(Answer { urls: vec![url.to_owned()], size, ..Answer::default() })
-}
-
-/// All bytes of a small answer.
-pub(crate) fn read_all(mut file: File, url: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|source| receiver(url, source))?;
-    Ok(bytes)
 }
 
 /// The bytes of a transfer into a file.

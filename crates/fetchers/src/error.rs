@@ -54,6 +54,14 @@ pub enum Error {
     /// A tree cannot be read.
     #[error("{0}")]
     Tree(#[from] file_tree::Error),
+    /// The store refused.
+    #[error("{source}")]
+    Depot {
+        /// What sort of failure it was.
+        class: ErrorClass,
+        /// Its own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The system refused.
     #[error("{action} '{}': {}", path.display(), plain(source))]
     Io {
@@ -116,6 +124,7 @@ impl Error {
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => ErrorClass::NotFound,
             Error::Denied(_) | Error::Feature(_) => ErrorClass::Denied,
             Error::Mismatch(_) => ErrorClass::Corrupt,
+            Error::Depot { class, .. } => *class,
             Error::While { source, .. } => source.class(),
             _ => ErrorClass::Permanent,
         }

@@ -137,17 +137,19 @@ impl Fetcher {
 
 fn archive_error(error: io::Error) -> Error {
     let text = error.to_string();
-    Error::Archive(match text == UNRECOGNISED {
-        true => format!("Failed to open archive ({text})"),
-        false => format!("failed to extract archive ({text})"),
-    })
+    // What a decoder says is a matter of opening for C++ Nix; what is wrong with a member is said as it is.
+    let opening = text == UNRECOGNISED || error.kind() != io::ErrorKind::InvalidData;
+    Error::Archive(if opening { format!("Failed to open archive ({text})") } else { text })
 }
 
 fn refuse_dot_git(tree: &ArchiveTree, path: &mut TreePath) -> Result<()> {
     for (name, kind) in tree.read_dir(path)? {
         if name.eq_ignore_ascii_case(b".git") {
             let name = String::from_utf8_lossy(&name);
-            let message = format!("adding a file to a tree builder: invalid name for a tree entry - {name}");
+            let message = format!(
+                "adding a file to a tree builder: failed to insert entry: invalid name for a tree entry - {name} \
+                 (libgit2 error code = 14)"
+            );
             return Err(Error::Archive(message));
         }
         if kind == FileType::Directory {

@@ -7,6 +7,8 @@ pub mod remembered;
 pub mod settings;
 
 mod error;
+mod fetching;
+mod inputs;
 mod mirrors;
 mod options;
 mod paths;
@@ -16,6 +18,7 @@ mod stores;
 mod world;
 
 pub use error::SessionError;
+pub use inputs::Inputs;
 pub use mirrors::mirrors_of_user;
 pub use session::Session;
 pub use settings::Settings;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use builder::{BuilderOptions, LocalBuilder, SandboxMode, SandboxPath, UserPool};
 use store::{FaultPoints, LocalStore, LocalStoreOptions};
-use transfer::{Netrc, Proxies, Transfer, TransferOptions};
+use transfer::{Netrc, Proxies, TransferOptions};
 
 use crate::error::SessionError;
 use crate::mirrors::mirrors_of_user;
@@ -20,11 +20,15 @@ use crate::settings::Settings;
 pub const OWN_BINARY: &str = "/proc/self/exe";
 
 /// Opens the store that a session means.
-pub fn open_store(session: &Session, activity: &activity::Activity) -> Result<LocalStore, SessionError> {
+pub fn open_store(
+    session: &Session,
+    activity: &activity::Activity,
+    read_only: bool,
+) -> Result<LocalStore, SessionError> {
     let (settings, place) = (&session.settings, session.place());
     let mut options =
         LocalStoreOptions::new(session.store_dir().clone(), &place.real_dir, &place.state_dir, &place.log_dir);
-    options.read_only = session.read_only();
+    options.read_only = read_only;
     options.fsync_store_paths = settings.flag("fsync-store-paths");
     options.fsync_metadata = settings.flag("fsync-metadata");
     options.use_wal = settings.flag("use-sqlite-wal");
@@ -109,8 +113,7 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));
     options.impure_variables = environment(settings);
     options.ca_file = certificates(settings);
-    let transfer = Arc::new(Transfer::new(transfer_options(settings)));
-    Ok(LocalBuilder::new(store, options, transfer))
+    Ok(LocalBuilder::new(store, options, session.transfer()))
 }
 
 fn count(settings: &Settings, name: &str) -> usize {
@@ -178,7 +181,8 @@ fn certificates(settings: &Settings) -> Option<PathBuf> {
     given.or_else(named).or_else(|| usual.iter().map(PathBuf::from).find(|path| path.is_file()))
 }
 
-fn transfer_options(settings: &Settings) -> TransferOptions {
+/// How everything is downloaded.
+pub fn transfer_options(settings: &Settings) -> TransferOptions {
     let named = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"].iter().find_map(|name| settings.around.path(name));
     let given = Some(settings.text("ssl-cert-file")).filter(|text| !text.is_empty()).map(PathBuf::from);
     let netrc = match settings.text("netrc-file") {

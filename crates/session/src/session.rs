@@ -5,13 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use activity::Activity;
 use builder::LocalBuilder;
 use builder::sandbox::{EnterRequest, enter};
 use store::LocalStore;
 use store_model::StoreDir;
+use transfer::Transfer;
 
 use crate::error::SessionError;
 use crate::settings::Settings;
@@ -26,6 +27,7 @@ pub struct Session {
     read_only: bool,
     store: Mutex<Option<Arc<LocalStore>>>,
     builder: Mutex<Option<Arc<LocalBuilder>>>,
+    transfer: OnceLock<Arc<Transfer>>,
 }
 
 impl Session {
@@ -37,8 +39,8 @@ impl Session {
         let place = StorePlace::of(&settings)?;
         let store_dir = StoreDir::new(&place.store_dir)
             .map_err(|error| SessionError::StoreUri { uri: place.store_dir.clone(), problem: error.to_string() })?;
-        let (store, builder) = Default::default();
-        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, builder }))
+        let (store, builder, transfer) = Default::default();
+        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, builder, transfer }))
     }
 
     /// Where the store lies.
@@ -68,7 +70,7 @@ impl Session {
         if let Some(notice) = &self.place.notice {
             activity.warn(notice);
         }
-        let store = Arc::new(crate::options::open_store(self, activity)?);
+        let store = Arc::new(crate::options::open_store(self, activity, self.read_only)?);
         *slot = Some(Arc::clone(&store));
         Ok(store)
     }
@@ -86,6 +88,12 @@ impl Session {
         let builder = Arc::new(crate::options::open_builder(self, store)?);
         *slot = Some(Arc::clone(&builder));
         Ok(builder)
+    }
+
+    /// Everything that goes out over HTTP; it does nothing before the first request.
+    pub fn transfer(&self) -> Arc<Transfer> {
+        let make = || Arc::new(Transfer::new(crate::options::transfer_options(&self.settings)));
+        Arc::clone(self.transfer.get_or_init(make))
     }
 
     /// Where a store path's object lies on disk.

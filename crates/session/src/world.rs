@@ -22,6 +22,7 @@ use store_model::{
 };
 
 use crate::error::SessionError;
+use crate::fetching::Fetching;
 use crate::session::Session;
 
 /// What evaluation sees of one session.
@@ -34,6 +35,8 @@ pub struct SessionWorld {
     pending: Mutex<Vec<TextObject>>,
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
     sources: Mutex<HashMap<(Vec<u8>, String), StorePath>>,
+    fetching: Fetching,
+    search_path: Mutex<HashMap<String, Option<Vec<u8>>>>,
 }
 
 /// How many links a path may go through, as on Linux.
@@ -46,6 +49,8 @@ impl SessionWorld {
         Self {
             store_dir: session.store_dir().clone(),
             real_dir: place.is_elsewhere().then(|| place.real_dir.clone()),
+            fetching: Fetching::new(Arc::clone(&session)),
+            search_path: Mutex::default(),
             session,
             time: OnceLock::new(),
             pending: Mutex::default(),
@@ -233,11 +238,13 @@ impl World for SessionWorld {
     }
 
     fn resolve_search_path(&self, activity: &Activity, value: &[u8]) -> Result<Option<Vec<u8>>, WorldError> {
-        activity.warn(&format!(
-            "search path entry '{}' cannot be used: fetching for the search path is not there yet; ignoring it",
-            text(value)
-        ));
-        Ok(None)
+        let value = text(value);
+        if let Some(known) = Self::kept(&self.search_path).get(&*value) {
+            return Ok(known.clone());
+        }
+        let found = self.fetching.search_path(activity, &value)?;
+        Self::kept(&self.search_path).insert(value.into_owned(), found.clone());
+        Ok(found)
     }
 
     fn copy_to_store(&self, activity: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError> {
@@ -391,16 +398,8 @@ impl World for SessionWorld {
         Ok(infos.into_iter().flatten().flat_map(|info| info.references).collect())
     }
 
-    fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
-        let what = match request {
-            FetchRequest::File { url, .. } | FetchRequest::Tarball { url, .. } => format!("'{url}'"),
-            FetchRequest::Tree(_) => "a tree".to_owned(),
-        };
-        let message = format!(
-            "cannot fetch {what} during evaluation: this is not there yet; fetch it by a fixed-output derivation \
-             (builder = \"builtin:fetchurl\") instead"
-        );
-        Err(WorldError::new(WorldErrorClass::Denied, message))
+    fn fetch(&self, activity: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
+        self.fetching.fetch(activity, request)
     }
 }
 
@@ -460,7 +459,7 @@ fn store_error(error: store::Error) -> WorldError {
     }
 }
 
-fn session_error(error: SessionError) -> WorldError {
+pub(crate) fn session_error(error: SessionError) -> WorldError {
     match error {
         SessionError::Store(inner) => store_error(inner),
         other => WorldError::new(WorldErrorClass::Other, other.to_string()),

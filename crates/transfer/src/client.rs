@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use activity::{Activity, ActivityKind, Field};
+use activity::{Activity, ActivityKind, Field, Verbosity};
 
 use crate::engine::Engine;
 use crate::error::{ErrorClass, TransferError};
@@ -83,7 +83,8 @@ impl Transfer {
         activity.check()?;
         let engine = self.engine()?;
         let text = format!("downloading '{}'", request.url);
-        let activity = activity.child(ActivityKind::FileTransfer, &text, &[Field::from(request.url.as_str())]);
+        let fields = [Field::from(request.url.as_str())];
+        let activity = activity.child_at(Verbosity::Talkative, ActivityKind::FileTransfer, &text, &fields);
         engine.download(&activity, &self.options, request, receiver, self.options.attempts.max(1))
     }
 
@@ -141,7 +142,8 @@ impl Transfer {
     fn once(&self, activity: &Activity, url: &str, receiver: &mut dyn Receiver) -> Result<Response, TransferError> {
         activity.check()?;
         let engine = self.engine()?;
-        let activity = activity.child(ActivityKind::FileTransfer, &format!("downloading '{url}'"), &[Field::from(url)]);
+        let (text, fields) = (format!("downloading '{url}'"), [Field::from(url)]);
+        let activity = activity.child_at(Verbosity::Talkative, ActivityKind::FileTransfer, &text, &fields);
         engine.download(&activity, &self.options, &Request::get(url), receiver, 1)
     }
 

@@ -141,7 +141,8 @@ impl Engine {
                 });
             }
             *wanted_pause = header(answer.headers(), RETRY_AFTER.as_str()).and_then(retry::retry_after);
-            return Err(TransferError::Status { url, status: status.as_u16(), reason: status.canonical_reason() });
+            let body = said(activity, options, answer).await?;
+            return Err(TransferError::Status { url: request.url.clone(), status: status.as_u16(), body });
         }
         if progress.received > 0 {
             let range = header(answer.headers(), CONTENT_RANGE.as_str()).unwrap_or_default();
@@ -242,6 +243,26 @@ async fn cancellable<T>(activity: &Activity, work: impl Future<Output = T>) -> R
             return Ok(done);
         }
     }
+}
+
+/// What an answer that is an error says: all of a short one, or the beginning of a page.
+async fn said(
+    activity: &Activity,
+    options: &TransferOptions,
+    mut answer: reqwest::Response,
+) -> Result<Option<String>, TransferError> {
+    const SHORT: usize = 1024;
+    const PAGE: usize = 64 << 10;
+    let mut bytes = Vec::new();
+    while bytes.len() < PAGE {
+        // The status is the error to report, whatever becomes of the words.
+        match cancellable(activity, timeout(options.stalled_timeout, answer.chunk())).await? {
+            Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
+            _ => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok((!text.is_empty() && (text.len() < SHORT || text.contains("<html>"))).then_some(text))
 }
 
 fn restart(receiver: &mut dyn Receiver, progress: &mut Progress, url: &str) -> Result<(), TransferError> {

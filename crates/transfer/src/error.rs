@@ -25,14 +25,14 @@ pub enum TransferError {
         name: String,
     },
     /// The server answered with an error.
-    #[error("unable to download '{url}': HTTP error {status}{}", .reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
+    #[error("unable to download '{url}': HTTP error {status}{}", shown(body.as_deref()))]
     Status {
-        /// The URL that was asked last, after redirects.
+        /// The URL that was asked for.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// Its usual name.
-        reason: Option<&'static str>,
+        /// What the server said, if it is short or a page for people.
+        body: Option<String>,
     },
     /// No answer, or one that broke off.
     #[error("unable to download '{url}': {reason}")]
@@ -89,6 +89,10 @@ impl TransferError {
             _ => ErrorClass::Permanent,
         }
     }
+}
+
+fn shown(body: Option<&str>) -> String {
+    body.map(|body| format!("\n\nresponse body:\n\n{}", body.trim_end_matches(['\n', '\r']))).unwrap_or_default()
 }
 
 impl From<Cancelled> for TransferError {

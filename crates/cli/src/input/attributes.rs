@@ -126,7 +126,7 @@ impl Work for Attributes<'_> {
     type Error = CommandError;
 
     fn begin(&mut self, start: Start) -> Result<Vec<String>, CommandError> {
-        self.evaluation = Some(Evaluation::start(start, self.session, self.args)?);
+        self.evaluation = Some(Evaluation::start(start, self.session, self.args, true)?);
         if self.sources.is_empty() {
             return Ok(Vec::new());
         }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use evaluator::program::{Lint, Lints};
-use evaluator::{ErrorKind, EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry};
+use evaluator::{
+    ErrorKind, EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry, WorldError, WorldErrorClass,
+};
 use session::remembered::{Request, Start, Work};
-use session::{Session, SessionWorld, Settings, remembered};
+use session::{Inputs, Session, SessionWorld, Settings, remembered};
 
 use crate::command::{CommandError, Surface};
 use crate::output::diagnostic;
@@ -52,17 +54,17 @@ impl Evaluation {
     pub fn open(surface: &Surface, session: &Arc<Session>, args: &EvaluationArgs) -> Result<Self, CommandError> {
         let world = Arc::new(SessionWorld::new(Arc::clone(session)));
         let activity = surface.activity.with_token(surface.cancel.clone());
-        Self::start(Start { world, activity, reads: None }, session, args)
+        let legacy = surface.program.starts_with("nix-");
+        Self::start(Start { world, activity, reads: None }, session, args, legacy)
     }
 
-    /// Opens an evaluator from a given start.
+    /// Opens an evaluator from a given start. The older programs run the file that they begin with, others import it.
     ///
     /// # Errors
     /// As [`Evaluation::open`].
-    pub fn start(start: Start, session: &Session, args: &EvaluationArgs) -> Result<Self, CommandError> {
+    pub fn start(start: Start, session: &Session, args: &EvaluationArgs, legacy: bool) -> Result<Self, CommandError> {
         let evaluator = start.evaluator(options(&session.settings, &args.include));
         let show_trace = session.settings.flag("show-trace");
-        let legacy = surface.program.starts_with("nix-");
         let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, legacy };
         let here = here()?;
         for pair in args.arg.chunks_exact(2) {
@@ -89,9 +91,11 @@ impl Evaluation {
             return CommandError::Interrupted;
         }
         let text = diagnostic::render(&self.evaluator.report(error), self.show_trace);
+        let mismatch = |error: &WorldError| error.class == WorldErrorClass::HashMismatch;
         match error.kind() {
             ErrorKind::Usage => CommandError::EvaluationUsage(text),
-            _ => CommandError::Evaluation(text),
+            ErrorKind::World(error) if mismatch(error) => CommandError::Evaluation { text, status: 102 },
+            _ => CommandError::Evaluation { text, status: 1 },
         }
     }
 
@@ -223,6 +227,7 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         abort_on_warn: settings.flag("abort-on-warn"),
         experimental_features: settings.list("experimental-features").into_iter().collect(),
         nix_version: crate::programs::nix_version().to_owned(),
+        inputs: Some(Arc::new(Inputs::new(settings))),
         ..EvalOptions::default()
     }
 }
@@ -271,7 +276,7 @@ fn continues(entry: &str, part: &str) -> bool {
     let value = entry.split_once('=').map_or(entry, |(_, value)| value);
     match value {
         "flake" | "channel" => true,
-        "http" | "https" | "file" | "ftp" | "s3" | "git" | "ssh" => part.starts_with("//"),
+        "http" | "https" | "file" | "s3" | "git" | "ssh" => part.starts_with("//"),
         _ => false,
     }
 }

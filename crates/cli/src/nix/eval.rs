@@ -81,7 +81,7 @@ impl Work for Printing<'_> {
 
     fn begin(&mut self, start: Start) -> Result<Vec<String>, CommandError> {
         let args = &self.args.installables.evaluation;
-        self.evaluation = Some(Evaluation::start(start, self.session, args)?);
+        self.evaluation = Some(Evaluation::start(start, self.session, args, false)?);
         Ok(vec![String::new()])
     }
 

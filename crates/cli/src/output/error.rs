@@ -13,9 +13,9 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
         }
         CommandError::Usage { message, hints } => (message.as_str(), hints.as_slice(), 1),
         CommandError::Failed { message, hints, status } => (message.as_str(), hints.as_slice(), *status),
-        CommandError::Evaluation(text) => {
+        CommandError::Evaluation { text, status } => {
             surface.progress.error_line(text.trim_end_matches('\n'));
-            return 1;
+            return *status;
         }
         CommandError::EvaluationUsage(text) => {
             surface.progress.error_line(text.trim_end_matches('\n'));

@@ -27,6 +27,7 @@ pub(crate) mod context;
 pub(crate) mod control;
 pub(crate) mod derivation;
 pub(crate) mod fetch;
+pub(crate) mod fetch_tree;
 pub(crate) mod hash;
 pub(crate) mod json;
 pub(crate) mod lists;
@@ -121,6 +122,7 @@ const GROUPS: &[&[Builtin]] = &[
     control::BUILTINS,
     derivation::BUILTINS,
     fetch::BUILTINS,
+    fetch_tree::BUILTINS,
     hash::BUILTINS,
     json::BUILTINS,
     lists::BUILTINS,

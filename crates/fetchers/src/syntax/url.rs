@@ -89,8 +89,15 @@ fn decode(text: &str) -> String {
 
 /// Escapes taken back where they must be right.
 pub(crate) fn percent_decode(text: &str) -> Result<String, Error> {
-    check(text, |_| true).map_err(|reason| Error::BadUrl(format!("invalid URI parameter '{text}': {reason}")))?;
-    Ok(decode(text))
+    let broken = text.match_indices('%').map(|(at, _)| &text.as_bytes()[at + 1..]).find_map(|rest| match rest {
+        [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => None,
+        [_, _, ..] => Some("bad hexdig in pct-encoding"),
+        _ => Some("incomplete pct-encoding"),
+    });
+    match broken {
+        Some(reason) => Err(Error::BadUrl(format!("invalid URI parameter '{text}': {reason}"))),
+        None => Ok(decode(text)),
+    }
 }
 
 /// Everything escaped that is not unreserved or in `keep`.
@@ -307,9 +314,8 @@ impl Authority {
             None | Some("") => None,
             Some(digits) if !digits.bytes().all(|byte| byte.is_ascii_digit()) => return Err(wrong("leftover")),
             Some(digits) => match digits.parse::<u16>() {
-                Ok(0) => None,
-                Ok(port) => Some(port),
-                Err(_) => return Err(Error::BadUrl(format!("port '{digits}' is invalid"))),
+                Ok(port) if port > 0 => Some(port),
+                _ => return Err(Error::BadUrl(format!("port '{digits}' is invalid"))),
             },
         };
         Ok(Authority { host: decode(host), bracketed, user: user.map(decode), password: password.map(decode), port })

@@ -20,11 +20,13 @@ struct Extensions {
 
 /// Unpacks what the sink wants.
 pub(super) fn read(input: &mut dyn BufRead, sink: &mut dyn ArchiveSink) -> io::Result<()> {
+    // Blocks of zeros are an empty archive; what is neither that nor has members is none.
+    let empty = input.fill_buf()?.iter().take(512).all(|&byte| byte == 0);
     let mut archive = Archive::new(input);
     let mut extensions = Extensions::default();
     let mut any = false;
     for entry in archive.entries()?.raw(true) {
-        let mut entry = entry?;
+        let mut entry = entry.map_err(|error| header_error(error, any))?;
         any = true;
         match entry.header().entry_type() {
             EntryType::GNULongName => extensions.path = Some(text(&mut entry)?),
@@ -34,8 +36,18 @@ pub(super) fn read(input: &mut dyn BufRead, sink: &mut dyn ArchiveSink) -> io::R
             _ => member(&mut entry, std::mem::take(&mut extensions), sink)?,
         }
     }
-    // An empty tar is two blocks of zeros; anything else without members is no tar.
-    if any || archive.into_inner().fill_buf()?.is_empty() { Ok(()) } else { Err(bad(UNRECOGNISED)) }
+    if any || empty { Ok(()) } else { Err(bad(UNRECOGNISED)) }
+}
+
+/// A header that cannot be read: as the first thing it means that this is no tar at all.
+fn header_error(error: io::Error, any: bool) -> io::Error {
+    match (error.kind(), any) {
+        (io::ErrorKind::Other, false) => bad(UNRECOGNISED),
+        (io::ErrorKind::Other, true) if error.to_string() == "failed to read entire block" => {
+            bad("cannot get archive member name: Truncated tar archive detected while reading next header")
+        }
+        _ => error,
+    }
 }
 
 fn member(entry: &mut Entry<'_, impl Read>, extensions: Extensions, sink: &mut dyn ArchiveSink) -> io::Result<()> {
@@ -61,11 +73,17 @@ fn member(entry: &mut Entry<'_, impl Read>, extensions: Extensions, sink: &mut d
             sink.file(&path, executable, &mut counted)?;
             if counted.bytes == size { Ok(()) } else { Err(bad("the archive ends in the middle of a file")) }
         }
-        other => Err(bad(format!(
-            "the member '{}' is of the unsupported kind {:?}",
-            String::from_utf8_lossy(&path),
-            char::from(other.as_byte())
-        ))),
+        other => {
+            // The number is the system's for that kind of file; C++ Nix shows it.
+            let number = match other {
+                EntryType::Char => 0o020_000,
+                EntryType::Block => 0o060_000,
+                EntryType::Fifo => 0o010_000,
+                other => u32::from(other.as_byte()),
+            };
+            let path = String::from_utf8_lossy(&path);
+            Err(bad(format!("file '{path}' in tarball has unsupported file type {number}")))
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn read(input: impl Read + Seek, sink: &mut dyn ArchiveSink) -> io::R
             }
             other => {
                 let path = String::from_utf8_lossy(&path);
-                return Err(bad(format!("the member '{path}' is of the unsupported kind {other:o}")));
+                return Err(bad(format!("file '{path}' in tarball has unsupported file type {other}")));
             }
         }
     }

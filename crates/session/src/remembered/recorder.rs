@@ -4,7 +4,7 @@
 //! the evaluator follows. A file that changed while it was read, a question answered in two ways, or an answer that cannot
 //! be checked later spoils the recording: the evaluation goes on, but is not remembered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use activity::Activity;
 use evaluator::{
-    CopyRequest, FetchAttribute, FetchRequest, Fetched, PathFilter, PathType, ReadLog, World, WorldError,
-    WorldErrorClass,
+    CopyRequest, FetchRequest, Fetched, PathFilter, PathType, ReadLog, World, WorldError, WorldErrorClass,
 };
 use store_model::{Derivation, DerivedPath, StoreDir, StorePath};
 
@@ -392,20 +391,11 @@ impl World for Recorder {
 
     fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
         let fetched = self.world.fetch(&self.plain, request)?;
-        if is_pinned(request) {
+        if request.is_locked() {
             self.note(Seen::Valid(fetched.path.clone()))
         } else {
             self.spoil()
         }
         Ok(fetched)
-    }
-}
-
-/// Whether a fetch can only ever give one thing.
-fn is_pinned(request: &FetchRequest) -> bool {
-    let has_hash = |attributes: &BTreeMap<String, FetchAttribute>| matches!(attributes.get("narHash"), Some(FetchAttribute::String(hash)) if !hash.is_empty());
-    match request {
-        FetchRequest::File { expected, .. } | FetchRequest::Tarball { expected, .. } => expected.is_some(),
-        FetchRequest::Tree(attributes) => has_hash(attributes),
     }
 }
