@@ -170,7 +170,7 @@ impl Sources {
     pub(crate) fn position(&self, pos: Pos) -> Option<Position> {
         let text = self.text(pos)?;
         let LineColumn { line, column } = text.line_column(pos);
-        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let shown = |bytes: &[u8]| crate::text::bytes_as_text(bytes).into_owned();
         let around = text.source.lines_around(line);
         let source = around.map_or([None, None, None], |around| {
             [around.before.map(shown), Some(shown(around.at)), around.after.map(shown)]

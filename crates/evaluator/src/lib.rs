@@ -27,6 +27,7 @@ mod record;
 mod show;
 mod suggest;
 mod test_world;
+mod text;
 mod value;
 mod world;
 
@@ -38,6 +39,7 @@ pub use os::with_large_stack;
 pub use packages::{Met, Package, PackageOutput};
 pub use record::ReadLog;
 pub use test_world::TestWorld;
+pub use text::{bytes_as_text, text_as_bytes};
 pub use value::print::PrintOptions;
 pub use world::{
     CopyRequest, FetchAttribute, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,

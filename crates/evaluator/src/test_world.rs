@@ -326,7 +326,11 @@ impl World for TestWorld {
     }
 
     fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError> {
-        Ok(self.lock().references.get(path).cloned().unwrap_or_default())
+        match self.lock().references.get(path) {
+            Some(references) => Ok(references.clone()),
+            None if self.read_only => Err(not_valid(&self.store_dir.print(path))),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {

@@ -180,6 +180,15 @@ impl Copying<'_, '_> {
     }
 }
 
+impl SessionWorld {
+    /// The name of a derivation that is wanted and was never written.
+    fn unwritten(&self, wanted: &DerivedPath) -> Option<String> {
+        let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } = wanted else { return None };
+        let pending = Self::kept(&self.pending);
+        pending.iter().any(|object| object.path == *drv).then(|| drv.to_string())
+    }
+}
+
 impl World for SessionWorld {
     fn store_dir(&self) -> &StoreDir {
         &self.store_dir
@@ -370,6 +379,11 @@ impl World for SessionWorld {
         wanted: &[DerivedPath],
     ) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError> {
         self.flush(activity)?;
+        if self.session.read_only()
+            && let Some(drv) = wanted.iter().find_map(|path| self.unwritten(path))
+        {
+            return Err(not_valid(&drv));
+        }
         let builder = self.session.builder(activity).map_err(session_error)?;
         let results = builder.build(activity, wanted, BuildMode::Normal).map_err(store_error)?;
         if let Some(failed) = results.iter().find(|result| !result.status.is_success()) {
@@ -393,6 +407,10 @@ impl World for SessionWorld {
 
     fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError> {
         let activity = Activity::silent();
+        let printed = self.store_dir.print(path);
+        if self.session.read_only() && Self::kept(&self.pending).iter().any(|object| object.path == *path) {
+            return Err(not_valid(&printed));
+        }
         let store = self.session.store(&activity).map_err(session_error)?;
         let infos = store.path_infos(&activity, std::slice::from_ref(path)).map_err(store_error)?;
         Ok(infos.into_iter().flatten().flat_map(|info| info.references).collect())
@@ -401,6 +419,10 @@ impl World for SessionWorld {
     fn fetch(&self, activity: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
         self.fetching.fetch(activity, request)
     }
+}
+
+fn not_valid(path: &str) -> WorldError {
+    WorldError::new(WorldErrorClass::NotFound, format!("path '{path}' is not valid"))
 }
 
 fn text(path: &[u8]) -> std::borrow::Cow<'_, str> {

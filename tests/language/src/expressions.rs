@@ -59,7 +59,8 @@ pub struct Answer {
 
 impl Answer {
     fn say(&mut self, text: &str) {
-        self.err.push_str(&crate::plain::plain(text));
+        let text = crate::plain::plain(text);
+        self.err.push_str(&String::from_utf8_lossy(&evaluator::text_as_bytes(&text)));
         self.err.push('\n');
     }
 }

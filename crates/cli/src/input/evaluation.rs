@@ -63,7 +63,8 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::open`].
     pub fn start(start: Start, session: &Session, args: &EvaluationArgs, legacy: bool) -> Result<Self, CommandError> {
-        let evaluator = start.evaluator(options(&session.settings, &args.include));
+        let options = EvalOptions { read_only: session.read_only(), ..options(&session.settings, &args.include) };
+        let evaluator = start.evaluator(options);
         let show_trace = session.settings.flag("show-trace");
         let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, legacy };
         let here = here()?;

@@ -342,7 +342,7 @@ impl State {
 
 fn write_line(text: &str) {
     let mut out = std::io::stderr().lock();
-    let _ = writeln!(out, "{text}");
+    let _ = out.write_all(&[&evaluator::text_as_bytes(text), &b"\n"[..]].concat());
 }
 
 /// `/nix/store/<hash>-hello-2.10.drv` → `hello-2.10`.

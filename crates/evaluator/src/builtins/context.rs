@@ -53,7 +53,7 @@ fn add_drv_output_dependencies(eval: &mut Eval, args: &[Value]) -> Outcome {
     let string = eval.coerce(args[0], Coercion::INTERPOLATION, text)?;
     let elements = eval.context_elements(string.context());
     let [element] = &elements[..] else {
-        let shown = String::from_utf8_lossy(string.bytes());
+        let shown = crate::text::bytes_as_text(string.bytes());
         let message = format!("context of string '{shown}' must have exactly one element, but has {}", elements.len());
         return Err(EvalError::eval(message));
     };

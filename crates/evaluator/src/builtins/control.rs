@@ -3,6 +3,7 @@
 use super::builtins;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Eval, Outcome};
+use crate::text::bytes_as_text;
 use crate::value::print::PrintOptions;
 use crate::value::{List, ListBuilder, Pos, Value, View, sym};
 use rustc_hash::FxHashSet;
@@ -59,7 +60,7 @@ fn try_eval(eval: &mut Eval, args: &[Value]) -> Outcome {
 
 fn message(eval: &mut Eval, value: Value, how: Coercion, text: &'static str) -> Result<String, EvalError> {
     let message = eval.coerce(value, how, text)?;
-    Ok(String::from_utf8_lossy(message.bytes()).into_owned())
+    Ok(bytes_as_text(message.bytes()).into_owned())
 }
 
 fn throw(eval: &mut Eval, args: &[Value]) -> Outcome {
@@ -84,7 +85,7 @@ fn trace(eval: &mut Eval, value: Value) -> Result<(), EvalError> {
             eval.print_nice(value, options)?
         }
     };
-    let line = format!("trace: {}", String::from_utf8_lossy(&shown));
+    let line = format!("trace: {}", bytes_as_text(&shown));
     eval.activity.message(activity::Verbosity::Error, &line);
     Ok(())
 }
@@ -92,7 +93,7 @@ fn trace(eval: &mut Eval, value: Value) -> Result<(), EvalError> {
 fn warn(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the first argument; the message passed to builtins.warn";
     let message = eval.expect_string(args[0], text)?;
-    let line = warning_text(&String::from_utf8_lossy(message.bytes()));
+    let line = warning_text(&bytes_as_text(message.bytes()));
     eval.activity.message(activity::Verbosity::Warn, &line);
     if eval.shared.options.abort_on_warn {
         let message = "aborting to reveal stack trace of warning, as abort-on-warn is set";

@@ -23,7 +23,7 @@ fn from_toml(eval: &mut Eval, args: &[Value]) -> Outcome {
 }
 
 /// What is wrong with a text. Too large integers are what machines write; they are told of in the words of the library
-/// that C++ Nix uses.
+/// that C++ Nix uses. It ends the message by a reset of colours, behind the last line end.
 #[cold]
 fn parse_error(text: &str, error: &toml::de::Error) -> String {
     let Some(span) = error.span().filter(|span| span.end <= text.len()) else { return error.to_string() };
@@ -38,7 +38,7 @@ fn parse_error(text: &str, error: &toml::de::Error) -> String {
     let column = span.end - start;
     format!(
         "[error] toml::parse_dec_integer: too large integer: current max digits = 2^63\n{pad}--> fromTOML\n{pad}  \
-         |\n {number} | {line}\n{pad}  | {space}^-- must be < 2^63\n",
+         |\n {number} | {line}\n{pad}  | {space}^-- must be < 2^63\n\u{1b}[0m",
         pad = " ".repeat(width),
         space = " ".repeat(column)
     )

@@ -233,7 +233,7 @@ impl Eval {
         }
         let string = self.coerce_at(value, Coercion::PLAIN, pos, text)?;
         if !string.bytes().starts_with(b"/") {
-            let shown = String::from_utf8_lossy(string.bytes());
+            let shown = crate::text::bytes_as_text(string.bytes());
             let error = EvalError::eval(format!("string '{shown}' doesn't represent an absolute path"));
             return Err(error.trace(pos, text));
         }

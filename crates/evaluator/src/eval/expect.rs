@@ -141,7 +141,7 @@ impl Eval {
     #[cold]
     #[inline(never)]
     fn has_context(&mut self, string: Str, pos: Pos, text: &'static str) -> EvalError {
-        let shown = String::from_utf8_lossy(string.bytes());
+        let shown = crate::text::bytes_as_text(string.bytes());
         let element = self.context_elements(string.context()).into_iter().next();
         let element = element.map(|element| self.display_context_element(&element)).unwrap_or_default();
         let message = format!("the string '{shown}' is not allowed to refer to a store path (such as '{element}')");

@@ -261,7 +261,7 @@ impl Eval {
     #[cold]
     pub(crate) fn show_in_error(&mut self, value: Value) -> String {
         match self.print_nice(value, PrintOptions::ERROR) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(bytes) => crate::text::bytes_as_text(&bytes).into_owned(),
             Err(error) => format!("«error: {}»", error.message()),
         }
     }

@@ -38,6 +38,10 @@ fn add_closure(eval: &mut Eval, collected: &mut Collected, path: &StorePath) -> 
             eval.poll()?;
         }
         if path.is_derivation() {
+            // A derivation that exists only here has no closure yet.
+            if eval.shared.options.read_only {
+                world.references(&path)?;
+            }
             let drv = world.read_derivation(&path)?;
             let input = collected.drv.input_drvs.entry(path.clone()).or_default();
             input.outputs.extend(drv.outputs.keys().cloned());
