@@ -48,12 +48,16 @@ impl Activity {
         Self { id: 0, shared: Arc::clone(&self.shared), cancel }
     }
 
-    /// The same activity whose events go elsewhere: `reporter` is given the present one and may pass events on. Numbers
-    /// stay unique over both. The copy is not reported and has no end of its own.
-    pub fn redirected(&self, reporter: impl FnOnce(Arc<dyn Reporter>) -> Arc<dyn Reporter>) -> Self {
-        let reporter = reporter(Arc::clone(&self.shared.reporter));
+    /// The same activity whose events go to another reporter, which may pass them on to this one's. Numbers stay unique
+    /// over both. The copy is not reported and has no end of its own.
+    pub fn redirected(&self, reporter: Arc<dyn Reporter>) -> Self {
         let shared = Shared { reporter, next: Arc::clone(&self.shared.next) };
         Self { id: 0, shared: Arc::new(shared), cancel: self.cancel.clone() }
+    }
+
+    /// Where its events go.
+    pub fn reporter(&self) -> Arc<dyn Reporter> {
+        Arc::clone(&self.shared.reporter)
     }
 
     /// Its number, 0 for a root.

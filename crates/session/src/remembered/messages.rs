@@ -1,6 +1,6 @@
 //! What an evaluation tells the user, kept so that it can be told again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use activity::{Event, Reporter, Verbosity};
@@ -8,8 +8,8 @@ use activity::{Event, Reporter, Verbosity};
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// Where it came: 0 before all parts, else in the part before this one by number.
-    pub(super) part: usize,
+    /// When it came: 0 before all parts, then in the order of their turns: with one pass 1 for the first part.
+    pub(super) turn: usize,
     /// Its importance.
     pub(super) level: Verbosity,
     /// Its lines.
@@ -19,19 +19,25 @@ pub(super) struct Message {
 /// Keeps messages and passes everything on.
 pub(super) struct Messages {
     to: Arc<dyn Reporter>,
-    part: AtomicUsize,
+    turn: AtomicUsize,
+    held: AtomicBool,
     kept: Mutex<Vec<Message>>,
 }
 
 impl Messages {
     /// Passes on to another reporter.
     pub(super) fn new(to: Arc<dyn Reporter>) -> Self {
-        Self { to, part: AtomicUsize::new(0), kept: Mutex::default() }
+        Self { to, turn: AtomicUsize::new(0), held: AtomicBool::new(false), kept: Mutex::default() }
     }
 
-    /// Messages from now on came there; see [`Message::part`].
-    pub(super) fn enter(&self, part: usize) {
-        self.part.store(part, Ordering::Relaxed);
+    /// Begins a turn.
+    pub(super) fn enter(&self, turn: usize) {
+        self.turn.store(turn, Ordering::Relaxed);
+    }
+
+    /// From now on messages are kept, and told to nobody.
+    pub(super) fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
     }
 
     /// Takes what was kept.
@@ -45,9 +51,12 @@ impl Reporter for Messages {
         if let Event::Message { level, text } = *event {
             // What only developers ask for tells of the work, not of the answer.
             if level <= Verbosity::Info {
-                let part = self.part.load(Ordering::Relaxed);
-                let message = Message { part, level, text: text.to_owned() };
+                let turn = self.turn.load(Ordering::Relaxed);
+                let message = Message { turn, level, text: text.to_owned() };
                 self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+                if self.held.load(Ordering::Relaxed) {
+                    return;
+                }
             }
         }
         self.to.report(event);

@@ -11,7 +11,7 @@ use super::seen::Seen;
 use super::{Answer, Found};
 
 /// One remembered evaluation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Record {
     /// Everything that the question consists of.
     pub(super) key: Vec<u8>,
@@ -25,10 +25,12 @@ pub(super) struct Record {
     pub(super) messages: Vec<Message>,
     /// Whether parts may be evaluated without the others.
     pub(super) separable: bool,
+    /// Whether all answers were shown at the end.
+    pub(super) at_end: bool,
 }
 
 /// One part of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Part {
     /// Its name.
     pub(super) name: String,
@@ -48,12 +50,13 @@ impl Record {
         let mut out = Vec::new();
         out.string(&self.key);
         out.push(u8::from(self.separable));
+        out.push(u8::from(self.at_end));
         out.number(self.reads.len() as u64);
         self.reads.iter().for_each(|seen| seen.put(&mut out));
         out.number(self.shared as u64);
         out.number(self.messages.len() as u64);
         for message in &self.messages {
-            out.number(message.part as u64);
+            out.number(message.turn as u64);
             out.push(message.level as u8);
             out.string(message.text.as_bytes());
         }
@@ -69,19 +72,28 @@ impl Record {
             return None;
         }
         let separable = take.byte()? == 1;
+        let at_end = take.byte()? == 1;
         let reads = take.many(Seen::take)?;
         let shared = usize::try_from(take.number()?).ok().filter(|shared| *shared <= reads.len())?;
         let messages = take.many(|take| {
-            let part = usize::try_from(take.number()?).ok()?;
+            let turn = usize::try_from(take.number()?).ok()?;
             let level = Verbosity::from_number(u64::from(take.byte()?));
-            Some(Message { part, level, text: take.text()? })
+            Some(Message { turn, level, text: take.text()? })
         })?;
         let parts = take.many(Part::take)?;
         let fits = parts.iter().all(|part| {
             part.reads.iter().all(|read| (*read as usize) < reads.len())
                 && part.linked.iter().all(|other| (*other as usize) < parts.len())
         });
-        (fits && take.0.is_empty()).then_some(Self { key: key.to_vec(), reads, shared, parts, messages, separable })
+        (fits && take.0.is_empty()).then_some(Self {
+            key: key.to_vec(),
+            reads,
+            shared,
+            parts,
+            messages,
+            separable,
+            at_end,
+        })
     }
 }
 
@@ -187,7 +199,7 @@ mod tests {
             needs: vec![path.clone()],
             answer,
         };
-        let message = Message { part: 1, level: Verbosity::Warn, text: "trace: x".to_owned() };
+        let message = Message { turn: 1, level: Verbosity::Warn, text: "trace: x".to_owned() };
         Record {
             key: b"key".to_vec(),
             reads,
@@ -195,6 +207,7 @@ mod tests {
             parts: vec![part("a", Answer::Text(b"1\n".to_vec())), part("b", Answer::Derivations(vec![found]))],
             messages: vec![message],
             separable: true,
+            at_end: false,
         }
     }
 

@@ -98,3 +98,28 @@ fn derivations_in_several_places_count_once() {
     assert_eq!(rig.ask().evaluated, 4);
     assert_eq!(rig.ask().evaluated, 0);
 }
+
+#[test]
+fn messages_stay_in_their_parts() {
+    for passes in [1, 2] {
+        let mut rig = Rig::new();
+        rig.passes = passes;
+        rig.write("default.nix", "let t = import ./t.nix; say = builtins.trace; in { a = say \"a\" 1; b = say \"b\" (import ./b.nix); c = say \"c\" (import ./c.nix t); d = t.d; e = t.e; }");
+        rig.write("t.nix", "{ d = builtins.trace \"shared\" 1; e = 2; }");
+        rig.write("b.nix", "1");
+        rig.write("c.nix", "t: 1");
+        rig.ask_twice();
+        rig.write("b.nix", "builtins.trace \"new\" 2");
+        assert_eq!(rig.ask().evaluated, 1);
+        assert_eq!(rig.ask().evaluated, 0);
+        // It speaks no more: perhaps another part does now.
+        rig.write("b.nix", "2");
+        assert_eq!(rig.ask().evaluated, 5);
+        // What `d` said comes from `c` now, which meets it first.
+        rig.write("c.nix", "t: t.d");
+        assert_eq!(rig.ask().evaluated, 5);
+        assert_eq!(rig.ask().evaluated, 0);
+        rig.write("c.nix", "t: t.e");
+        assert_eq!(rig.ask().evaluated, 5);
+    }
+}

@@ -24,8 +24,11 @@ const TREE: &str = r#"
 let
   lib = import ./lib.nix;
   there = p: if builtins.pathExists p then builtins.readFileType p else "nothing";
+  loud = builtins.trace "loud ${builtins.readFile ./text}" 1;
 in {
   one = lib.twice (import ./one.nix);
+  louder = if import ./two.nix == 1 then loud else builtins.trace "quiet" 2;
+  loudest = loud;
   two = [ (lib.twice (import ./two.nix)) (builtins.readFile ./text) ];
   names = builtins.readDir ./folder;
   kinds = map there [ ./maybe ./folder/x ./folder/y ./link ];
