@@ -40,6 +40,8 @@ pub struct Attributes<'a> {
     attributes: &'a [String],
     wanted: Wanted,
     show: &'a mut Show<'a>,
+    /// What an answer names is written before it is shown.
+    pub flushing: bool,
     evaluation: Option<Evaluation>,
     roots: Vec<Option<Rooted>>,
     walk: Option<Walk>,
@@ -63,7 +65,24 @@ impl<'a> Attributes<'a> {
         show: &'a mut Show<'a>,
     ) -> Self {
         let roots = vec![None; sources.len()];
-        Self { session, args, sources, expr, attributes, wanted, show, evaluation: None, roots, walk: None }
+        Self {
+            session,
+            args,
+            sources,
+            expr,
+            attributes,
+            wanted,
+            show,
+            flushing: true,
+            evaluation: None,
+            roots,
+            walk: None,
+        }
+    }
+
+    /// Writes what evaluation left pending.
+    pub fn flush(&self) -> Result<(), CommandError> {
+        self.evaluation.as_ref().map_or(Ok(()), Evaluation::flush)
     }
 
     /// Whether each part's answer is the same when it is evaluated without the others.
@@ -177,8 +196,8 @@ impl Work for Attributes<'_> {
     }
 
     fn show(&mut self, part: usize, answer: Answer) -> Result<(), CommandError> {
-        if let Some(evaluation) = &self.evaluation {
-            evaluation.flush()?;
+        if self.flushing {
+            self.flush()?;
         }
         let source = if self.sources.len() > 1 { part / self.attributes.len().max(1) } else { 0 };
         (self.show)(source, answer)

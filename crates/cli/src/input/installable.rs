@@ -2,10 +2,11 @@
 //! with outputs after `^`.
 
 use clap::Args;
-use evaluator::{Package, Rooted, with_large_stack};
+use evaluator::{Evaluator, Package, Rooted, with_large_stack};
+use session::remembered::{Answer, Found, Start, Step, Work};
 use store_model::{DerivedPath, OutputsSpec, SingleDerivedPath};
 
-use super::evaluation::{Evaluation, EvaluationArgs};
+use super::evaluation::{Evaluation, EvaluationArgs, Question};
 use crate::command::CommandError;
 use crate::output::build::Opened;
 
@@ -61,39 +62,99 @@ impl InstallableArgs {
     }
 
     fn evaluate(&self, opened: &Opened<'_>, words: &[String]) -> Result<Vec<Installable>, CommandError> {
-        let mut evaluation = Evaluation::open(opened.surface, &opened.session, &self.evaluation)?;
-        let root = self.root(&mut evaluation)?;
         let whole = [String::new()];
         let words = if words.is_empty() { whole.as_slice() } else { words };
-        let mut found = Vec::new();
-        for word in words {
-            let (path, outputs) = match word.split_once('^') {
-                Some((path, outputs)) => (
-                    path,
-                    Some(
-                        OutputsSpec::parse(outputs)
-                            .map_err(|error| CommandError::failed(format!("'{word}': {error}")))?,
-                    ),
-                ),
-                None => (word.as_str(), None),
-            };
-            let value = evaluation.select(&root, path)?;
-            let value = evaluation.auto_call(&value)?;
-            let package = evaluation.run(|evaluator| evaluator.derivation_of(&value))?;
-            let Some(package) = package else {
-                let what = if path.is_empty() { "the expression".to_owned() } else { format!("'{path}'") };
-                return Err(CommandError::failed(format!("{what} does not evaluate to a derivation")));
-            };
-            let outputs = match outputs {
-                Some(outputs) => outputs,
-                None => wanted_outputs(&mut evaluation, &package)?,
-            };
-            let main_program = Some(evaluation.run(|evaluator| evaluator.main_program(&package))?);
-            let drv = SingleDerivedPath::Opaque(package.drv_path);
-            found.push(Installable { path: DerivedPath::Built { drv, outputs }, main_program });
+        let sources: Vec<String> = self.file.iter().chain(&self.expr).cloned().collect();
+        let question = Question {
+            // Every command that builds asks the same of its words.
+            command: "nix",
+            words: [vec![self.expr.is_some().to_string()], words.to_vec()].concat(),
+            sources: &sources,
+            separable: true,
+        };
+        let words = words.iter().map(|word| Word::parse(word)).collect::<Result<Vec<_>, _>>()?;
+        let mut work = Resolving { args: self, opened, words, evaluation: None, root: None, found: Vec::new() };
+        question.answer(opened.surface, &opened.session, &self.evaluation, &mut work)?;
+        if let Some(evaluation) = &work.evaluation {
+            evaluation.flush()?;
         }
-        evaluation.flush()?;
-        Ok(found)
+        Ok(work.found)
+    }
+}
+
+/// An attribute path, and the outputs where others than the usual ones are wanted.
+struct Word {
+    path: String,
+    outputs: Option<OutputsSpec>,
+}
+
+impl Word {
+    fn parse(word: &str) -> Result<Self, CommandError> {
+        let Some((path, outputs)) = word.split_once('^') else {
+            return Ok(Self { path: word.to_owned(), outputs: None });
+        };
+        let outputs =
+            OutputsSpec::parse(outputs).map_err(|error| CommandError::failed(format!("'{word}': {error}")))?;
+        Ok(Self { path: path.to_owned(), outputs: Some(outputs) })
+    }
+}
+
+/// Attribute paths on their way to derivations.
+struct Resolving<'a> {
+    args: &'a InstallableArgs,
+    opened: &'a Opened<'a>,
+    words: Vec<Word>,
+    evaluation: Option<Evaluation>,
+    root: Option<Rooted>,
+    found: Vec<Installable>,
+}
+
+impl Work for Resolving<'_> {
+    type Error = CommandError;
+
+    fn begin(&mut self, start: Start) -> Result<Vec<String>, CommandError> {
+        let mut evaluation = Evaluation::start(start, &self.opened.session, &self.args.evaluation, false)?;
+        self.root = Some(self.args.root(&mut evaluation)?);
+        self.evaluation = Some(evaluation);
+        Ok(self.words.iter().map(|word| word.path.clone()).collect())
+    }
+
+    fn step(&mut self, _: usize, part: usize) -> Result<Step, CommandError> {
+        let (Some(evaluation), Some(root)) = (&mut self.evaluation, &self.root) else { return Ok(Step::default()) };
+        let path = &self.words[part].path;
+        let value = evaluation.select(root, path)?;
+        let value = evaluation.auto_call(&value)?;
+        let package = evaluation.run(|evaluator| evaluator.derivation_of(&value))?;
+        let Some(package) = package else {
+            let what = if path.is_empty() { "the expression".to_owned() } else { format!("'{path}'") };
+            return Err(CommandError::failed(format!("{what} does not evaluate to a derivation")));
+        };
+        let outputs = match self.words[part].outputs {
+            Some(_) => Vec::new(),
+            None => wanted_outputs(evaluation, &package)?,
+        };
+        let main_program = Some(evaluation.run(|evaluator| evaluator.main_program(&package))?);
+        let (drv_path, output_name) = (package.drv_path, package.output_name);
+        let found = Found { drv_path, output_name, outputs, main_program };
+        Ok(Step { answer: Some(Answer::Derivations(vec![found])), identities: Vec::new() })
+    }
+
+    fn evaluator(&mut self) -> Option<&mut Evaluator> {
+        self.evaluation.as_mut().map(|evaluation| &mut evaluation.evaluator)
+    }
+
+    fn show(&mut self, part: usize, answer: Answer) -> Result<(), CommandError> {
+        let Answer::Derivations(found) = answer else { return Ok(()) };
+        for one in found {
+            let outputs = match &self.words[part].outputs {
+                Some(outputs) => outputs.clone(),
+                None => OutputsSpec::Names(one.outputs.into_iter().collect()),
+            };
+            let drv = SingleDerivedPath::Opaque(one.drv_path);
+            let path = DerivedPath::Built { drv, outputs };
+            self.found.push(Installable { path, main_program: one.main_program });
+        }
+        Ok(())
     }
 }
 
@@ -110,7 +171,7 @@ fn as_is(word: &str, path: DerivedPath) -> DerivedPath {
 }
 
 /// `meta.outputsToInstall`, else the output that the value itself is, else `out`.
-fn wanted_outputs(evaluation: &mut Evaluation, package: &Package) -> Result<OutputsSpec, CommandError> {
+fn wanted_outputs(evaluation: &mut Evaluation, package: &Package) -> Result<Vec<String>, CommandError> {
     let names = evaluation.run(|evaluator| {
         if !matches!(package.output_name.as_str(), "" | "out") {
             return Ok(vec![package.output_name.clone()]);
@@ -124,14 +185,13 @@ fn wanted_outputs(evaluation: &mut Evaluation, package: &Package) -> Result<Outp
         }
         Ok(names)
     })?;
-    let names = if !names.is_empty() {
+    Ok(if !names.is_empty() {
         names
     } else if package.output_name.is_empty() {
         vec!["out".to_owned()]
     } else {
         vec![package.output_name.clone()]
-    };
-    Ok(OutputsSpec::Names(names.into_iter().collect()))
+    })
 }
 
 fn no_flakes(word: &str) -> CommandError {

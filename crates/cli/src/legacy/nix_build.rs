@@ -110,6 +110,8 @@ fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, Comma
         let from = (sources.as_slice(), args.expr);
         let wanted = attributes::Wanted::Derivations;
         let mut work = Attributes::new(session, evaluation, from, &args.attributes, wanted, &mut show);
+        // All at once, before the building.
+        work.flushing = false;
         let question = Question {
             command: "nix-build",
             words: [vec![args.expr.to_string()], args.attributes.clone()].concat(),
@@ -117,6 +119,7 @@ fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, Comma
             separable: work.is_separable(),
         };
         question.answer(opened.surface, session, evaluation, &mut work)?;
+        work.flush()?;
     }
     found.sort_by_key(|(number, _)| *number);
     Ok(found.into_iter().map(|(_, wanted)| wanted).collect())
