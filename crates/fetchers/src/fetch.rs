@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use activity::Activity;
+use file_tree::DiskAccessor;
+use store_model::ContentAddressMethod;
 use transfer::Transfer;
 
 use crate::cache::FetchCache;
@@ -102,16 +104,25 @@ impl Fetcher {
         let kept = match scheme {
             Scheme::Path => self.path(activity, depot, &mut found)?,
             Scheme::File => {
-                let kept = self.file(activity, depot, input.text("url")?.unwrap_or_default(), name)?;
-                found.set("narHash", kept.nar_hash.to_sri());
-                kept
+                let file = self.file(activity, depot, input.text("url")?.unwrap_or_default(), name)?;
+                found.set("narHash", file.nar_hash.to_sri());
+                // As a tree it has another path than as a file.
+                match depot.find_tree(activity, name, &file.nar_hash)? {
+                    Some(kept) => kept,
+                    None => {
+                        let accessor = DiskAccessor::new(depot.real_path(&file.path));
+                        depot.add(activity, name, ContentAddressMethod::NixArchive, &accessor, &mut |_, _| Ok(true))?
+                    }
+                }
             }
             Scheme::Tarball => self.tarball_input(activity, depot, &mut found, name)?,
             Scheme::Indirect => {
                 let message = format!("indirect input '{}' cannot be fetched directly", input.print()?);
                 return Err(Error::Input(message));
             }
-            Scheme::Git | Scheme::Mercurial | Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut => {
+            Scheme::Git => self.git(activity, depot, &mut found, name)?,
+            Scheme::Mercurial => self.mercurial(activity, depot, &mut found, name)?,
+            Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut => {
                 return Err(Error::Unsupported(format!("cannot fetch inputs of type '{}' yet", scheme.name())));
             }
         };

@@ -10,8 +10,11 @@ mod depot;
 mod download;
 mod error;
 mod fetch;
+mod git;
+mod mercurial;
 mod options;
 mod path;
+mod program;
 mod syntax;
 mod tarball;
 
