@@ -120,10 +120,10 @@ impl Fetcher {
             return Ok(None);
         }
         if !self.options.allow_dirty {
-            return Err(Error::Denied(format!("Mercurial tree \"{place}\" is unclean")));
+            return Err(Error::Denied(format!("Mercurial tree '\"{place}\"' is unclean")));
         }
         if self.options.warn_dirty {
-            activity.warn(&format!("Mercurial tree \"{place}\" is unclean"));
+            activity.warn(&format!("Mercurial tree '\"{place}\"' is unclean"));
         }
         let branch = self.hg(activity, &["branch", "-R", place])?;
         input.set("ref", String::from_utf8_lossy(&branch).trim_end().to_owned());
