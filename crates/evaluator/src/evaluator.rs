@@ -8,6 +8,7 @@ use crate::eval::{Coercion, Eval, Shared, lock};
 use crate::heap::RootId;
 use crate::options::EvalOptions;
 use crate::record::{Before, ReadLog, Tracker};
+use crate::stored::ProgramCache;
 use crate::value::print::PrintOptions;
 use crate::value::{ContextElement, ContextId, Pos, Thunk, Value, View};
 use crate::world::{World, WorldError};
@@ -118,6 +119,11 @@ impl Evaluator {
     /// Follows what is read from now on, as a world notes it in `log`. To be called before anything is evaluated.
     pub fn follow_reads(&mut self, log: Arc<ReadLog>) {
         self.eval.tracker = Some(Box::new(Tracker::new(log)));
+    }
+
+    /// Takes compiled files from a cache and gives it those that it does not have.
+    pub fn keep_programs(&mut self, cache: Arc<dyn ProgramCache>) {
+        self.eval.programs = Some(cache);
     }
 
     /// From now on [`Evaluator::end_part`] can tell what a part of the work depends on. What was read before belongs to

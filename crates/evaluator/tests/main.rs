@@ -1,5 +1,6 @@
 //! The evaluator through its public API, over a world in memory.
 
+mod programs;
 #[path = "properties/mod.rs"]
 mod properties;
 

@@ -55,7 +55,7 @@ impl Evaluation {
         let world = Arc::new(SessionWorld::new(Arc::clone(session)));
         let activity = surface.activity.with_token(surface.cancel.clone());
         let legacy = surface.program.starts_with("nix-");
-        Self::start(Start { world, activity, reads: None }, session, args, legacy)
+        Self::start(Start { world, activity, reads: None, programs: None }, session, args, legacy)
     }
 
     /// Opens an evaluator from a given start. The older programs run the file that they begin with, others import it.
@@ -192,7 +192,8 @@ impl Question<'_> {
             words.extend(list.iter().map(|word| word.as_bytes().to_vec()));
         }
         let options = options(&session.settings, &args.include);
-        let request = Request { words, options, separable: self.separable };
+        let tree = [here()?, self.sources.join("\0").into_bytes()].join(&0);
+        let request = Request { words, tree, options, separable: self.separable };
         remembered::run(session, &activity, &request, work)?;
         Ok(())
     }

@@ -205,6 +205,11 @@ pub(crate) fn global_number(name: &[u8], options: &EvalOptions) -> Option<u32> {
     }
 }
 
+/// How many numbers there are.
+pub(crate) fn global_count() -> u32 {
+    (COUNT + CONSTANTS.len()) as u32
+}
+
 /// The number of a builtin function in [`TABLE`], hidden ones included.
 pub(crate) const fn number_of(name: &str) -> u16 {
     let mut number = 0;

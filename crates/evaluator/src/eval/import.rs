@@ -4,9 +4,11 @@ use super::{Eval, Imported, Outcome, lock};
 use crate::code::{Code, INTERNAL, SourceText, link};
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::RootId;
+use crate::options::EvalOptions;
 use crate::program::{CompileError, CompileOptions};
 use crate::value::{AttrSet, Env, Pos, Thunk, ThunkState, Value};
 use crate::world::{PathType, WorldError, WorldErrorClass};
+use store_model::{HashAlgorithm, Hasher};
 use syntax::{Origin, Source};
 
 /// Names visible in a file besides the base scope.
@@ -38,12 +40,42 @@ impl Eval {
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };
+        let key = if scope.is_none() { self.program_key(&text) } else { None };
+        if let Some(program) = key.and_then(|key| self.kept_program(&key, &text)) {
+            return Ok(link(self, program, text, directory));
+        }
         let program = crate::compile::compile(&text.source, compile_options)
             .map_err(|error| self.compile_failed(&text, error))?;
+        if let (Some(key), Some(programs)) = (key, &self.programs)
+            && let Some(bytes) = crate::stored::encode(&program)
+        {
+            programs.put(&key, bytes);
+        }
         for warning in &program.warnings {
             self.activity.warn(&warning.message);
         }
         Ok(link(self, program, text, directory))
+    }
+
+    /// The digest of all that compiling a text depends on, if compiled files are kept.
+    fn program_key(&self, text: &SourceText) -> Option<[u8; 32]> {
+        // A short text is compiled before it could be looked up.
+        const SHORT: usize = 512;
+        let bytes = text.source.text();
+        if self.programs.is_none() || bytes.len() < SHORT {
+            return None;
+        }
+        let EvalOptions { experimental_features, pure, lints, .. } = &self.shared.options;
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(format!("{experimental_features:?} {pure} {lints:?}\n").as_bytes());
+        hasher.update(bytes);
+        hasher.finish().digest().try_into().ok()
+    }
+
+    fn kept_program(&self, key: &[u8; 32], text: &SourceText) -> Option<crate::program::Program> {
+        let length = u32::try_from(text.source.text().len()).ok()?;
+        let bytes = self.programs.as_ref()?.get(key)?;
+        crate::stored::decode(&bytes, length, crate::builtins::global_count())
     }
 
     /// Shows a text as it was understood.

@@ -100,6 +100,8 @@ pub(crate) struct Eval {
     cancelled: Arc<AtomicBool>,
     /// Follows what is read, where somebody wants to know.
     pub(crate) tracker: Option<Box<Tracker>>,
+    /// Keeps compiled files, where somebody does.
+    pub(crate) programs: Option<Arc<dyn crate::stored::ProgramCache>>,
 }
 
 /// A file that was met.
@@ -181,6 +183,7 @@ impl Eval {
             activity: Arc::new(activity),
             cancelled,
             tracker: None,
+            programs: None,
         };
         eval.globals = crate::builtins::base_scope(&mut eval);
         let _ = eval.shared.globals.set(eval.globals);

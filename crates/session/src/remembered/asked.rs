@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use activity::Activity;
-use evaluator::Evaluator;
+use evaluator::{Evaluator, ProgramCache};
 use store::{Store as _, TemporaryRoots as _};
 use store_model::StorePath;
 
@@ -13,6 +13,7 @@ use super::bytes::Digest;
 use super::check::{Checker, Verdict};
 use super::folder::Kept;
 use super::messages::{Message, Messages};
+use super::pack::Pack;
 use super::record::{Part, Record};
 use super::recorder::{Recorder, Recording};
 use super::seen::Seen;
@@ -33,6 +34,8 @@ pub(super) struct Asked<'a> {
     pub(super) key: Vec<u8>,
     /// Its digest.
     pub(super) place: Digest,
+    /// The place of the tree's compiled files.
+    pub(super) tree: Digest,
     /// Whether parts may be evaluated alone.
     pub(super) separable: bool,
 }
@@ -48,6 +51,7 @@ struct Standing {
 struct Begun {
     recorder: Arc<Recorder>,
     messages: Arc<Messages>,
+    pack: Arc<Pack>,
     names: Vec<String>,
     /// How many questions belong to all parts.
     shared: usize,
@@ -171,13 +175,17 @@ impl Asked<'_> {
         let reporter = Arc::clone(&messages);
         let activity = self.activity.redirected(reporter);
         let reads = Some(Arc::clone(recorder.log()));
-        let names = work.begin(Start { world: recorder.clone(), activity, reads })?;
+        let pack = Arc::new(Pack::open(&self.memory.folder, self.tree));
+        let programs: Option<Arc<dyn ProgramCache>> = Some(pack.clone());
+        let names = work.begin(Start { world: recorder.clone(), activity, reads, programs });
+        // Files that could be compiled are kept even if the evaluation fails.
+        let names = names.inspect_err(|_| pack.save())?;
         let apart = self.separable && names.len() > 1;
         if apart && let Some(evaluator) = work.evaluator() {
             Evaluator::begin_parts(evaluator);
         }
         let shared = recorder.questions();
-        Ok(Begun { recorder, messages, names, shared, apart })
+        Ok(Begun { recorder, messages, pack, names, shared, apart })
     }
 
     /// Answers by evaluating everything.
@@ -186,7 +194,9 @@ impl Asked<'_> {
         let parts = begun.names.len();
         let all: Vec<usize> = (0..parts).collect();
         let messages = Some(&*begun.messages);
-        let (fresh, links) = Turns { work, messages, parts }.take_and_show(&all)?;
+        let taken = Turns { work, messages, parts }.take_and_show(&all);
+        begun.pack.save();
+        let (fresh, links) = taken?;
         let effort = Effort { parts, evaluated: parts, contents_read: begun.recorder.contents_read() };
         let messages = begun.messages.take();
         let at_end = work.passes() > 1;
@@ -208,7 +218,9 @@ impl Asked<'_> {
         }
         let chosen: Vec<usize> = (0..parts).filter(|part| stale[*part]).collect();
         let messages = Some(&*begun.messages);
-        let Ok((fresh, links)) = (Turns { work, messages, parts }).take(&chosen) else { return Ok(None) };
+        let taken = Turns { work, messages, parts }.take(&chosen);
+        begun.pack.save();
+        let Ok((fresh, links)) = taken else { return Ok(None) };
         let of_stale = |message: &Message| message.turn > 0 && stale[(message.turn - 1) % parts];
         let (mut kept, told): (Vec<Message>, Vec<Message>) =
             old.messages.into_iter().filter(|message| message.turn > 0).partition(|message| !of_stale(message));

@@ -16,6 +16,7 @@ mod bytes;
 mod check;
 mod folder;
 mod messages;
+mod pack;
 mod record;
 mod recorder;
 mod seen;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use activity::{Activity, Verbosity};
-use evaluator::{EvalOptions, Evaluator, ReadLog, World};
+use evaluator::{EvalOptions, Evaluator, ProgramCache, ReadLog, World};
 use store_model::StorePath;
 
 use crate::session::Session;
@@ -48,6 +49,8 @@ const GRAIN: Duration = Duration::from_millis(100);
 pub struct Request {
     /// The command, its arguments, the working directory: anything, as long as other questions have other words.
     pub words: Vec<Vec<u8>>,
+    /// What the tree is known by: questions about the same one share its compiled files.
+    pub tree: Vec<u8>,
     /// How to evaluate.
     pub options: EvalOptions,
     /// Whether a part's answer is the same when it is evaluated without the other parts.
@@ -100,6 +103,8 @@ pub struct Start {
     pub activity: Activity,
     /// To be followed by the evaluator, if there is one.
     pub reads: Option<Arc<ReadLog>>,
+    /// Where compiled files are kept.
+    pub programs: Option<Arc<dyn ProgramCache>>,
 }
 
 impl Start {
@@ -108,6 +113,9 @@ impl Start {
         let mut evaluator = Evaluator::new(self.world, options, self.activity);
         if let Some(reads) = self.reads {
             evaluator.follow_reads(reads);
+        }
+        if let Some(programs) = self.programs {
+            evaluator.keep_programs(programs);
         }
         evaluator
     }
@@ -176,7 +184,7 @@ pub fn run<W: Work>(
 pub fn run_without<W: Work>(session: &Arc<Session>, activity: &Activity, work: &mut W) -> Result<Effort, W::Error> {
     let world = Arc::new(SessionWorld::new(Arc::clone(session)));
     let activity = activity.with_token(activity.cancel_token().clone());
-    let names = work.begin(Start { world, activity, reads: None })?;
+    let names = work.begin(Start { world, activity, reads: None, programs: None })?;
     let all: Vec<usize> = (0..names.len()).collect();
     Turns { work, messages: None, parts: names.len() }.take_and_show(&all)?;
     Ok(Effort { parts: names.len(), evaluated: names.len(), contents_read: 0 })
@@ -212,7 +220,8 @@ impl Memory {
         let record = self.folder.read(Kept::Answers, &place).and_then(|body| Record::decode(&body, &key));
         // What pure evaluation may read depends on what was copied before, by whichever part.
         let separable = request.separable && !request.options.pure && !request.options.restricted;
-        let asked = Asked { memory: self, session, activity, key, place, separable };
+        let tree = tree(request);
+        let asked = Asked { memory: self, session, activity, key, place, tree, separable };
         let effort = match record {
             Some(record) => asked.recall(record, work)?,
             None => asked.evaluate(work)?,
@@ -224,6 +233,15 @@ impl Memory {
         activity.message(Verbosity::Debug, &text);
         Ok(effort)
     }
+}
+
+/// The place of a tree's compiled files, which only our own binary can read.
+fn tree(request: &Request) -> bytes::Digest {
+    let mut binary = Vec::new();
+    if let Ok(found) = std::fs::metadata(crate::options::OWN_BINARY) {
+        Stamp::of(&found).put(&mut binary);
+    }
+    bytes::digest_of([&b"programs"[..], &binary, &request.tree])
 }
 
 /// All that a question consists of, our own binary included. `None` if that cannot be told.

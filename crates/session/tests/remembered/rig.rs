@@ -91,7 +91,8 @@ impl Rig {
         let activity = Activity::root(recorder.clone(), CancelToken::new());
         let file = self.at("default.nix").to_str().unwrap().as_bytes().to_vec();
         let options = self.options();
-        let request = Request { words: vec![file.clone()], options: options.clone(), separable: true };
+        let request =
+            Request { words: vec![file.clone()], tree: file.clone(), options: options.clone(), separable: true };
         let mut work = Everything {
             file,
             options,
