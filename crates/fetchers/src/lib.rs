@@ -15,6 +15,7 @@ mod mercurial;
 mod options;
 mod path;
 mod program;
+mod registry;
 mod syntax;
 mod tarball;
 
@@ -23,6 +24,7 @@ pub use depot::{Depot, Kept};
 pub use error::{Error, ErrorClass, Result};
 pub use fetch::{Fetched, Fetcher};
 pub use options::FetchOptions;
+pub use registry::{Asked, Registries};
 pub use syntax::attributes::{Attribute, Attributes};
 pub use syntax::input::{InputRef, InputRules, Scheme};
 pub use syntax::reference::FlakeRef;

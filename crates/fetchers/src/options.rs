@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::registry::Registries;
 use crate::syntax::input::InputRules;
 
 /// How to fetch.
@@ -20,6 +21,8 @@ pub struct FetchOptions {
     pub warn_dirty: bool,
     /// Tokens for forges, by host or by host and path (`access-tokens`).
     pub access_tokens: BTreeMap<String, String>,
+    /// Where names of inputs are looked up.
+    pub registries: Registries,
     /// The environment for programs that are started, `git` and `hg`.
     pub variables: BTreeMap<std::ffi::OsString, std::ffi::OsString>,
 }
@@ -34,6 +37,7 @@ impl FetchOptions {
             allow_dirty: true,
             warn_dirty: true,
             access_tokens: BTreeMap::new(),
+            registries: Registries::default(),
             variables: BTreeMap::new(),
         }
     }

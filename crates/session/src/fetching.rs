@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use activity::Activity;
 use evaluator::{FetchAttribute, FetchRequest, Fetched, InputAttributes, WorldError, WorldErrorClass};
-use fetchers::{Attribute, Attributes, Depot, ErrorClass, FetchOptions, Fetcher, FlakeRef, InputRef, InputRules, Kept};
+use fetchers::{
+    Asked, Attribute, Attributes, Depot, ErrorClass, FetchOptions, Fetcher, FlakeRef, InputRef, InputRules, Kept,
+};
 use file_tree::{DiskAccessor, Filter, SourceAccessor, TreePath};
 use store::{AddTree, LocalStore, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, Hasher, References, StoreDir, StorePath};
@@ -41,6 +43,12 @@ fn options(settings: &Settings) -> FetchOptions {
     options.allow_dirty = settings.flag("allow-dirty");
     options.warn_dirty = settings.flag("warn-dirty");
     options.access_tokens = settings.list("access-tokens").into_iter().filter_map(token).collect();
+    if settings.flag("use-registries") {
+        let places = &settings.places;
+        options.registries.files =
+            [&places.user_configuration, &places.configuration].map(|dir| dir.join("registry.json")).into();
+    }
+    settings.text("flake-registry").clone_into(&mut options.registries.global);
     options.variables = settings.around.variables.clone();
     options
 }
@@ -143,7 +151,10 @@ impl Fetching {
 
     fn tree(&self, activity: &Activity, attributes: &InputAttributes) -> fetchers::Result<Fetched> {
         let rules = self.fetcher().options().rules;
-        let input = InputRef::from_attributes(to_attributes(attributes), rules)?;
+        let mut input = InputRef::from_attributes(to_attributes(attributes), rules)?;
+        if rules.flakes && !input.is_direct() && !self.session.settings.flag("pure-eval") {
+            input = self.fetcher().look_up(activity, self, &input, Asked::Global)?;
+        }
         self.locked(activity, &input)
     }
 
@@ -166,7 +177,8 @@ impl Fetching {
                 return Err(fetch_error(fetchers::Error::Feature("flakes")));
             }
             let reference = FlakeRef::parse(reference, false, rules).map_err(fetch_error)?;
-            let fetched = self.locked(activity, &reference.input).map_err(fetch_error)?;
+            let found = self.fetcher().look_up(activity, self, &reference.input, Asked::All);
+            let fetched = found.and_then(|input| self.locked(activity, &input)).map_err(fetch_error)?;
             return Ok(printed(&fetched.path));
         }
         if is_pseudo_url(value) {

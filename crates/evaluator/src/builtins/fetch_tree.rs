@@ -24,15 +24,16 @@ builtins! {
     /// A tree of any kind in the store, by a URL or a set with `type`; a set with `outPath` and what is known of it.
     "fetchTree" / 1 => |eval, args| fetch_tree(eval, args[0], Who::FetchTree), (feature: Some("fetch-tree"));
     /// The attributes that a flake reference means.
-    "__parseFlakeRef" / 1 => parse_flake_ref, (feature: Some("flakes"));
+    "__parseFlakeRef" / 1 => parse_flake_ref;
     /// A set of attributes as a flake reference.
-    "__flakeRefToString" / 1 => flake_ref_to_string, (feature: Some("flakes"));
+    "__flakeRefToString" / 1 => flake_ref_to_string;
     /// The outputs of a flake. Not there yet.
     "__getFlake" / 1 => |eval, args| {
         let what = "while evaluating the argument passed to builtins.getFlake";
         let reference = text(eval.expect_plain_string(args[0], what)?);
+        inputs(eval)?.parse_flake_ref(&reference)?;
         Err(EvalError::eval(format!("cannot get the flake '{reference}': flakes are not there yet")))
-    }, (feature: Some("flakes"));
+    };
     /// A closure from a binary cache. Not there yet.
     "__fetchClosure" / 1 => |eval, args| {
         eval.expect_attrs(args[0], "while evaluating the argument passed to builtins.fetchClosure")?;

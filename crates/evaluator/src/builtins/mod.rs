@@ -169,6 +169,8 @@ pub(crate) static TABLE: [Builtin; COUNT] = {
 pub(crate) struct Caches {
     /// Compiled regular expressions.
     pub(crate) patterns: regex::Patterns,
+    /// Entries of the search path that were warned of because nothing is there.
+    pub(crate) missing_entries: std::sync::Mutex<std::collections::BTreeSet<Vec<u8>>>,
 }
 
 /// Values of the base scope that are no functions; their numbers follow those of [`TABLE`].

@@ -6,6 +6,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Eval, ImportScope, Outcome, parent};
 use crate::value::{AttrSetBuilder, ContextElement, ContextId, Pos, Str, Value, sym};
 use crate::world::{CopyRequest, PathType, WorldError, WorldErrorClass};
+use std::sync::PoisonError;
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, RefScanner, References, StorePath};
 
 builtins! {
@@ -94,7 +95,15 @@ impl Eval {
         if !value.starts_with(b"/") {
             return Ok(self.shared.world.resolve_search_path(&self.activity, value)?);
         }
-        Ok(if self.exists(value)? { Some(value.to_vec()) } else { None })
+        if self.exists(value)? {
+            return Ok(Some(value.to_vec()));
+        }
+        let missing = &self.shared.caches.missing_entries;
+        if missing.lock().unwrap_or_else(PoisonError::into_inner).insert(value.to_vec()) {
+            let shown = String::from_utf8_lossy(value);
+            self.activity.warn(&format!("Nix search path entry '{shown}' does not exist, ignoring"));
+        }
+        Ok(None)
     }
 
     /// Whether something lies at a path once links are followed.
