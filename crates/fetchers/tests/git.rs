@@ -169,7 +169,8 @@ fn a_work_tree_is_taken_as_it_lies_there() {
 
 #[test]
 fn every_kind_of_change_makes_a_tree_dirty() {
-    let changes: [(&str, fn(&Repo<'_>)); 7] = [
+    type Change = fn(&Repo<'_>);
+    let changes: [(&str, Change); 7] = [
         ("contents of the same size", |repo| repo.write("a", "b\n")),
         ("mode", |repo| {
             let run = repo.rig.path("main/run");

@@ -27,7 +27,8 @@ impl Server {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let (answers, asked): (Arc<Mutex<BTreeMap<String, Answer>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let answers: Arc<Mutex<BTreeMap<String, Answer>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let (served, log) = (Arc::clone(&answers), Arc::clone(&asked));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {

@@ -192,7 +192,8 @@ fn touch(activity: &Activity, file: &Path) {
     }
 }
 
-/// The first line of `git ls-remote --symref`: `ref: refs/heads/main	HEAD`, or a commit and `HEAD`.
+/// The first line of `git ls-remote --symref`: `ref: refs/heads/main`, a tab and `HEAD`, or a commit in
+/// the place of the branch.
 fn head_of(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     let (target, name) = text.lines().next()?.split_once('\t')?;
