@@ -74,8 +74,9 @@ impl Default for EvalOptions {
 }
 
 impl EvalOptions {
-    /// Whether an experimental feature is enabled.
+    /// Whether an experimental feature is enabled; `flakes` brings `fetch-tree`.
     pub fn has_feature(&self, name: &str) -> bool {
-        self.experimental_features.contains(name)
+        let has = |name: &str| self.experimental_features.contains(name);
+        has(name) || name == "fetch-tree" && has("flakes")
     }
 }

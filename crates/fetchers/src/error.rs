@@ -40,7 +40,7 @@ pub enum Error {
     #[error("{0}")]
     Transfer(#[from] TransferError),
     /// A download for an archive failed.
-    #[error("Failed to open archive (Source threw exception: error: {0})")]
+    #[error("Failed to open archive (Source threw exception: error: {})", indented(.0))]
     ArchiveTransfer(#[source] TransferError),
     /// An archive is broken, or none at all.
     #[error("{0}")]
@@ -140,6 +140,17 @@ impl Error {
         }
         lines
     }
+}
+
+/// An error's lines as they stand after `error: `, but for the first.
+fn indented(error: &TransferError) -> String {
+    let text = error.to_string();
+    let lines = text.lines().enumerate();
+    let indent = |(number, line): (usize, &str)| match (number, line) {
+        (0, line) | (_, line @ "") => line.to_owned(),
+        (_, line) => format!("       {line}"),
+    };
+    lines.map(indent).collect::<Vec<_>>().join("\n")
 }
 
 /// The system's words without Rust's `(os error N)`.

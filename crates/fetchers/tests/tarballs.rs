@@ -136,6 +136,7 @@ fn a_server_that_is_gone_leaves_what_is_known_of_files() {
     let error = rig.fetcher(0).file(&rig.activity, &rig.depot, &url, "other").unwrap_err();
     assert_eq!((error.class(), error.to_string()), (ErrorClass::NotFound, words.clone()));
     let error = rig.fetch(0, &tarball(&url)).unwrap_err();
+    let words = words.replace("\nresponse", "\n       response").replace("\nnothing", "\n       nothing");
     assert_eq!(error.to_string(), format!("Failed to open archive (Source threw exception: error: {words})"));
 }
 

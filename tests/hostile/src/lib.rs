@@ -3,10 +3,13 @@
 //!
 //! `tests/properties.rs` runs them under `cargo test`; the targets in `tests/fuzz` hand them to a fuzzer.
 
+use std::io::{Seek as _, Write as _};
 use std::sync::Arc;
 
 use activity::Activity;
 use evaluator::{EvalOptions, Evaluator, Origin, TestWorld, with_large_stack};
+use fetchers::{FlakeRef, InputRules};
+use file_tree::archive::{ArchiveTree, Forms, read_archive};
 use file_tree::{MemoryTree, TreePath};
 use store_model::derivation::{aterm, json};
 use store_model::{ContentAddress, DerivedPath, Hash, NarInfo, OutputsSpec, Signature, StoreDir, StorePath};
@@ -28,6 +31,41 @@ pub fn archive(bytes: &[u8]) {
         assert_eq!(again, bytes[..bytes.len() - rest.len()], "print after parse");
     }
     let _ = file_tree::nar::listing_of(&mut &*bytes);
+}
+
+/// An archive of others (tar under compressions, zip), read into a tree that is then read in full.
+///
+/// # Panics
+/// If a tree that was read cannot be walked.
+pub fn packed(bytes: &[u8]) {
+    let file = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).and_then(|()| file.rewind()).expect("a file that can be written");
+        file
+    };
+    let mut tree = ArchiveTree::new(file(b""), bytes.len() as u64);
+    if read_archive(file(bytes), Forms::Usual, &mut tree).is_ok()
+        && let Ok(tree) = tree.finish()
+    {
+        let mut sink = std::io::sink();
+        file_tree::nar::dump(&tree, &TreePath::root(), &mut |_, _| Ok(true), &mut sink).expect("a tree that was read");
+    }
+}
+
+/// References to inputs: what was understood means the same when it was printed.
+///
+/// # Panics
+/// If it does not.
+pub fn references(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let rules = InputRules { flakes: true, verified_fetches: true, trust_forges: true };
+    let _ = fetchers::git_url(&text);
+    if let Ok(reference) = FlakeRef::parse(&text, true, rules)
+        && let Ok(printed) = reference.print()
+    {
+        let again = FlakeRef::parse(&printed, true, rules).expect("what was printed");
+        assert_eq!(again.print().expect("what was parsed"), printed);
+    }
 }
 
 /// A derivation as ATerm.

@@ -66,6 +66,65 @@ const WORDS: &[&str] = &[
     " ",
 ];
 
+/// Pieces that references to inputs are made of.
+const PARTS: &[&str] = &[
+    "github:",
+    "git+",
+    "https://",
+    "file:",
+    "path:",
+    "flake:",
+    "hg+",
+    "tarball+",
+    "a",
+    "b.c",
+    "/",
+    "//",
+    "..",
+    "?",
+    "&",
+    "=",
+    "ref",
+    "rev",
+    "dir",
+    "narHash",
+    "#",
+    "%",
+    "%2f",
+    "%00",
+    "@",
+    ":",
+    "0123456789012345678901234567890123456789",
+    " ",
+    "~",
+    "[::1]",
+    "sha256-",
+    ".zip",
+];
+
+/// A tar of a folder, a file and a link.
+fn tar() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, kind, target, contents) in [("d/", b'5', "", ""), ("d/f", b'0', "", "hello"), ("d/l", b'2', "f", "")] {
+        let mut block = vec![0; 512];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[100..108].copy_from_slice(b"0000644\0");
+        block[124..136].copy_from_slice(format!("{:011o}\0", contents.len()).as_bytes());
+        block[136..148].copy_from_slice(b"00000000001\0");
+        block[156] = kind;
+        block[157..157 + target.len()].copy_from_slice(target.as_bytes());
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        bytes.extend(block);
+        bytes.extend(contents.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.extend([0; 1024]);
+    bytes
+}
+
 /// A small archive and a small derivation, to be damaged.
 fn nar() -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -133,6 +192,8 @@ proptest! {
         hostile::archive(&bytes);
         hostile::derivation(&bytes);
         hostile::derivation_json(&bytes);
+        hostile::packed(&bytes);
+        hostile::references(&bytes);
         hostile::texts(&bytes);
         hostile::expression(&bytes);
     }
@@ -140,6 +201,16 @@ proptest! {
     #[test]
     fn damaged_archives(bytes in damaged(nar())) {
         hostile::archive(&bytes);
+    }
+
+    #[test]
+    fn damaged_tars(bytes in damaged(tar())) {
+        hostile::packed(&bytes);
+    }
+
+    #[test]
+    fn soups_of_references(words in prop::collection::vec(prop::sample::select(PARTS), 0..10)) {
+        hostile::references(words.concat().as_bytes());
     }
 
     #[test]
@@ -160,6 +231,16 @@ fn the_undamaged_are_understood() {
     hostile::archive(&nar());
     let mut tree = file_tree::MemoryTree::default();
     assert!(file_tree::read_nar(&mut nar().as_slice(), &mut tree).is_ok());
+    let unnamed = || tempfile::tempfile().unwrap();
+    let mut tree = file_tree::archive::ArchiveTree::new(unnamed(), 1);
+    let mut tar = tar();
+    file_tree::archive::read_archive_stream(&mut tar.as_slice(), file_tree::archive::Forms::Usual, &mut tree).unwrap();
+    let file = file_tree::TreePath::normalise(b"f");
+    assert_eq!(file_tree::SourceAccessor::read_file(&tree.finish().unwrap(), &file).unwrap(), b"hello");
+    tar.truncate(700);
+    let mut tree = file_tree::archive::ArchiveTree::new(unnamed(), 1);
+    let cut = file_tree::archive::read_archive_stream(&mut tar.as_slice(), file_tree::archive::Forms::Usual, &mut tree);
+    assert!(cut.is_err());
     let dir = store_model::StoreDir::new("/nix/store").unwrap();
     assert!(store_model::derivation::aterm::parse(&dir, DRV, "x").is_ok());
 }
