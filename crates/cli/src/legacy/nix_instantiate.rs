@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Parser;
 use evaluator::with_large_stack;
 use session::remembered::{Answer, Found};
+use store_model::StorePath;
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::attributes::{Attributes, Wanted};
@@ -105,13 +106,13 @@ fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
         }
         return Ok(0);
     }
-    let mut number = 0;
+    let mut paths = Vec::new();
     let mut show = |_, answer| match answer {
         Answer::Text(text) => {
             surface.print(&text);
             Ok(())
         }
-        Answer::Derivations(found) => show_derivations(&opened, args, found, &mut number),
+        Answer::Derivations(found) => show_derivations(&opened, args, found, &mut paths),
     };
     let wanted = if args.eval { Wanted::Values { form: form(args), strict: args.strict } } else { Wanted::Derivations };
     let sources = (args.arguments.as_slice(), args.expr);
@@ -123,6 +124,9 @@ fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
         separable: work.is_separable(),
     };
     question.answer(surface, &session, &args.evaluation, &mut work)?;
+    if !session.read_only() {
+        opened.say_how_to_enter(&paths);
+    }
     Ok(0)
 }
 
@@ -158,23 +162,26 @@ fn form(args: &Args) -> Form {
     }
 }
 
+/// Prints derivations, behind those in `paths` that were printed before.
 fn show_derivations(
     opened: &Opened<'_>,
     args: &Args,
     found: Vec<Found>,
-    number: &mut usize,
+    paths: &mut Vec<StorePath>,
 ) -> Result<(), CommandError> {
-    let mut paths = Vec::new();
+    if args.add_root.is_none() && paths.is_empty() && !found.is_empty() {
+        opened.warn_of_no_root();
+    }
     let mut lines = String::new();
     for package in found {
         if package.output_name.is_empty() {
             let shown = opened.show(&package.drv_path);
             return Err(CommandError::failed(format!("derivation '{shown}' lacks an 'outputName' attribute")));
         }
-        *number += 1;
+        paths.push(package.drv_path.clone());
         let shown = match &args.add_root {
             Some(root) if !opened.session.read_only() => {
-                let link = link_name(&std::path::absolute(root)?, *number, "out");
+                let link = link_name(&std::path::absolute(root)?, paths.len(), "out");
                 opened.link(&package.drv_path, &link)?.into_os_string().into_vec()
             }
             _ => opened.show(&package.drv_path).into_bytes(),
@@ -185,14 +192,7 @@ fn show_derivations(
             lines.push_str(&package.output_name);
         }
         lines.push('\n');
-        paths.push(package.drv_path);
-    }
-    if args.add_root.is_none() && !paths.is_empty() {
-        opened.warn_of_no_root();
     }
     opened.surface.print(lines.as_bytes());
-    if !opened.session.read_only() {
-        opened.say_how_to_enter(&paths);
-    }
     Ok(())
 }

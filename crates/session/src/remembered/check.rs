@@ -5,6 +5,7 @@
 //! elsewhere.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
@@ -119,8 +120,8 @@ impl Checker<'_> {
 
     fn copied(&self, copied: &Copied) -> Verdict {
         let Ok(place) = self.world.real(&copied.path, false) else { return Verdict::Changed };
-        let refused = copied.refused.as_deref().unwrap_or_default();
-        let mut takes = |below: &[u8], _: PathType| Ok(!refused.iter().any(|path| path == below));
+        let refused = refused(copied);
+        let mut takes = |below: &[u8], _: PathType| Ok(!refused.contains(below));
         let Ok(Some(now)) = look(&place, self.clock, &mut takes) else { return Verdict::Changed };
         if now.shape != copied.shape {
             return Verdict::Changed;
@@ -145,17 +146,22 @@ impl Checker<'_> {
     /// What a source would become now.
     fn store_path(&self, copied: &Copied, place: &Path) -> Option<StorePath> {
         self.contents_read.set(self.contents_read.get() + 1);
-        let refused = copied.refused.as_deref().unwrap_or_default();
+        let refused = refused(copied);
         let mut hasher = Hasher::new(HashAlgorithm::Sha256);
         let (accessor, root) = (DiskAccessor::new(place), TreePath::root());
         if copied.method == ContentAddressMethod::Flat {
             let mut contents = file_tree::FlatContents(&mut hasher);
             file_tree::walk(&accessor, &root, &mut |_, _| Ok(true), &mut contents).ok()?;
         } else {
-            let mut takes = |path: &TreePath, _| Ok(!refused.iter().any(|other| other == path.as_bytes()));
+            let mut takes = |path: &TreePath, _| Ok(!refused.contains(path.as_bytes()));
             file_tree::nar::dump(&accessor, &root, &mut takes, &mut hasher).ok()?;
         }
         let none = References::default();
         self.world.store_dir().fixed_output_path(copied.method, &hasher.finish(), &copied.name, &none).ok()
     }
+}
+
+/// What a filter left out.
+fn refused(copied: &Copied) -> HashSet<&[u8]> {
+    copied.refused.iter().flatten().map(Vec::as_slice).collect()
 }

@@ -4,7 +4,7 @@
 //! the evaluator follows. A file that changed while it was read, a question answered in two ways, or an answer that cannot
 //! be checked later spoils the recording: the evaluation goes on, but is not remembered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -153,8 +153,8 @@ impl Recorder {
             return Ok(path);
         }
         self.contents_read.fetch_add(1, Ordering::Relaxed);
-        let refused: BTreeSet<&Vec<u8>> = before.refused.iter().collect();
-        let left_out = |below: &[u8]| refused.contains(&below.to_vec());
+        let refused: HashSet<&[u8]> = before.refused.iter().map(Vec::as_slice).collect();
+        let left_out = |below: &[u8]| refused.contains(below);
         let start = request.path.len() + 1;
         let mut decide = |path: &[u8], _: PathType| Ok(!path.get(start..).is_some_and(left_out));
         let filter: Option<&mut PathFilter<'_>> = if request.filter.is_some() { Some(&mut decide) } else { None };

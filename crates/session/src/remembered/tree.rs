@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use evaluator::{PathType, WorldError};
 use file_tree::MAX_DEPTH;
@@ -105,12 +105,13 @@ impl Walk<'_, '_> {
             return Ok(None);
         }
         let Ok(entries) = fs::read_dir(place) else { return Ok(None) };
-        let Ok(mut entries) = entries.collect::<Result<Vec<_>, _>>() else { return Ok(None) };
-        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        let named = entries.map(|entry| entry.map(|entry| (entry.file_name().into_vec(), entry)));
+        let Ok(mut entries) = named.collect::<Result<Vec<_>, _>>() else { return Ok(None) };
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         self.note(type_number(Some(PathType::Directory)), b"");
-        for entry in entries {
+        for (name, entry) in entries {
             let Ok(found) = entry.metadata() else { return Ok(None) };
-            let (place, name): (PathBuf, Vec<u8>) = (entry.path(), entry.file_name().into_vec());
+            let place = entry.path();
             let length = below.len();
             if length > 0 {
                 below.push(b'/');
