@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use activity::{Activity, ActivityKind};
-use file_tree::archive::{ArchiveTree, Forms, UNRECOGNISED, read_archive};
+use file_tree::archive::{ArchiveSink, ArchiveTree, Forms, UNRECOGNISED, read_archive};
 use file_tree::{Contents, DiskAccessor, FileType, Metadata, SourceAccessor, TreePath};
 use serde_json::Value;
 use store_model::{ContentAddressMethod, Hash, StorePath};
@@ -127,11 +127,59 @@ impl Fetcher {
         activity.check()?;
         let size = archive.metadata().map_err(archive_error)?.len();
         let mut tree = ArchiveTree::new(self.cache.scratch()?, size);
-        read_archive(archive, Forms::Usual, &mut tree).map_err(archive_error)?;
+        let read = read_archive(archive, Forms::Usual, &mut Watched { tree: &mut tree, activity });
+        // A wish to stop comes out as an error of the archive.
+        activity.check()?;
+        read.map_err(archive_error)?;
         let tree = tree.finish().map_err(archive_error)?;
         // A tree that Git could not hold is none for C++ Nix either.
         refuse_dot_git(&tree, &mut TreePath::root())?;
         Ok(tree)
+    }
+}
+
+/// A tree that stops taking members when the user wants the end.
+struct Watched<'a> {
+    tree: &'a mut ArchiveTree,
+    activity: &'a Activity,
+}
+
+impl ArchiveSink for Watched<'_> {
+    fn wants(&mut self, path: &[u8]) -> io::Result<bool> {
+        self.activity.check().map_err(io::Error::other)?;
+        self.tree.wants(path)
+    }
+
+    fn changed(&mut self, seconds: u64) {
+        self.tree.changed(seconds);
+    }
+
+    fn folder(&mut self, path: &[u8]) -> io::Result<()> {
+        self.tree.folder(path)
+    }
+
+    fn file(&mut self, path: &[u8], executable: bool, contents: &mut dyn Read) -> io::Result<()> {
+        self.tree.file(path, executable, &mut WatchedRead { inner: contents, activity: self.activity })
+    }
+
+    fn link(&mut self, path: &[u8], target: &[u8]) -> io::Result<()> {
+        self.tree.link(path, target)
+    }
+
+    fn twin(&mut self, path: &[u8], original: &[u8]) -> io::Result<()> {
+        self.tree.twin(path, original)
+    }
+}
+
+struct WatchedRead<'a> {
+    inner: &'a mut dyn Read,
+    activity: &'a Activity,
+}
+
+impl Read for WatchedRead<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.activity.check().map_err(io::Error::other)?;
+        self.inner.read(buffer)
     }
 }
 

@@ -190,3 +190,32 @@ fn threads_that_want_the_same_fetch_it_once() {
     });
     assert_eq!(server.asked(), ["good.tar 200"]);
 }
+
+#[test]
+fn a_wish_to_stop_is_heard_while_unpacking() {
+    let rig = Rig::new();
+    let file = rig.path("large.tar");
+    let zeros = "\0".repeat(1 << 20);
+    std::fs::write(&file, tar_of(&[("t/a", 'f', &zeros), ("t/b", 'f', &zeros)])).unwrap();
+    let url = format!("file://{}", file.display());
+    let fetcher = rig.fetcher(0);
+    let rules = fetcher.options().rules;
+    let given = tarball(&url).map(|(name, value)| (name.to_owned(), value)).into();
+    let input = fetchers::InputRef::from_attributes(given, rules).unwrap();
+    let token = activity::CancelToken::new();
+    // The first thing that is said is that unpacking begins.
+    let reporter = StopAtFirst(token.clone());
+    let activity = activity::Activity::root(std::sync::Arc::new(reporter), token);
+    let error = fetcher.fetch(&activity, &rig.depot, &input, None).unwrap_err();
+    assert!(matches!(error, Error::Cancelled(_)), "{error}");
+    // The next one finds no trace of it.
+    assert!(rig.fetch(0, &tarball(&url)).is_ok());
+}
+
+struct StopAtFirst(activity::CancelToken);
+
+impl activity::Reporter for StopAtFirst {
+    fn report(&self, _: &activity::Event<'_>) {
+        self.0.cancel();
+    }
+}
