@@ -227,10 +227,9 @@ impl Memory {
             None => asked.evaluate(work)?,
         };
         let Effort { parts, evaluated, contents_read } = effort;
-        let text = format!(
-            "remembered evaluation: {evaluated} of {parts} parts evaluated, contents read {contents_read} times"
-        );
+        let text = format!("remembered evaluation: {evaluated} of {parts} parts evaluated");
         activity.message(Verbosity::Debug, &text);
+        activity.message(Verbosity::Vomit, &format!("remembered evaluation: contents read {contents_read} times"));
         Ok(effort)
     }
 }
