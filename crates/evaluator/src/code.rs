@@ -12,7 +12,7 @@ use crate::program::{
     AttrName, AttrsDef, Binding, Constant, DynamicBinding, Formal, LambdaDef, NOWHERE, Node, NodeId, OperandOffsets,
     PathBase, Program, Range, SelectDef, Symbol,
 };
-use crate::value::{ContextId, List, ListBuilder, Pos, Str, Value};
+use crate::value::{ContextId, Hint, List, ListBuilder, Pos, Str, Value};
 use std::sync::Arc;
 use syntax::{LineColumn, Origin, Source};
 
@@ -42,6 +42,8 @@ pub(crate) struct Code {
     pub(crate) formals: Box<[Formal]>,
     /// Literals; a list so that a collector sees them.
     pub(crate) constants: List,
+    /// Where names were found last, by node, then by index in `names`.
+    hints: Box<[Hint]>,
     /// Number of the first byte of the text.
     base: u32,
     /// The whole.
@@ -57,6 +59,18 @@ impl Code {
     #[inline(always)]
     pub(crate) fn node(&self, id: NodeId) -> Node {
         self.nodes[id.0 as usize]
+    }
+
+    /// Where the name that a node looks up was found last.
+    #[inline(always)]
+    pub(crate) fn hint(&self, id: NodeId) -> &Hint {
+        &self.hints[id.0 as usize]
+    }
+
+    /// The same for an element of `names`.
+    #[inline(always)]
+    pub(crate) fn name_hint(&self, name: usize) -> &Hint {
+        &self.hints[self.nodes.len() + name]
     }
 
     /// The place of a node. Literals and `let` have none, as in C++ Nix.
@@ -216,6 +230,7 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
     let base = source.pos_of(0).0;
     eval.add_code(|number| Code {
         number,
+        hints: (0..nodes.len() + names.len()).map(|_| Hint::default()).collect(),
         nodes: nodes.into(),
         offsets: program.offsets.into(),
         operands: program.operands.into(),

@@ -39,6 +39,8 @@ pub enum ErrorKind {
     InfiniteRecursion,
     /// Calls nest too deep.
     StackOverflow,
+    /// More values are in use than `max-heap` allows.
+    OutOfMemory,
     /// Pure or restricted evaluation forbids it.
     Restricted,
     /// The user asked to stop.
@@ -58,7 +60,7 @@ impl ErrorKind {
     /// Whether the failure belongs to the attempt, not to the value, so that it is not memoised.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            ErrorKind::Cancelled => true,
+            ErrorKind::Cancelled | ErrorKind::OutOfMemory => true,
             ErrorKind::World(error) => matches!(error.class, WorldErrorClass::Cancelled | WorldErrorClass::Transient),
             _ => false,
         }
@@ -186,7 +188,7 @@ impl EvalError {
     /// Whether the user asked to stop.
     pub fn is_cancelled(&self) -> bool {
         match self.kind() {
-            ErrorKind::Cancelled => true,
+            ErrorKind::Cancelled | ErrorKind::OutOfMemory => true,
             ErrorKind::World(error) => error.class == WorldErrorClass::Cancelled,
             _ => false,
         }

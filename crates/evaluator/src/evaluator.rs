@@ -107,6 +107,7 @@ impl Evaluator {
     pub(crate) fn enter(&mut self) -> &mut Eval {
         self.eval.enter_thread();
         self.eval.depth = 0;
+        self.eval.stack.truncate(0);
         &mut self.eval
     }
 
@@ -332,9 +333,9 @@ impl Evaluator {
         }
     }
 
-    /// Bytes of value memory handed out so far.
-    pub fn allocated_bytes(&self) -> usize {
-        self.eval.arena.allocated()
+    /// What the memory of values did so far.
+    pub fn heap_statistics(&self) -> crate::heap::HeapStatistics {
+        self.eval.arena.statistics()
     }
 
     /// The manual: name, number of arguments and text of every builtin function, in byte order of names.

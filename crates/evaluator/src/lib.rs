@@ -34,6 +34,7 @@ mod world;
 
 pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame};
 pub use evaluator::{Evaluator, PartMark, Rooted, StringContextElement, ValueKind};
+pub use heap::{HeapOptions, HeapStatistics};
 pub use inputs::{Input, InputAttributes, InputSyntax};
 pub use options::{EvalOptions, SearchPathEntry};
 pub use os::with_large_stack;

@@ -44,6 +44,8 @@ pub struct EvalOptions {
     pub experimental_features: BTreeSet<String>,
     /// What is done about questionable literals (`lint-…`).
     pub lints: crate::program::Lints,
+    /// When memory is collected, and how much there may be.
+    pub heap: crate::heap::HeapOptions,
     /// `builtins.nixVersion`.
     pub nix_version: String,
     /// The grammar of inputs for the fetching builtins, where there is one.
@@ -67,6 +69,7 @@ impl Default for EvalOptions {
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),
+            heap: crate::heap::HeapOptions::default(),
             nix_version: "2.34.8".into(),
             inputs: None,
         }

@@ -38,6 +38,39 @@ impl Reservation {
         NonNull::new(address.cast()).map(|start| Reservation { start, len })
     }
 
+    /// Reserves `len` bytes of address space that may not be touched before [`Reservation::make_accessible`].
+    pub(crate) fn inaccessible(len: usize) -> Option<Reservation> {
+        // SAFETY: as in `new`.
+        let address = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0)
+        };
+        if address == libc::MAP_FAILED {
+            return None;
+        }
+        NonNull::new(address.cast()).map(|start| Reservation { start, len })
+    }
+
+    /// Makes bytes `from` to `to` (multiples of a page) zeroed memory; false if the system refuses.
+    pub(crate) fn make_accessible(&self, from: usize, to: usize) -> bool {
+        assert!(from <= to && to <= self.len, "the range lies in the reservation");
+        // SAFETY: the range lies in this mapping, where nothing can be read or written yet.
+        unsafe {
+            let start = self.start.as_ptr().add(from).cast();
+            libc::mprotect(start, to - from, libc::PROT_READ | libc::PROT_WRITE) == 0
+        }
+    }
+
+    /// Makes the pages of accessible bytes present ahead of use, where the system can.
+    pub(crate) fn populate(&self, from: usize, len: usize) {
+        assert!(from + len <= self.len, "the range lies in the reservation");
+        #[cfg(target_os = "linux")]
+        // SAFETY: the range lies in this mapping; populating only makes its pages present (a hint).
+        unsafe {
+            libc::madvise(self.start.as_ptr().add(from).cast(), len, libc::MADV_POPULATE_WRITE);
+        }
+    }
+
     /// The first byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
@@ -87,19 +120,98 @@ pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// The words of a thread's native stack in use.
+pub(crate) struct StackRange {
+    low: usize,
+    high: usize,
+}
+
+impl StackRange {
+    /// The words, from the lowest address on.
+    pub(crate) fn words(&self) -> impl Iterator<Item = usize> + '_ {
+        (self.low..self.high).step_by(size_of::<usize>()).map(|address| {
+            // SAFETY: the range lies in the calling thread's own stack, above its current frame. A word there may be
+            // padding that was never written; reading it as a bare number through a volatile read gives some number.
+            unsafe { std::ptr::read_volatile(address as *const usize) }
+        })
+    }
+}
+
+/// Runs `work` with the calling thread's stack from here up to `top`, registers included, which may hold the only copy
+/// of an address. `None`, without running it, on a machine whose registers we cannot store or without a `top`.
+#[inline(never)]
+pub(crate) fn with_stack<T>(top: usize, work: impl FnOnce(&StackRange) -> T) -> Option<T> {
+    let mut registers = [0usize; 12];
+    let low = std::ptr::from_mut(&mut registers) as usize;
+    if top <= low || !store_registers(&mut registers) {
+        return None;
+    }
+    let range = StackRange { low, high: top & !(size_of::<usize>() - 1) };
+    let result = work(&range);
+    std::hint::black_box(&registers);
+    Some(result)
+}
+
+/// Stores the registers that a called function may leave as they are.
+#[inline(always)]
+fn store_registers(place: &mut [usize; 12]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: six words are written to a place that holds twelve.
+    unsafe {
+        std::arch::asm!(
+            "mov [{0}], rbx", "mov [{0} + 8], rbp", "mov [{0} + 16], r12",
+            "mov [{0} + 24], r13", "mov [{0} + 32], r14", "mov [{0} + 40], r15",
+            in(reg) place.as_mut_ptr(), options(nostack, preserves_flags)
+        );
+        return true;
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: twelve words are written to a place that holds twelve.
+    unsafe {
+        std::arch::asm!(
+            "stp x19, x20, [{0}]", "stp x21, x22, [{0}, #16]", "stp x23, x24, [{0}, #32]",
+            "stp x25, x26, [{0}, #48]", "stp x27, x28, [{0}, #64]", "stp x29, x30, [{0}, #80]",
+            in(reg) place.as_mut_ptr(), options(nostack, preserves_flags)
+        );
+        return true;
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        let _ = place;
+        false
+    }
+}
+
+/// Asks for a word that will be read soon.
+#[inline(always)]
+pub(crate) fn prefetch(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetching is a hint that faults on no address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address as *const i8);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// The highest address of the current thread's stack; 0 if the system does not say.
+pub(crate) fn stack_top() -> usize {
+    stack_bounds().map_or(0, |(_, high)| high)
+}
+
 /// The lowest address that the current thread's stack may reach, with room left for what is not checked.
 pub(crate) fn stack_limit() -> usize {
     const MARGIN: usize = 256 << 10;
     let here = 0u8;
     let here = std::ptr::from_ref(&here) as usize;
-    let low = stack_low().unwrap_or_else(|| here.saturating_sub(4 << 20));
+    let low = stack_bounds().map(|(low, _)| low).unwrap_or_else(|| here.saturating_sub(4 << 20));
     // A main thread's stack is as large as its limit says, which may be "unlimited".
     let low = low.max(here.saturating_sub(WANTED_STACK));
     low + MARGIN.min((here - low) / 2)
 }
 
 #[cfg(target_os = "linux")]
-fn stack_low() -> Option<usize> {
+fn stack_bounds() -> Option<(usize, usize)> {
     // SAFETY: the attributes are initialised by pthread_getattr_np before they are read, only if it succeeds, and
     // destroyed once.
     unsafe {
@@ -111,12 +223,12 @@ fn stack_low() -> Option<usize> {
         let mut size = 0;
         let answer = libc::pthread_attr_getstack(attributes.as_ptr(), &mut address, &mut size);
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
-        (answer == 0).then_some(address as usize)
+        (answer == 0).then_some((address as usize, address as usize + size))
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn stack_low() -> Option<usize> {
+fn stack_bounds() -> Option<(usize, usize)> {
     None
 }
 

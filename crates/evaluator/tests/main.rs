@@ -5,7 +5,7 @@ mod programs;
 mod properties;
 
 use activity::Activity;
-use evaluator::{ErrorKind, EvalOptions, Evaluator, Origin, PrintOptions, TestWorld, with_large_stack};
+use evaluator::{ErrorKind, EvalOptions, Evaluator, HeapOptions, Origin, PrintOptions, TestWorld, with_large_stack};
 use std::sync::Arc;
 
 /// Evaluators and their values go from thread to thread.
@@ -245,4 +245,42 @@ fn values_are_printed_in_both_forms() {
     let nice = evaluator.print(&value, PrintOptions::EVAL).unwrap();
     let nice = String::from_utf8(nice).unwrap();
     assert_eq!(nice, "{ a = [ 1 ]; b = «repeated»; c = «lambda c @ «string»:1:39»; \"d e\" = 1; }");
+}
+
+/// Ten thousand times a list of a thousand thunks that nobody keeps, beside one that is kept.
+const MUCH_GARBAGE: &str = "let kept = builtins.genList (i: i + 1) 1000;
+    sum = builtins.foldl' (a: b: a + b) 0;
+    in sum (builtins.genList (i: sum (builtins.genList (j: i + j) 1000)) 10000) + sum kept";
+
+#[test]
+fn what_nobody_keeps_is_used_again() {
+    let heap = HeapOptions { first_collection: 1 << 20, ..HeapOptions::default() };
+    let options = EvalOptions { heap, ..EvalOptions::default() };
+    let (value, statistics) = with_large_stack(|| {
+        let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent());
+        let value = evaluator.eval_text(MUCH_GARBAGE.as_bytes(), b"/", Origin::String).unwrap();
+        (evaluator.print_plain(&value).unwrap(), evaluator.heap_statistics())
+    });
+    assert_eq!(String::from_utf8_lossy(&value), "54990500500");
+    assert!(statistics.collections > 10 && statistics.allocated > 500 << 20, "{statistics:?}");
+    assert!(statistics.reserved < 32 << 20, "{statistics:?}");
+}
+
+#[test]
+fn more_than_the_heap_may_hold_is_an_error_that_passes() {
+    let heap = HeapOptions { first_collection: 1 << 20, limit: Some(16 << 20), ..HeapOptions::default() };
+    let options = EvalOptions { heap, ..EvalOptions::default() };
+    with_large_stack(|| {
+        let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent());
+        let text = "let
+            f = n: l: if n == 0 then builtins.length l else
+                let m = builtins.genList (x: x) 1000; in builtins.seq m (f (n - 1) [ l m ]);
+          in f 9000 [ ]";
+        let error = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::OutOfMemory), "{}", error.message());
+        assert!(error.message().contains("more than 16 MB"), "{}", error.message());
+        let value =
+            evaluator.eval_text(b"builtins.length (builtins.genList (x: x) 1000)", b"/", Origin::String).unwrap();
+        assert_eq!(evaluator.print_plain(&value).unwrap(), b"1000");
+    });
 }

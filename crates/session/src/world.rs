@@ -32,11 +32,26 @@ pub struct SessionWorld {
     /// Where the store's objects lie, if not where their names say.
     real_dir: Option<PathBuf>,
     time: OnceLock<i64>,
-    pending: Mutex<Vec<TextObject>>,
+    pending: Mutex<Vec<Pending>>,
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
     sources: Mutex<HashMap<(Vec<u8>, String), StorePath>>,
     fetching: Fetching,
     search_path: Mutex<HashMap<String, Option<Vec<u8>>>>,
+}
+
+/// A text to be written with the next batch; hashed only then.
+struct Pending {
+    path: StorePath,
+    contents: Vec<u8>,
+    references: Vec<StorePath>,
+}
+
+impl Pending {
+    fn into_object(self) -> TextObject {
+        let Pending { path, contents, references } = self;
+        let hash = Hash::of(HashAlgorithm::Sha256, &contents);
+        TextObject { path, contents, references: references.into_iter().collect(), hash }
+    }
 }
 
 /// How many links a path may go through, as on Linux.
@@ -313,21 +328,14 @@ impl World for SessionWorld {
         text: &[u8],
         references: &[StorePath],
     ) -> Result<(), WorldError> {
-        let object = TextObject {
-            path: path.clone(),
-            contents: text.to_vec(),
-            references: references.iter().cloned().collect(),
-            hash: Hash::of(HashAlgorithm::Sha256, text),
-        };
+        let object = Pending { path: path.clone(), contents: text.to_vec(), references: references.to_vec() };
         // Written with the derivations that use it: one transaction for all.
         Self::kept(&self.pending).push(object);
         Ok(())
     }
 
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        let hash = Hash::of(HashAlgorithm::Sha256, &text);
-        let object = TextObject { path, contents: text, references: references.into_iter().collect(), hash };
-        Self::kept(&self.pending).push(object);
+        Self::kept(&self.pending).push(Pending { path, contents: text, references });
         Ok(())
     }
 
@@ -339,6 +347,7 @@ impl World for SessionWorld {
             return Ok(());
         }
         let store = self.session.store(activity).map_err(session_error)?;
+        let batch: Vec<TextObject> = batch.into_iter().map(Pending::into_object).collect();
         store.write_derivations(activity, &batch).map_err(store_error)
     }
 

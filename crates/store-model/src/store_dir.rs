@@ -95,6 +95,14 @@ impl StoreDir {
         self.finish_path(hasher, hash, name)
     }
 
+    /// As [`StoreDir::text_path`], with the references as a sorted list.
+    pub fn text_path_of(&self, name: &str, hash: &Hash, references: &[&StorePath]) -> Result<StorePath, Error> {
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(b"text");
+        self.hash_references(&mut hasher, references.iter().copied());
+        self.finish_path(hasher, hash, name)
+    }
+
     /// The path of a tree added by recursive sha256: the NAR hash (self-references hashed as zeros), and references.
     pub fn source_path(&self, name: &str, hash: &Hash, references: &References) -> Result<StorePath, Error> {
         let mut hasher = Hasher::new(HashAlgorithm::Sha256);
@@ -153,7 +161,7 @@ impl StoreDir {
         self.finish_path(hasher, hash_modulo, &output_path_name(drv_name, output))
     }
 
-    fn hash_references(&self, hasher: &mut Hasher, references: &BTreeSet<StorePath>) {
+    fn hash_references<'a>(&self, hasher: &mut Hasher, references: impl IntoIterator<Item = &'a StorePath>) {
         for path in references {
             hasher.update(b":");
             hasher.update(self.0.as_bytes());

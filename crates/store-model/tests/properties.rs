@@ -5,7 +5,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::io::Write;
-use store_model::derivation::{aterm, json};
+use store_model::derivation::hash_modulo::hash_modulo;
+use store_model::derivation::{DerivationDraft, DraftOutput, aterm, json};
 use store_model::hash::encoding;
 use store_model::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, DerivedPath, DrvOutput, Hash, HashAlgorithm,
@@ -189,4 +190,75 @@ fn deep_nesting_is_an_error() {
     let text = format!("DrvWithVersion(\"xp-dyn-drv\",[],[(\"{store}\",{deep}");
     let error = aterm::parse(&store_dir(), text.as_bytes(), "x").unwrap_err();
     assert!(error.to_string().contains("nested too deeply"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn a_draft_becomes_what_its_derivation_does(
+        drv in derivation("[a-z\"\\\\\n]{0,8}"),
+        names in btree_set("[a-z]{1,6}", 1..4),
+        kind in 0..3,
+        hash in any::<Vec<u8>>(),
+    ) {
+        let dir = store_dir();
+        let mut drv = Derivation { outputs: Default::default(), ..drv };
+        drv.input_drvs.values_mut().for_each(|input| input.dynamic.clear());
+        for (path, input) in &mut drv.input_drvs {
+            if input.outputs.is_empty() {
+                input.outputs.insert(path.name().len().to_string());
+            }
+        }
+        let sha256 = HashAlgorithm::Sha256;
+        match kind {
+            0 => drv.outputs.extend(names.into_iter().map(|name| (name, DerivationOutput::Deferred))),
+            1 => {
+                let output = ContentAddress { method: ContentAddressMethod::Flat, hash: Hash::of(sha256, &hash) };
+                drv.outputs.insert("out".to_owned(), DerivationOutput::CAFixed(output));
+            }
+            _ => {
+                let floating = DerivationOutput::CAFloating { method: ContentAddressMethod::NixArchive, algorithm: sha256 };
+                drv.outputs.extend(names.into_iter().map(|name| (name, floating.clone())));
+            }
+        }
+        let outputs_of = |path: &StorePath| drv.input_drvs[path].outputs.clone();
+        let mut lookup = |path: &StorePath| {
+            let outputs = outputs_of(path).into_iter().map(|name| (name, DerivationOutput::Deferred)).collect();
+            let input = Derivation { name: path.name().to_owned(), outputs, ..Derivation::default() };
+            hash_modulo(&dir, &input, false, &mut |_| -> Result<_, store_model::Error> { unreachable!("it has no inputs") })
+        };
+        drv.env.retain(|name, _| !drv.outputs.contains_key(&*String::from_utf8_lossy(name)));
+        let draft = DerivationDraft {
+            name: &drv.name,
+            outputs: drv.outputs.iter().map(|(name, output)| DraftOutput {
+                name,
+                output: output.clone(),
+                placeholder: (kind == 2).then(|| format!("/{name}")),
+            }).collect(),
+            input_drvs: drv.input_drvs.iter().map(|(path, input)| (path, input.outputs.iter().map(String::as_str).collect())).collect(),
+            input_srcs: drv.input_srcs.iter().collect(),
+            platform: &drv.platform,
+            builder: &drv.builder,
+            args: drv.args.iter().map(Vec::as_slice).collect(),
+            env: drv.env.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect(),
+            structured_attrs: drv.structured_attrs.as_ref().map(StructuredAttrs::as_str),
+        };
+        let made = draft.instantiate(&dir, &mut lookup).unwrap();
+
+        let mut whole = drv.clone();
+        for (name, output) in &drv.outputs {
+            let value = match kind {
+                1 => output.path(&dir, &drv.name, name).unwrap().map(|path| dir.print(&path)).unwrap_or_default(),
+                2 => format!("/{name}"),
+                _ => String::new(),
+            };
+            whole.env.insert(name.clone().into_bytes(), value.into_bytes());
+        }
+        whole.fill_in_output_paths(&dir, &mut lookup).unwrap();
+        let object = whole.to_text_object(&dir).unwrap();
+        prop_assert_eq!(String::from_utf8_lossy(&made.text), String::from_utf8_lossy(&object.contents));
+        prop_assert_eq!(&made.path, &object.path);
+        prop_assert_eq!(made.references, object.references.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(made.outputs, whole.output_paths(&dir).unwrap().into_values().collect::<Vec<_>>());
+        prop_assert_eq!(made.hash, hash_modulo(&dir, &whole, false, &mut lookup).unwrap());
+    }
 }

@@ -78,9 +78,9 @@ pub fn world(cases: &[Case]) -> TestWorld {
 }
 
 /// What a case gives here, in the form of its expectation; `Err` if it should fail and did not, or the reverse.
-pub fn outcome(world: Arc<TestWorld>, case: &Case) -> Result<String, String> {
+pub fn outcome(world: Arc<TestWorld>, case: &Case, options: &EvalOptions) -> Result<String, String> {
     evaluator::with_large_stack(|| {
-        let mut evaluator = Evaluator::new(world.clone(), EvalOptions::default(), activity::Activity::silent());
+        let mut evaluator = Evaluator::new(world.clone(), options.clone(), activity::Activity::silent());
         let path = format!("/case/{}.nix", case.name);
         let printed = evaluator.eval_file(path.as_bytes()).and_then(|value| {
             evaluator.force_deep(&value)?;

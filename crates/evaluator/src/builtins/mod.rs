@@ -324,8 +324,10 @@ pub(crate) fn base_scope(eval: &mut Eval) -> List {
     globals
 }
 
-/// The attributes of a set by the bytes of their names.
-pub(crate) fn in_name_order(eval: &Eval, set: AttrSet) -> Vec<&'static Attr> {
+/// The attributes of a set by the bytes of their names. The set is kept on the value stack, so that the attributes stay
+/// as long as the builtin that asks runs.
+pub(crate) fn in_name_order(eval: &mut Eval, set: AttrSet) -> Vec<&'static Attr> {
+    eval.stack.push(set.into());
     // The first eight bytes decide most comparisons without following a pointer.
     let mut attrs: Vec<(u64, &'static [u8], &'static Attr)> = set
         .iter()

@@ -21,7 +21,7 @@ pub(crate) use operators::Arithmetic;
 
 use crate::code::{Code, Sources};
 use crate::error::{ErrorKind, EvalError};
-use crate::heap::{Arena, Region, RootId, Roots, ValueStack};
+use crate::heap::{Arena, Region, RootId, RootSource, Roots, ValueStack};
 use crate::options::EvalOptions;
 use crate::program::{Node, NodeId, Symbol};
 use crate::record::{ReadSet, Tracker};
@@ -74,6 +74,15 @@ pub(crate) struct Shared {
 /// Locks a mutex; what it guards stays usable after a panic elsewhere.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RootSource for Shared {
+    fn each_root(&self, visit: &mut dyn FnMut(Value)) {
+        self.symbols.each_value(visit);
+        (0..).map_while(|number| self.codes.get(number)).for_each(|code| visit(code.constants.into()));
+        self.globals.get().into_iter().for_each(|globals| visit((*globals).into()));
+        lock(&self.roots).each(visit);
+    }
 }
 
 /// One evaluating thread.
@@ -142,7 +151,7 @@ pub(crate) enum Next {
 impl Eval {
     /// A thread over a world, with the base scope set up.
     pub(crate) fn new(world: Arc<dyn World>, options: EvalOptions, activity: Activity) -> Eval {
-        let region = Arc::new(Region::default());
+        let region = Arc::new(Region::new(options.heap.clone()));
         let mut arena = Arena::new(region.clone());
         let symbols = Symbols::new(&mut arena);
         let max_depth = options.max_call_depth;
@@ -166,12 +175,16 @@ impl Eval {
             caches: Default::default(),
             region,
         });
+        let roots: std::sync::Weak<Shared> = Arc::downgrade(&shared);
+        shared.region.set_roots(roots);
+        let stack = ValueStack::default();
+        arena.watch(&stack);
         let globals = List::new(&mut arena, &[]);
         let cancelled = activity.cancel_token().flag();
         let mut eval = Eval {
             shared,
             arena,
-            stack: ValueStack::default(),
+            stack,
             codes: Vec::new(),
             globals,
             depth: 0,
@@ -199,6 +212,7 @@ impl Eval {
     /// Takes note of the thread it runs on; called at each entry from outside.
     pub(crate) fn enter_thread(&mut self) {
         self.stack_limit = crate::os::stack_limit();
+        self.arena.enter_thread(crate::os::stack_top());
     }
 
     /// The number of a name.
@@ -414,8 +428,20 @@ impl Eval {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(cancelled());
         }
+        if self.arena.is_exhausted() {
+            return Err(self.heap_exhausted());
+        }
         self.depth += 1;
         self.check_stack()
+    }
+
+    /// Said once; what fails because of it is not remembered as failed.
+    #[cold]
+    fn heap_exhausted(&mut self) -> EvalError {
+        self.arena.forgive();
+        let limit = self.shared.options.heap.limit.unwrap_or_default() >> 20;
+        let message = format!("out of memory: more than {limit} MB of values are in use (see the setting 'max-heap')");
+        EvalError::new(ErrorKind::OutOfMemory, message)
     }
 
     /// Counts one more level during `work`.

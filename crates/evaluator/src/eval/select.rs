@@ -19,7 +19,9 @@ impl Eval {
     ) -> Outcome {
         let base = self.operand(code, base, env)?;
         let Some(set) = base.as_attrs() else { return Err(self.not_a_set(base, code.pos(id))) };
-        let Some(attr) = set.get(name) else { return Err(self.missing_attribute(set, name, code.pos(id))) };
+        let Some(attr) = set.get_hinted(name, code.hint(id)) else {
+            return Err(self.missing_attribute(set, name, code.pos(id)));
+        };
         let value = attr.value.get();
         let Some(thunk) = value.as_thunk() else { return Ok(value) };
         let value = match thunk.done() {
@@ -121,8 +123,8 @@ impl Eval {
         let default = def.default.get();
         let mut value = self.operand(code, def.base, env)?;
         let mut last_pos = Pos::NONE;
-        for name in &code.names[def.path.indices()] {
-            let step = self.select_step(code, id, value, *name, default.is_some(), env);
+        for name in def.path.indices() {
+            let step = self.select_step(code, id, value, name, default.is_some(), env);
             match step {
                 Ok(Some((next, pos))) => (value, last_pos) = (next, pos),
                 Ok(None) => match default {
@@ -146,16 +148,17 @@ impl Eval {
         code: &'static Code,
         id: NodeId,
         value: Value,
-        name: AttrName,
+        name: usize,
         optional: bool,
         env: Env,
     ) -> Result<Option<(Value, Pos)>, EvalError> {
-        let name = self.attr_name(code, name, env)?;
+        let hint = code.name_hint(name);
+        let name = self.attr_name(code, code.names[name], env)?;
         let value = self.force(value)?;
         let Some(set) = value.as_attrs() else {
             return if optional { Ok(None) } else { Err(self.not_a_set(value, code.pos(id))) };
         };
-        match set.get(name) {
+        match set.get_hinted(name, hint) {
             Some(attr) => Ok(Some((attr.value.get(), attr.pos))),
             None if optional => Ok(None),
             None => Err(self.missing_attribute(set, name, code.pos(id))),
@@ -167,11 +170,11 @@ impl Eval {
     pub(super) fn has(&mut self, code: &'static Code, index: u32, env: Env) -> Outcome {
         let def = &code.selects[index as usize];
         let mut value = self.operand(code, def.base, env)?;
-        for name in &code.names[def.path.indices()] {
+        for at in def.path.indices() {
             value = self.force(value)?;
-            let name = self.attr_name(code, *name, env)?;
-            match value.as_attrs().and_then(|set| set.value(name)) {
-                Some(next) => value = next,
+            let name = self.attr_name(code, code.names[at], env)?;
+            match value.as_attrs().and_then(|set| set.get_hinted(name, code.name_hint(at))) {
+                Some(next) => value = next.value.get(),
                 None => return Ok(Value::FALSE),
             }
         }
@@ -207,7 +210,7 @@ impl Eval {
                     set
                 }
             };
-            if let Some(attr) = set.get(name) {
+            if let Some(attr) = set.get_hinted(name, code.hint(id)) {
                 let value = attr.value.get();
                 return match self.force_from(value, Place::Node(code, id)) {
                     Ok(forced) => {

@@ -32,6 +32,11 @@ impl Roots {
         self.slots[id.0 as usize].expect("a root is read only while it is held")
     }
 
+    /// Calls `visit` with every value.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(Value)) {
+        self.slots.iter().flatten().for_each(|value| visit(*value));
+    }
+
     /// Lets go of it.
     pub(crate) fn remove(&mut self, id: RootId) {
         if self.slots[id.0 as usize].take().is_some() {

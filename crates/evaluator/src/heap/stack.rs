@@ -1,57 +1,125 @@
 //! The value stack: scratch lists of values during one builtin.
 //!
 //! A builtin notes the height, pushes, and makes a list or set of what stands above; whoever called the builtin lowers
-//! the stack again, also after an error. A collector scans it from the bottom to the height.
+//! the stack again, also after an error. The collector scans it from the bottom to the height, so its storage is one
+//! reserved range that never moves.
 
+use crate::os::Reservation;
 use crate::value::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A growing stack of values.
-#[derive(Debug, Default)]
+/// Address space for one stack; only touched pages cost memory. Halved until the system grants it.
+const WANTED: usize = 8 << 30;
+/// The least that is worth starting with.
+const LEAST: usize = 1 << 20;
+
+/// The storage, shared with the collector.
+#[derive(Debug)]
+pub(crate) struct StackStorage {
+    cells: Reservation,
+    height: AtomicUsize,
+}
+
+impl StackStorage {
+    /// The values from the bottom to the height; only while the owner of the stack waits for the collector.
+    pub(super) fn values(&self) -> &[Value] {
+        // SAFETY: the values below the height were written before the height was raised, by the thread that called the
+        // collector or that is parked.
+        unsafe { std::slice::from_raw_parts(self.cells.start().cast().as_ptr(), self.height.load(Ordering::Acquire)) }
+    }
+}
+
+/// A stack of values.
+#[derive(Debug)]
 pub(crate) struct ValueStack {
-    #[allow(clippy::disallowed_types, reason = "this is the enumerated stack itself")]
-    values: Vec<Value>,
+    storage: Arc<StackStorage>,
+    height: usize,
+    capacity: usize,
+}
+
+impl Default for ValueStack {
+    fn default() -> Self {
+        let mut size = WANTED;
+        let cells = loop {
+            match Reservation::new(size) {
+                Some(cells) => break cells,
+                None if size > LEAST => size /= 2,
+                None => panic!("out of memory: cannot reserve {size} bytes"),
+            }
+        };
+        let capacity = cells.len() / size_of::<Value>();
+        ValueStack { storage: Arc::new(StackStorage { cells, height: AtomicUsize::new(0) }), height: 0, capacity }
+    }
 }
 
 impl ValueStack {
+    /// Its storage, for the collector.
+    pub(super) fn storage(&self) -> &Arc<StackStorage> {
+        &self.storage
+    }
+
+    fn base(&self) -> *mut Value {
+        self.storage.cells.start().cast().as_ptr()
+    }
+
+    fn set_height(&mut self, height: usize) {
+        self.height = height;
+        self.storage.height.store(height, Ordering::Release);
+    }
+
     /// The current height.
     #[inline(always)]
     pub(crate) fn height(&self) -> usize {
-        self.values.len()
+        self.height
     }
 
     /// Puts a value on top.
     #[inline(always)]
     pub(crate) fn push(&mut self, value: Value) {
-        self.values.push(value);
+        assert!(self.height < self.capacity, "out of memory: the value stack is full");
+        // SAFETY: the place lies inside the reservation, and only this stack writes to it.
+        unsafe { self.base().add(self.height).write(value) };
+        self.set_height(self.height + 1);
     }
 
     /// Drops everything above `height`.
     #[inline(always)]
     pub(crate) fn truncate(&mut self, height: usize) {
-        self.values.truncate(height);
+        if height < self.height {
+            self.set_height(height);
+        }
     }
 
     /// What stands above `height`.
     #[inline(always)]
     pub(crate) fn above(&self, height: usize) -> &[Value] {
-        &self.values[height..]
+        &self.all()[height..]
+    }
+
+    fn all(&self) -> &[Value] {
+        // SAFETY: everything below the height was written, and nobody writes while `self` is borrowed.
+        unsafe { std::slice::from_raw_parts(self.base(), self.height) }
     }
 
     /// The same, to be changed in place.
     #[inline(always)]
     pub(crate) fn above_mut(&mut self, height: usize) -> &mut [Value] {
-        &mut self.values[height..]
+        // SAFETY: as in `all`, and `self` is borrowed alone; the collector only reads, and never during this borrow,
+        // because what it holds up is an allocation.
+        let all = unsafe { std::slice::from_raw_parts_mut(self.base(), self.height) };
+        &mut all[height..]
     }
 
     /// The value at `index` from the bottom.
     #[inline(always)]
     pub(crate) fn get(&self, index: usize) -> Value {
-        self.values[index]
+        self.all()[index]
     }
 
     /// Replaces the value at `index` from the bottom.
     #[inline(always)]
     pub(crate) fn set(&mut self, index: usize, value: Value) {
-        self.values[index] = value;
+        self.above_mut(0)[index] = value;
     }
 }

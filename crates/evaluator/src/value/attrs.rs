@@ -6,9 +6,10 @@
 //!
 //! Absent on purpose: the order of names. Symbols are numbered by first sight; whoever shows names sorts them.
 
-use super::{Cell, NonNull, Pos, TAG_ATTRS, Value};
+use super::{Cell, NonNull, Ordering, Pos, TAG_ATTRS, Value};
 use crate::heap::{Arena, Kind};
 use crate::program::Symbol;
+use std::sync::atomic::AtomicU16;
 
 /// The largest right side that becomes a layer.
 const LAYER_MOST: usize = 16;
@@ -29,6 +30,10 @@ pub(crate) struct Attr {
     /// Its value.
     pub(crate) value: Cell,
 }
+
+/// Where a name was found last, counted from the start of its layer. Any number is as safe as another.
+#[derive(Debug, Default)]
+pub(crate) struct Hint(AtomicU16);
 
 /// A set.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,6 +123,29 @@ impl AttrSet {
         }
     }
 
+    /// As [`AttrSet::get`], for a place in a program that looks the same name up again and again: `hint` is where it was
+    /// found last, in most cases the right place in another set too.
+    #[inline(always)]
+    pub(crate) fn get_hinted(self, name: Symbol, hint: &Hint) -> Option<&'static Attr> {
+        let mut layer = self;
+        loop {
+            let own = layer.own();
+            if let Some(attr) = own.get(hint.0.load(Ordering::Relaxed) as usize)
+                && attr.name == name
+            {
+                return Some(attr);
+            }
+            if let Some(attr) = find(own, name) {
+                let index = (std::ptr::from_ref(attr) as usize - own.as_ptr() as usize) / size_of::<Attr>();
+                if let Ok(index) = u16::try_from(index) {
+                    hint.0.store(index, Ordering::Relaxed);
+                }
+                return Some(attr);
+            }
+            layer = layer.base()?;
+        }
+    }
+
     /// The value of an attribute.
     #[inline]
     pub(crate) fn value(self, name: Symbol) -> Option<Value> {
@@ -138,7 +166,7 @@ impl AttrSet {
             count += 1;
             layer = set.base();
         }
-        AttrIter { flat: [].iter(), layered: Some(Box::new(Layers { layers, count, left: self.len() })) }
+        AttrIter { flat: [].iter(), layered: Some(Layers { layers, count, left: self.len() }) }
     }
 
     /// `self // other`.
@@ -245,7 +273,8 @@ impl Layers {
 /// Iterates over a set in the order of symbols.
 pub(crate) struct AttrIter {
     flat: std::slice::Iter<'static, Attr>,
-    layered: Option<Box<Layers>>,
+    /// On the stack, not in a box: the collector must see what is walked.
+    layered: Option<Layers>,
 }
 
 impl Iterator for AttrIter {

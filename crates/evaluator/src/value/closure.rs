@@ -6,11 +6,8 @@
 //! a bit tells whether somebody did.
 
 use super::{AtomicU64, Cell, NonNull, Ordering, TAG_BOXED, TAG_LAMBDA, Value};
-use crate::heap::{Arena, KIND_BITS, Kind};
+use crate::heap::{Arena, KIND_BITS, Kind, MANY_SLOTS, UP_MASK, number_in, number_word};
 
-/// The count that says "the true count stands in the word before".
-const MANY: u64 = 0xffff;
-const UP_MASK: u64 = 0x0000_ffff_ffff_fff8;
 /// Bit of a function's second word: nobody has looked at it.
 const UNSEEN: u64 = 1 << 63;
 
@@ -26,7 +23,7 @@ impl Env {
     /// A link of `slots` empty slots above `self`.
     #[inline(always)]
     pub(crate) fn extend(self, arena: &mut Arena, slots: usize) -> Env {
-        if slots >= MANY as usize {
+        if slots >= MANY_SLOTS as usize {
             return self.extend_hugely(arena, slots);
         }
         let object = arena.allocate(1 + slots);
@@ -38,10 +35,10 @@ impl Env {
     #[cold]
     fn extend_hugely(self, arena: &mut Arena, slots: usize) -> Env {
         let object = arena.allocate(2 + slots);
-        // SAFETY: as in `extend`; the count in the first word reads as filler (its low four bits are zero).
+        // SAFETY: as in `extend`; the count in the first word reads as filler.
         unsafe {
-            object.write((slots as u64) << KIND_BITS);
-            object.add(1).write(Kind::Environment as u64 | self.0 as u64 | MANY << 48);
+            object.write(number_word(slots));
+            object.add(1).write(Kind::Environment as u64 | self.0 as u64 | MANY_SLOTS << 48);
             Env(object.add(1).as_ptr() as usize)
         }
     }
@@ -81,7 +78,7 @@ impl Env {
         unsafe {
             let head = self.0 as *const u64;
             match *head >> 48 {
-                MANY => (*head.sub(1) >> KIND_BITS) as usize,
+                MANY_SLOTS => number_in(*head.sub(1)),
                 count => count as usize,
             }
         }

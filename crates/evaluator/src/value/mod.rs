@@ -28,7 +28,7 @@ mod string;
 mod symbol;
 mod thunk;
 
-pub(crate) use attrs::{Attr, AttrSet, AttrSetBuilder};
+pub(crate) use attrs::{Attr, AttrSet, AttrSetBuilder, Hint};
 pub(crate) use closure::{Env, Lambda, Partial};
 pub(crate) use context::{ContextElement, ContextId, Contexts};
 pub(crate) use list::{List, ListBuilder};

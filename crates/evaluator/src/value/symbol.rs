@@ -65,11 +65,18 @@ pub(crate) struct Symbols {
     numbers: Mutex<HashTable<Entry>>,
 }
 
-/// A symbol with the hash of its name, so that growing the table reads no names.
-#[derive(Clone, Copy, Debug)]
+/// A symbol with the hash of its name, so that growing the table reads no names, and the name itself.
+#[derive(Clone, Copy)]
 struct Entry {
     hash: u32,
     symbol: Symbol,
+    text: Str,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Entry").field(&self.symbol).finish()
+    }
 }
 
 impl Entry {
@@ -101,14 +108,14 @@ impl Symbols {
     pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
-        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
+        let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
         if let Some(entry) = numbers.find(Entry::spread(hash), is_it) {
             return entry.symbol;
         }
         let text = Str::new(arena, name, ContextId::NONE);
         let symbol = Symbol(self.names.push(Value::from(text)));
         text.cache_symbol(symbol);
-        let entry = Entry { hash, symbol };
+        let entry = Entry { hash, symbol, text };
         numbers.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
         symbol
     }
@@ -128,8 +135,13 @@ impl Symbols {
     pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
-        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
+        let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
         numbers.find(Entry::spread(hash), is_it).map(|entry| entry.symbol)
+    }
+
+    /// Calls `visit` with every name, without a lock that an allocation may happen under.
+    pub(crate) fn each_value(&self, visit: &mut dyn FnMut(Value)) {
+        (0..).map_while(|number| self.names.get(number)).for_each(|value| visit(*value));
     }
 
     /// The name as a string value.

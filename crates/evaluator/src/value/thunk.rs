@@ -8,15 +8,11 @@
 //! Absent on purpose: waiting for another owner, which comes with parallel evaluation.
 
 use super::{AtomicU64, Env, NonNull, NonZeroU64, Ordering, TAG_THUNK, Value};
-use crate::heap::{Arena, KIND_BITS, KIND_MASK, Kind};
+use crate::heap::{Arena, KIND_BITS, KIND_MASK, Kind, WITNESSED};
 use crate::record::ReadSet;
 
 /// Bit of the state word: the object has three words.
 const WIDE: u64 = 1 << KIND_BITS;
-/// Bit of a `Failed` state word: evaluated all the same, payload = value; the upper half is the [`ReadSet`] that whoever
-/// looks at the value takes over. It is told apart from `Done` so that the fast path stays one comparison.
-const WITNESSED: u64 = 1 << (KIND_BITS + 1);
-
 /// Who evaluates: the number of an evaluating thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OwnerId(pub(crate) u32);

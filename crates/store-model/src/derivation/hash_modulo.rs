@@ -8,7 +8,8 @@
 
 use super::aterm::{Inputs, print_with};
 use super::{Derivation, DerivationKind, DerivationOutput};
-use crate::hash::{Hash, HashAlgorithm};
+use crate::content_address::ContentAddress;
+use crate::hash::{Hash, HashAlgorithm, Hasher};
 use crate::store_dir::StoreDir;
 use crate::store_path::StorePath;
 use crate::{Error, OutputName};
@@ -23,6 +24,27 @@ pub struct HashModulo {
 }
 
 impl HashModulo {
+    pub(super) fn new(digest: [u8; 32], deferred: bool, outputs: Arc<[OutputName]>) -> HashModulo {
+        HashModulo { digest, deferred, outputs }
+    }
+
+    /// Notes the use of outputs; an error when the derivation has none of that name.
+    pub(super) fn use_outputs<'a>(
+        &self,
+        used: impl Iterator<Item = &'a str>,
+        user: &str,
+        inputs: &mut Vec<([u8; 32], &'a str)>,
+    ) -> Result<(), Error> {
+        for output in used {
+            // Sorted, as they come from a map or a draft.
+            if self.outputs.binary_search_by(|name| name.as_str().cmp(output)).is_err() {
+                return Err(Error::NoHashForOutput { output: output.to_owned(), derivation: user.to_owned() });
+            }
+            inputs.push((self.digest, output));
+        }
+        Ok(())
+    }
+
     /// The sha256 hash, the same for every output.
     pub fn hash(&self) -> Hash {
         Hash::sha256(self.digest)
@@ -54,13 +76,7 @@ pub fn hash_modulo<E: From<Error>>(
     for (path, node) in &drv.input_drvs {
         let input = lookup(path)?;
         deferred |= input.deferred;
-        for output in &node.outputs {
-            // Sorted, as they come from a map.
-            if input.outputs.binary_search(output).is_err() {
-                return Err(Error::NoHashForOutput { output: output.clone(), derivation: drv.name.clone() }.into());
-            }
-            inputs.push((input.digest, output));
-        }
+        input.use_outputs(node.outputs.iter().map(String::as_str), &drv.name, &mut inputs)?;
     }
     inputs.sort_unstable();
     inputs.dedup();
@@ -71,17 +87,30 @@ pub fn hash_modulo<E: From<Error>>(
 fn fixed_digest(store_dir: &StoreDir, drv: &Derivation) -> Result<[u8; 32], Error> {
     for (name, output) in &drv.outputs {
         if let DerivationOutput::CAFixed(address) = output {
-            let path = output.path(store_dir, &drv.name, name)?.map(|path| store_dir.print(&path)).unwrap_or_default();
-            let method = address.method.with_algorithm(address.hash.algorithm());
-            return Ok(sha256(format!("fixed:out:{method}:{}:{path}", address.hash.to_base16()).as_bytes()));
+            let path = output.path(store_dir, &drv.name, name)?;
+            return Ok(fixed_digest_of(store_dir, address, path.as_ref()));
         }
     }
     Err(Error::NoOutputs)
 }
 
+/// What stands for a fixed output whose path is this.
+pub(super) fn fixed_digest_of(store_dir: &StoreDir, address: &ContentAddress, path: Option<&StorePath>) -> [u8; 32] {
+    let path = path.map(|path| store_dir.print(path)).unwrap_or_default();
+    let method = address.method.with_algorithm(address.hash.algorithm());
+    sha256(format!("fixed:out:{method}:{}:{path}", address.hash.to_base16()).as_bytes())
+}
+
 fn sha256(data: &[u8]) -> [u8; 32] {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    hasher.update(data);
+    sha256_of(hasher)
+}
+
+/// The digest of a sha256.
+pub(super) fn sha256_of(hasher: Hasher) -> [u8; 32] {
     let mut digest = [0; 32];
-    digest.copy_from_slice(Hash::of(HashAlgorithm::Sha256, data).digest());
+    digest.copy_from_slice(hasher.finish().digest());
     digest
 }
 

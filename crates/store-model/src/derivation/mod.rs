@@ -1,17 +1,19 @@
 //! Derivations: what to run, on what, to make which store objects.
 //!
-//! `aterm.rs` reads and prints the form on disk, `json.rs` the form for people and tools, `hash_modulo.rs` computes the
+//! `aterm.rs` reads and prints the form on disk, `draft.rs` makes it from an expression's parts, `json.rs` the form for people and tools, `hash_modulo.rs` computes the
 //! hash that input-addressed output paths come from and fills those paths in, `options.rs` reads the attributes that
 //! the builder obeys. Strings that builders see are bytes; names of outputs and of the derivation are text.
 //!
 //! Absent: running anything; resolving to known outputs (the builder's); reading `.drv` files from a store.
 
 pub mod aterm;
+pub mod draft;
 pub mod hash_modulo;
 pub mod json;
 pub mod options;
 mod structured_attrs;
 
+pub use draft::{DerivationDraft, DraftOutput, Instantiated};
 pub use hash_modulo::HashModulo;
 pub use options::DerivationOptions;
 pub use structured_attrs::StructuredAttrs;

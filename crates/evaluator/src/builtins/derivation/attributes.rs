@@ -4,17 +4,27 @@ use crate::builtins::{in_name_order, json};
 use crate::error::EvalError;
 use crate::eval::{Coerced, Coercion, Eval};
 use crate::program::Symbol;
-use crate::value::{AttrSet, Pos, Str, Value, sym};
+use crate::value::{AttrSet, ContextId, Pos, Str, Value, sym};
 use store_model::derivation::StructuredAttrs;
-use store_model::{ContentAddressMethod, Derivation, HashAlgorithm};
+use store_model::{ContentAddressMethod, HashAlgorithm};
 
-/// What the attributes say.
+/// What the attributes say. Strings are those of the values, which stand on the value stack meanwhile.
 pub(super) struct Collected {
-    /// The derivation so far: no inputs, no outputs.
-    pub(super) drv: Derivation,
-    /// The context of all strings.
+    /// The derivation's name.
+    pub(super) name: String,
+    /// The contexts of all strings.
     pub(super) strings: Coerced,
-    /// Names of the outputs, in order.
+    /// Variables, in byte order of their names.
+    pub(super) env: Vec<(&'static [u8], &'static [u8])>,
+    /// Arguments of the builder.
+    pub(super) args: Vec<&'static [u8]>,
+    /// The builder; empty if there is none.
+    pub(super) builder: &'static [u8],
+    /// The system; empty if there is none.
+    pub(super) platform: &'static [u8],
+    /// Structured attributes in canonical text.
+    pub(super) structured: Option<String>,
+    /// Names of outputs, in the order given.
     pub(super) outputs: Vec<String>,
     /// `__contentAddressed`.
     pub(super) content_addressed: bool,
@@ -26,7 +36,7 @@ pub(super) struct Collected {
     pub(super) algorithm: Option<HashAlgorithm>,
     /// `outputHashMode`.
     pub(super) method: Option<ContentAddressMethod>,
-    /// The JSON object of structured attributes, still open.
+    /// Structured attributes as far as they are written.
     json: Option<Vec<u8>>,
 }
 
@@ -50,8 +60,13 @@ pub(super) fn collect(eval: &mut Eval, name: &str, set: AttrSet) -> Result<Colle
         "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict",
     )?;
     let mut collected = Collected {
-        drv: Derivation { name: name.to_owned(), ..Derivation::default() },
+        name: name.to_owned(),
         strings: Coerced::default(),
+        env: Vec::with_capacity(set.len()),
+        args: Vec::new(),
+        builder: b"",
+        platform: b"",
+        structured: None,
         outputs: vec!["out".to_owned()],
         content_addressed: false,
         impure: false,
@@ -74,7 +89,7 @@ pub(super) fn collect(eval: &mut Eval, name: &str, set: AttrSet) -> Result<Colle
     if let Some(mut json) = collected.json.take() {
         json.push(b'}');
         let text = String::from_utf8(json).map_err(|_| EvalError::eval("invalid UTF-8 in structured attributes"))?;
-        collected.drv.structured_attrs = Some(StructuredAttrs::from_canonical(text));
+        collected.structured = Some(text);
     }
     Ok(collected)
 }
@@ -110,33 +125,41 @@ impl Collected {
         for element in list.iter() {
             let text = "while evaluating an element of the argument list";
             let argument = self.coerce(eval, element, text)?;
-            self.drv.args.push(argument.bytes().to_vec());
+            self.args.push(argument.bytes());
         }
         Ok(())
     }
 
     fn coerce(&mut self, eval: &mut Eval, value: Value, text: &'static str) -> Result<Str, EvalError> {
         let string = eval.coerce(value, Coercion::DERIVATION, text)?;
-        self.strings.add_context(string.context());
-        Ok(string)
+        Ok(self.keep(eval, string))
+    }
+
+    /// Keeps a string as long as the builtin runs, and notes its context.
+    fn keep(&mut self, eval: &mut Eval, string: Str) -> Str {
+        eval.stack.push(string.into());
+        if string.context() != ContextId::NONE {
+            self.strings.add_context(string.context());
+        }
+        string
     }
 
     fn add_variable(&mut self, eval: &mut Eval, name: Symbol, value: Value) -> Result<(), EvalError> {
         let string = self.coerce(eval, value, "")?;
         let bytes = string.bytes();
         if name == sym::JSON {
-            let derivation = &self.drv.name;
+            let derivation = &self.name;
             eval.activity.warn(&format!(
                 "In derivation '{derivation}': setting structured attributes via '__json' is deprecated, and may be \
                  disallowed in future versions of Nix. Set '__structuredAttrs = true' instead."
             ));
-            self.drv.structured_attrs = Some(StructuredAttrs::parse(bytes).map_err(EvalError::eval)?);
+            self.structured = Some(StructuredAttrs::parse(bytes).map_err(EvalError::eval)?.as_str().to_owned());
             return Ok(());
         }
-        self.drv.env.insert(eval.shared.symbols.bytes(name).to_vec(), bytes.to_vec());
+        self.env.push((eval.shared.symbols.bytes(name), bytes));
         match name {
-            sym::BUILDER => self.drv.builder = bytes.to_vec(),
-            sym::SYSTEM => self.drv.platform = bytes.to_vec(),
+            sym::BUILDER => self.builder = bytes,
+            sym::SYSTEM => self.platform = bytes,
             sym::OUTPUT_HASH => self.hash = Some(text(bytes)),
             sym::OUTPUT_HASH_ALGO => self.algorithm = algorithm(&text(bytes)),
             sym::OUTPUT_HASH_MODE => self.set_method(eval, &text(bytes))?,
@@ -168,10 +191,12 @@ impl Collected {
         match name {
             sym::BUILDER => {
                 let builder = eval.expect_string(value, "")?;
-                self.strings.add_context(builder.context());
-                self.drv.builder = builder.bytes().to_vec();
+                self.builder = self.keep(eval, builder).bytes();
             }
-            sym::SYSTEM => self.drv.platform = eval.expect_plain_string(value, "")?.bytes().to_vec(),
+            sym::SYSTEM => {
+                let system = eval.expect_plain_string(value, "")?;
+                self.platform = self.keep(eval, system).bytes();
+            }
             sym::OUTPUT_HASH => self.hash = Some(text(eval.expect_plain_string(value, "")?.bytes())),
             sym::OUTPUT_HASH_ALGO => self.algorithm = algorithm(&text(eval.expect_plain_string(value, "")?.bytes())),
             sym::OUTPUT_HASH_MODE => {
@@ -202,7 +227,7 @@ impl Collected {
         ];
         let attribute = eval.bare_text(name);
         if CHECKS.contains(&&*attribute) {
-            let name = &self.drv.name;
+            let name = &self.name;
             eval.activity.warn(&format!(
                 "In a derivation named '{name}', 'structuredAttrs' disables the effect of the derivation attribute \
                  '{attribute}'; use 'outputChecks.<output>.{attribute}' instead"
@@ -218,7 +243,7 @@ impl Collected {
         };
         match method {
             ContentAddressMethod::Text => {
-                let name = &self.drv.name;
+                let name = &self.name;
                 let reason = format!("text-hashed derivation '{name}', outputHashMode = \"text\"");
                 require(eval, "dynamic-derivations", &reason)?;
             }

@@ -2,41 +2,54 @@
 
 use super::Stopped;
 use super::attributes::Collected;
-use crate::error::EvalError;
+use super::context::{self, Closures};
 use crate::eval::{Eval, Outcome};
 use crate::value::{AttrSetBuilder, ContextElement, Pos, Str, Value, sym};
 use store_model::StorePath;
-use store_model::derivation::hash_modulo::hash_modulo;
+use store_model::derivation::{DerivationDraft, DraftOutput};
 use store_model::derived_path::DownstreamPlaceholder;
 
-pub(super) fn finish(eval: &mut Eval, collected: Collected) -> Outcome {
-    let mut drv = collected.drv;
-    let world = eval.shared.world.clone();
-    let store_dir = world.store_dir();
-    let model = |error: store_model::Error| EvalError::eval(error.to_string());
+/// Completes the derivation and gives `{ drvPath, out, … }`.
+pub(super) fn finish(
+    eval: &mut Eval,
+    collected: &Collected,
+    closures: &Closures,
+    outputs: Vec<DraftOutput<'_>>,
+) -> Outcome {
+    let shared = eval.shared.clone();
+    let store_dir = shared.world.store_dir();
+    let inputs = context::inputs(&shared.contexts, collected, closures);
+    // A variable with the name of an output gives way to it.
+    let of_output = |name: &[u8]| outputs.iter().any(|output| output.name.as_bytes() == name);
+    let draft = DerivationDraft {
+        name: &collected.name,
+        input_drvs: inputs.drvs,
+        input_srcs: inputs.srcs,
+        platform: collected.platform,
+        builder: collected.builder,
+        args: collected.args.clone(),
+        env: collected.env.iter().copied().filter(|(name, _)| !of_output(name)).collect(),
+        structured_attrs: collected.structured.as_deref(),
+        outputs: outputs.clone(),
+    };
     let mut failure = None;
     let mut lookup =
         |input: &StorePath| eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error));
-    let hashed = drv
-        .fill_in_output_paths(store_dir, &mut lookup)
-        .and_then(|()| hash_modulo(store_dir, &drv, false, &mut lookup));
-    let hash = match hashed {
-        Ok(hash) => hash,
+    let made = match draft.instantiate(store_dir, &mut lookup) {
+        Ok(made) => made,
         Err(stopped) => return Err(stopped.into_error(failure)),
     };
-    let text = drv.to_text_object(store_dir).map_err(model)?;
-    let path = text.path;
-    world.add_derivation(path.clone(), text.contents, text.references.into_iter().collect())?;
-    eval.shared.derivations.insert(path.clone(), hash);
+    let path = made.path;
+    shared.world.add_derivation(path.clone(), made.text, made.references)?;
+    shared.derivations.insert(path.clone(), made.hash);
 
-    let paths = drv.output_paths(store_dir).map_err(model)?;
-    let mut set = AttrSetBuilder::new(&mut eval.arena, 1 + paths.len());
-    let context = eval.shared.contexts.single(ContextElement::Whole(path.clone()));
+    let mut set = AttrSetBuilder::new(&mut eval.arena, 1 + outputs.len());
+    let context = shared.contexts.single(ContextElement::Whole(path.clone()));
     let printed = Str::new(&mut eval.arena, store_dir.print(&path).as_bytes(), context);
     set.push(sym::DRV_PATH, Pos::NONE, printed.into());
-    for (output, known) in &paths {
-        let name = eval.intern(output.as_bytes());
-        let value = output_string(eval, &path, output, known.as_ref());
+    for (output, known) in outputs.iter().zip(&made.outputs) {
+        let name = eval.intern(output.name.as_bytes());
+        let value = output_string(eval, &path, output.name, known.as_ref());
         set.push(name, Pos::NONE, value);
     }
     Ok(set.finish(&mut eval.arena).into())

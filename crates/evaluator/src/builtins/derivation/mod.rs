@@ -119,10 +119,10 @@ fn strict(eval: &mut Eval, args: &[Value]) -> Outcome {
 }
 
 fn make(eval: &mut Eval, name: &str, set: AttrSet) -> Outcome {
-    let mut collected = attributes::collect(eval, name, set)?;
-    context::add_inputs(eval, &mut collected)?;
-    outputs::decide(eval, &mut collected)?;
-    finish::finish(eval, collected)
+    let collected = attributes::collect(eval, name, set)?;
+    let closures = context::closures(eval, &collected)?;
+    let outputs = outputs::decide(eval, &collected)?;
+    finish::finish(eval, &collected, &closures, outputs)
 }
 
 /// The lazy wrapper. What C++ Nix's own does in the language is done here: `outputs` and its names are evaluated, every

@@ -7,7 +7,7 @@ mod parse;
 mod print;
 
 pub use parse::parse;
-pub(super) use print::{Inputs, print_with};
+pub(super) use print::{Inputs, escaped, names, plain, print_hashes, print_output, print_with};
 
 use super::Derivation;
 use crate::Error;

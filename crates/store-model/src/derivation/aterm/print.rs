@@ -67,25 +67,37 @@ fn print_outputs(out: &mut Vec<u8>, store_dir: &StoreDir, drv: &Derivation, mask
     let mut list = Separator::default();
     for (name, output) in &drv.outputs {
         list.comma(out);
-        out.push(b'(');
-        plain(out, name.as_bytes());
-        out.extend_from_slice(b",\"");
-        if !mask_outputs && let Some(path) = output.path(store_dir, &drv.name, name)? {
-            store_dir.print_into(&path, out);
-        }
-        out.extend_from_slice(b"\",");
-        let (method, digits) = match output {
-            DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => (String::new(), String::new()),
-            DerivationOutput::CAFixed(ca) => (ca.method.with_algorithm(ca.hash.algorithm()), ca.hash.to_base16()),
-            DerivationOutput::CAFloating { method, algorithm } => (method.with_algorithm(*algorithm), String::new()),
-            DerivationOutput::Impure { method, algorithm } => (method.with_algorithm(*algorithm), "impure".to_owned()),
-        };
-        plain(out, method.as_bytes());
-        out.push(b',');
-        plain(out, digits.as_bytes());
-        out.push(b')');
+        let path = if mask_outputs { None } else { output.path(store_dir, &drv.name, name)? };
+        print_output(out, store_dir, name, output, path.as_ref());
     }
     Ok(())
+}
+
+/// One output; without a path its place is left empty.
+pub(in crate::derivation) fn print_output(
+    out: &mut Vec<u8>,
+    store_dir: &StoreDir,
+    name: &str,
+    output: &DerivationOutput,
+    path: Option<&StorePath>,
+) {
+    out.push(b'(');
+    plain(out, name.as_bytes());
+    out.extend_from_slice(b",\"");
+    if let Some(path) = path {
+        store_dir.print_into(path, out);
+    }
+    out.extend_from_slice(b"\",");
+    let (method, digits) = match output {
+        DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => (String::new(), String::new()),
+        DerivationOutput::CAFixed(ca) => (ca.method.with_algorithm(ca.hash.algorithm()), ca.hash.to_base16()),
+        DerivationOutput::CAFloating { method, algorithm } => (method.with_algorithm(*algorithm), String::new()),
+        DerivationOutput::Impure { method, algorithm } => (method.with_algorithm(*algorithm), "impure".to_owned()),
+    };
+    plain(out, method.as_bytes());
+    out.push(b',');
+    plain(out, digits.as_bytes());
+    out.push(b')');
 }
 
 fn print_inputs(out: &mut Vec<u8>, store_dir: &StoreDir, inputs: &BTreeMap<StorePath, InputOutputs>) {
@@ -120,7 +132,8 @@ fn print_node(out: &mut Vec<u8>, node: &InputOutputs) {
     out.extend_from_slice(b"])");
 }
 
-fn print_hashes(out: &mut Vec<u8>, inputs: &[([u8; 32], &str)]) {
+/// The list of inputs by hash, sorted.
+pub(in crate::derivation) fn print_hashes(out: &mut Vec<u8>, inputs: &[([u8; 32], &str)]) {
     let mut list = Separator::default();
     for group in inputs.chunk_by(|a, b| a.0 == b.0) {
         list.comma(out);
@@ -174,7 +187,8 @@ impl Separator {
     }
 }
 
-fn names<'a>(out: &mut Vec<u8>, names: impl Iterator<Item = &'a str>) {
+/// A list of names.
+pub(in crate::derivation) fn names<'a>(out: &mut Vec<u8>, names: impl Iterator<Item = &'a str>) {
     out.push(b'[');
     let mut list = Separator::default();
     for name in names {
@@ -184,7 +198,8 @@ fn names<'a>(out: &mut Vec<u8>, names: impl Iterator<Item = &'a str>) {
     out.push(b']');
 }
 
-fn plain(out: &mut Vec<u8>, text: &[u8]) {
+/// A string that needs no escapes.
+pub(in crate::derivation) fn plain(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     out.extend_from_slice(text);
     out.push(b'"');
@@ -201,7 +216,8 @@ static ESCAPES: [u8; 256] = {
     table
 };
 
-fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+/// A string with its escapes.
+pub(in crate::derivation) fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
     while let Some(at) = rest.iter().position(|b| ESCAPES[usize::from(*b)] != 0) {

@@ -1,0 +1,293 @@
+//! Handing out words: the bump allocator of one evaluating thread, and when to collect.
+//!
+//! The thread fills one gap at a time. Objects too large for most gaps come from blocks of their own, larger ones get
+//! blocks for themselves. A collection is due when as much was handed
+//! out since the last as is allowed; how much that is follows from what survived: a young heap that dies is collected
+//! while it is small and in the caches, one that lives is left to grow.
+
+use super::collect::{Marker, RootSource};
+use super::region::{BLOCK, Gap, Space, clear};
+use super::stack::{StackStorage, ValueStack};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Objects of more words get blocks for themselves.
+const LARGE: usize = BLOCK / 16;
+/// Objects of at least so many words, if they do not fit the gap in use, leave it and go to a block of their own kind.
+const MEDIUM: usize = 64;
+
+/// When to collect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeapOptions {
+    /// Bytes handed out before the first collection, and the least between two.
+    pub first_collection: usize,
+    /// Live bytes above which evaluation fails; `None` for no limit (`max-heap`).
+    pub limit: Option<usize>,
+    /// For tests: collect each time this many bytes (at most a block) are used up, and overwrite what is free.
+    pub stress: Option<usize>,
+}
+
+/// What a heap did so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapStatistics {
+    /// Bytes handed out, those collected since included.
+    pub allocated: usize,
+    /// Bytes taken from the system.
+    pub reserved: usize,
+    /// Collections.
+    pub collections: u32,
+}
+
+impl Default for HeapOptions {
+    fn default() -> Self {
+        HeapOptions { first_collection: 32 << 20, limit: None, stress: None }
+    }
+}
+
+/// The memory of one evaluator, shared by its threads.
+pub(crate) struct Region {
+    space: Mutex<Space>,
+    options: HeapOptions,
+    roots: Mutex<Option<Weak<dyn RootSource>>>,
+    pinned: Mutex<Vec<Box<dyn std::any::Any + Send + Sync>>>,
+}
+
+impl std::fmt::Debug for Region {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Region").finish_non_exhaustive()
+    }
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Region::new(HeapOptions::default())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Region {
+    /// An empty heap.
+    pub(crate) fn new(options: HeapOptions) -> Region {
+        let mut space = Space::new();
+        space.poison = options.stress.is_some();
+        Region { space: Mutex::new(space), options, roots: Mutex::default(), pinned: Mutex::default() }
+    }
+
+    /// Says what collections start from. Until then there are none.
+    pub(crate) fn set_roots(&self, roots: Weak<dyn RootSource>) {
+        *lock(&self.roots) = Some(roots);
+    }
+
+    /// Keeps `object` as long as the region; like values, the reference must not leave the evaluator.
+    pub(crate) fn pin<T: std::any::Any + Send + Sync>(&self, object: T) -> &'static T {
+        let object = Box::new(object);
+        let address = std::ptr::from_ref(&*object);
+        lock(&self.pinned).push(object);
+        // SAFETY: the box is never moved out of or changed, and dropped only with the region, which outlives all use
+        // (the promise of this function).
+        unsafe { &*address }
+    }
+}
+
+/// The bump allocator of one thread.
+///
+/// Memory handed out is zeroed. The arena must not outlive the region, nor the values it made be used after that; the
+/// evaluator holds both.
+pub(crate) struct Arena {
+    /// Next free word.
+    next: usize,
+    /// End of the gap.
+    end: usize,
+    /// The same of the block for medium objects.
+    medium: (usize, usize),
+    /// Gaps to be used next, the last first. Each begins with filler and is zeroed when its turn comes.
+    gaps: Vec<Gap>,
+    /// Bytes to hand out before the next collection.
+    allowance: usize,
+    /// How many times the least allowance there may be.
+    patience: usize,
+    /// More is alive than may be.
+    exhausted: bool,
+    collections: u32,
+    /// Where this thread's native stack begins (its highest address), 0 if unknown.
+    stack_top: usize,
+    values: Option<Arc<StackStorage>>,
+    region: Arc<Region>,
+}
+
+impl std::fmt::Debug for Arena {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arena").finish_non_exhaustive()
+    }
+}
+
+impl Arena {
+    /// An arena over a region's memory.
+    pub(crate) fn new(region: Arc<Region>) -> Arena {
+        let allowance = region.options.first_collection;
+        Arena {
+            next: 0,
+            end: 0,
+            medium: (0, 0),
+            gaps: Vec::new(),
+            allowance,
+            patience: 1,
+            exhausted: false,
+            collections: 0,
+            stack_top: 0,
+            values: None,
+            region,
+        }
+    }
+
+    /// Lets collections see a value stack.
+    pub(crate) fn watch(&mut self, values: &ValueStack) {
+        self.values = Some(values.storage().clone());
+    }
+
+    /// Takes note of the thread it runs on: collections scan its native stack up to `stack_top`.
+    pub(crate) fn enter_thread(&mut self, stack_top: usize) {
+        self.stack_top = stack_top;
+    }
+
+    /// Whether more is alive than the limit allows.
+    #[inline(always)]
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Lets evaluation go on after it was told.
+    pub(crate) fn forgive(&mut self) {
+        self.exhausted = false;
+    }
+
+    /// `words` zeroed words, 8-byte aligned. The caller fills them with one or more whole objects before it allocates again.
+    #[inline(always)]
+    pub(crate) fn allocate(&mut self, words: usize) -> NonNull<u64> {
+        let start = self.next;
+        let next = start + words * 8;
+        if next <= self.end {
+            self.next = next;
+            // SAFETY: `start` lies in the reserved range, so it is not null.
+            return unsafe { NonNull::new_unchecked(start as *mut u64) };
+        }
+        self.allocate_slowly(words)
+    }
+
+    /// Gives back the last `words` words of the latest allocation, which ended at `end`; they must still be zero.
+    #[inline(always)]
+    pub(crate) fn give_back(&mut self, end: NonNull<u64>, words: usize) {
+        if end.as_ptr() as usize == self.next {
+            self.next -= words * 8;
+        }
+    }
+
+    /// What the region did so far.
+    pub(crate) fn statistics(&self) -> HeapStatistics {
+        let space = lock(&self.region.space);
+        HeapStatistics {
+            allocated: space.handed_out - (self.end - self.next),
+            reserved: space.blocks.len() * BLOCK,
+            collections: self.collections,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_slowly(&mut self, words: usize) -> NonNull<u64> {
+        let bytes = words * 8;
+        if self.region.options.stress.is_some() {
+            self.gaps.clear();
+        }
+        if words < MEDIUM {
+            while let Some(gap) = self.gaps.pop() {
+                if gap.1 - gap.0 >= bytes {
+                    clear(gap);
+                    return self.begin(gap, bytes);
+                }
+            }
+        } else if words <= LARGE && self.medium.0 + bytes <= self.medium.1 {
+            let start = self.medium.0;
+            self.medium.0 += bytes;
+            return address(start);
+        }
+        let region = self.region.clone();
+        let mut space = lock(&region.space);
+        if space.since_collection >= self.allowance || region.options.stress.is_some() {
+            self.collect(&mut space);
+        }
+        if words > LARGE {
+            return address(space.take_large(bytes));
+        }
+        if words >= MEDIUM {
+            // The rest of an earlier block stays zero, which reads as filler.
+            let (start, end) = space.take_block();
+            self.medium = (start + bytes, end);
+            return address(start);
+        }
+        loop {
+            let zeroed = space.take(&mut self.gaps);
+            while let Some(gap) = self.gaps.pop() {
+                if gap.1 - gap.0 >= bytes {
+                    if !zeroed {
+                        clear(gap);
+                    }
+                    return self.begin(gap, bytes);
+                }
+            }
+        }
+    }
+
+    /// Goes on in another gap, which is zeroed. The rest of the last stays zero, which reads as filler.
+    #[inline(always)]
+    fn begin(&mut self, gap: Gap, bytes: usize) -> NonNull<u64> {
+        self.next = gap.0 + bytes;
+        self.end = match self.region.options.stress {
+            Some(piece) => gap.1.min(gap.0 + bytes.max(piece & !7)),
+            None => gap.1,
+        };
+        address(gap.0)
+    }
+
+    #[cold]
+    fn collect(&mut self, space: &mut Space) {
+        let roots = lock(&self.region.roots).as_ref().and_then(Weak::upgrade);
+        let (Some(roots), Some(values)) = (roots, &self.values) else { return };
+        let allowed = space.since_collection;
+        // The unused rests stay zero and become gaps like any other.
+        (self.next, self.end, self.medium) = (0, 0, (0, 0));
+        self.gaps.clear();
+        let top = self.stack_top;
+        let collected = crate::os::with_stack(top, |stack| {
+            let mut marker = Marker::new(space);
+            roots.each_root(&mut |value| marker.value(value));
+            values.values().iter().for_each(|value| marker.value(*value));
+            // What is reached so far needs no search for its beginning.
+            marker.drain();
+            marker.native_stack(stack);
+            marker.drain();
+        });
+        if collected.is_none() {
+            // A machine whose registers we cannot see: never again.
+            self.allowance = usize::MAX;
+            return;
+        }
+        let live = space.begin_sweep();
+        self.collections += 1;
+        self.exhausted = self.region.options.limit.is_some_and(|limit| live > limit);
+        let least = self.region.options.first_collection;
+        // What lives is left to grow: marking it again and again would cost more than its memory.
+        self.patience = if live * 4 > allowed { 8 } else { 1 };
+        self.allowance = (least * self.patience).max(live + live / 2);
+        if let Some(limit) = self.region.options.limit {
+            self.allowance = self.allowance.min(limit.saturating_sub(live).max(least / 8));
+        }
+    }
+}
+
+fn address(start: usize) -> NonNull<u64> {
+    NonNull::new(start as *mut u64).expect("a block does not start at address zero")
+}

@@ -1,0 +1,164 @@
+//! The collector: marks what is reachable, moves nothing.
+//!
+//! Roots are exact (the tables behind [`RootSource`], the value stacks) and conservative (the native stack and registers
+//! of the collecting thread): a word there that points anywhere into an object keeps that object. Such words are sorted,
+//! so that each block is walked at most once to find where objects begin. In the heap every reference is known. A cell
+//! that holds an evaluated thunk gets the thunk's value instead.
+//!
+//! Absent on purpose: when to collect (`arena.rs`), what becomes of the rest (`region.rs`).
+
+use super::layout::{KIND_MASK, Kind, MANY_SLOTS, object_words, references};
+use super::region::{BLOCK, Block, Space};
+use crate::os::StackRange;
+use crate::value::Value;
+
+/// What a collection starts from, besides stacks.
+pub(crate) trait RootSource: Send + Sync {
+    /// Calls `visit` with every root. It may be called while any lock of the source but those that no allocation happens
+    /// under is held.
+    fn each_root(&self, visit: &mut dyn FnMut(Value));
+}
+
+/// Tags of values that hold no address.
+const TAG_MASK: u64 = 7;
+const TAG_THUNK: u64 = 0;
+const TAG_INT: u64 = 1;
+const TAG_IMMEDIATE: u64 = 7;
+/// Objects whose first words are on their way from memory.
+const IN_FLIGHT: usize = 8;
+
+/// One marking.
+pub(super) struct Marker<'a> {
+    space: &'a mut Space,
+    work: Vec<usize>,
+    /// Addresses asked for, a ring.
+    flight: [usize; IN_FLIGHT],
+    next: usize,
+}
+
+impl<'a> Marker<'a> {
+    /// Nothing is marked yet. What an earlier sweep did not reach is made filler first.
+    pub(super) fn new(space: &'a mut Space) -> Self {
+        space.finish_sweep();
+        let words = space.blocks.len() * BLOCK / 8;
+        space.marks.reset(words);
+        Marker { space, work: Vec::new(), flight: [0; IN_FLIGHT], next: 0 }
+    }
+
+    /// Marks what a value refers to.
+    pub(super) fn value(&mut self, value: Value) {
+        self.word(value.word());
+    }
+
+    #[inline(always)]
+    fn word(&mut self, word: u64) {
+        if word != 0 && !matches!(word & TAG_MASK, TAG_INT | TAG_IMMEDIATE) {
+            self.reach((word & !TAG_MASK) as usize);
+        }
+    }
+
+    /// Notes an object's address, once: its first word is marked now, the others when it is looked at.
+    #[inline(always)]
+    fn reach(&mut self, address: usize) {
+        if address != 0 && self.space.marks.set_one(self.space.word_of(address)) {
+            self.work.push(address);
+        }
+    }
+
+    /// Marks everything reachable from a range of native stack.
+    pub(super) fn native_stack(&mut self, stack: &StackRange) {
+        let mut found: Vec<usize> = stack.words().map(|word| word & !7).collect();
+        found.retain(|address| self.space.block_of(*address).is_some());
+        found.sort_unstable();
+        found.dedup();
+        let (mut block, mut at) = (usize::MAX, 0);
+        for address in found {
+            if self.space.marks.is_set(self.space.word_of(address)) {
+                continue;
+            }
+            let Some(mut own) = self.space.block_of(address) else { continue };
+            while self.space.blocks[own] == Block::Rest {
+                own -= 1;
+            }
+            if self.space.blocks[own] == Block::Free {
+                continue;
+            }
+            if own != block {
+                (block, at) = (own, self.space.address(own));
+            }
+            if let Some(object) = self.object_around(&mut at, address) {
+                self.reach(object);
+            }
+        }
+    }
+
+    /// Walks from `at` to the object that `address` lies in; `None` if that is filler.
+    fn object_around(&self, at: &mut usize, address: usize) -> Option<usize> {
+        loop {
+            // SAFETY: the walk starts at the start of a block or of an object in it, steps by whole objects and filler,
+            // and ends before it passes `address`, which lies in a block that was handed out.
+            let (head, words) = unsafe {
+                let head = *(*at as *const u64);
+                (head, object_words(head, || *((*at - 8) as *const u64)))
+            };
+            let end = *at + words * 8;
+            if address < end {
+                return (head & KIND_MASK != 0).then_some(*at);
+            }
+            *at = end;
+        }
+    }
+
+    /// Marks until nothing is left to mark.
+    pub(super) fn drain(&mut self) {
+        loop {
+            // What is taken from the work list is fetched now and looked at a little later.
+            let address = match self.work.pop() {
+                Some(address) => {
+                    crate::os::prefetch(address);
+                    std::mem::replace(&mut self.flight[self.next], address)
+                }
+                None => std::mem::take(&mut self.flight[self.next]),
+            };
+            self.next = (self.next + 1) % IN_FLIGHT;
+            if address != 0 {
+                self.object(address);
+            } else if self.work.is_empty() && self.flight == [0; IN_FLIGHT] {
+                return;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn object(&mut self, address: usize) {
+        let word = self.space.word_of(address);
+        // SAFETY: the address is that of an object: it came out of a value, an environment or a walk. All other threads
+        // wait, so plain reads and writes are fine; a cell is overwritten with the value of the thunk that it held.
+        unsafe {
+            let object = address as *mut u64;
+            let head = *object;
+            let words = object_words(head, || *object.sub(1));
+            if matches!(head & KIND_MASK, 6 | 14) && head >> 48 == MANY_SLOTS {
+                self.space.marks.set(word - 1, words + 1);
+            } else {
+                self.space.marks.set(word, words);
+            }
+            let second = if words > 1 { *object.add(1) } else { 0 };
+            let references = references(head, second, words);
+            self.reach(references.address as usize);
+            for index in 0..references.count {
+                let cell = object.add(references.first + index * references.step);
+                let mut held = *cell;
+                while held != 0 && held & TAG_MASK == TAG_THUNK {
+                    let thunk = held as *const u64;
+                    if *thunk & KIND_MASK != Kind::Done as u64 {
+                        break;
+                    }
+                    held = *thunk.add(1);
+                    *cell = held;
+                }
+                self.word(held);
+            }
+        }
+    }
+}

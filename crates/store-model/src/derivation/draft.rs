@@ -1,0 +1,262 @@
+//! A derivation on its way from an expression to its `.drv`: paths, text and hash in one pass.
+//!
+//! The same text is needed three times, in three dressings: with outputs left empty and inputs by hash (that hash gives
+//! the output paths), with both filled in and inputs by hash (that is what dependents hash), and as it is written. All
+//! that follows the inputs is escaped once, with the places of the output paths left open. The parts are borrowed, sorted
+//! slices; for derivations that were read there is [`Derivation`](super::Derivation), and a property test holds the two
+//! to the same results.
+//!
+//! Absent on purpose: outputs of outputs, which no expression can ask for without a feature that is refused.
+
+use super::aterm::{escaped, names, plain, print_hashes, print_output};
+use super::hash_modulo::{HashModulo, fixed_digest_of, sha256_of};
+use super::structured_attrs::JSON_VARIABLE;
+use super::{DerivationOutput, StorePath};
+use crate::hash::{Hash, HashAlgorithm, Hasher};
+use crate::store_dir::StoreDir;
+use crate::store_path::DRV_EXTENSION;
+use crate::{Error, OutputName};
+
+/// One output.
+#[derive(Debug, Clone)]
+pub struct DraftOutput<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its kind; `Deferred` where the path is to be computed.
+    pub output: DerivationOutput,
+    /// The value of its variable, where that does not follow from the path: a placeholder.
+    pub placeholder: Option<String>,
+}
+
+/// The parts of a derivation.
+#[derive(Debug, Clone, Default)]
+pub struct DerivationDraft<'a> {
+    /// Its name, without `.drv`.
+    pub name: &'a str,
+    /// At least one, sorted by name, all of one kind.
+    pub outputs: Vec<DraftOutput<'a>>,
+    /// Derivations with the outputs used of each: sorted, each once, both.
+    pub input_drvs: Vec<(&'a StorePath, Vec<&'a str>)>,
+    /// Sources, sorted, each once.
+    pub input_srcs: Vec<&'a StorePath>,
+    /// The system.
+    pub platform: &'a [u8],
+    /// The builder.
+    pub builder: &'a [u8],
+    /// Its arguments.
+    pub args: Vec<&'a [u8]>,
+    /// Variables, sorted by name, each once; without those of the outputs.
+    pub env: Vec<(&'a [u8], &'a [u8])>,
+    /// Structured attributes in canonical text.
+    pub structured_attrs: Option<&'a str>,
+}
+
+/// What a draft became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instantiated {
+    /// The derivation's path.
+    pub path: StorePath,
+    /// Its text.
+    pub text: Vec<u8>,
+    /// What it refers to, sorted.
+    pub references: Vec<StorePath>,
+    /// Its hash for those that use it.
+    pub hash: HashModulo,
+    /// The paths of the outputs, in order, where they are known.
+    pub outputs: Vec<Option<StorePath>>,
+}
+
+/// Text after the inputs, with the outputs' paths left out.
+struct Tail {
+    text: Vec<u8>,
+    /// Where the path of which output belongs.
+    open: Vec<(usize, usize)>,
+}
+
+impl DerivationDraft<'_> {
+    /// Computes everything. `lookup` gives the hash of an input.
+    ///
+    /// # Errors
+    /// Those of `lookup`; a name that cannot be a store path's; a use of an output that an input does not have; the
+    /// variable `__json`.
+    pub fn instantiate<E: From<Error>>(
+        &self,
+        store_dir: &StoreDir,
+        lookup: &mut dyn FnMut(&StorePath) -> Result<HashModulo, E>,
+    ) -> Result<Instantiated, E> {
+        if self.env.iter().any(|(name, _)| *name == JSON_VARIABLE.as_bytes()) {
+            return Err(Error::ReservedJsonVariable.into());
+        }
+        let tail = self.tail(store_dir);
+        let names: std::sync::Arc<[OutputName]> = self.outputs.iter().map(|output| output.name.to_owned()).collect();
+        let fixed = match self.outputs.first().map(|output| &output.output) {
+            Some(DerivationOutput::CAFixed(address)) => Some(address),
+            Some(_) => None,
+            None => return Err(Error::NoOutputs.into()),
+        };
+        let mut outputs = self
+            .outputs
+            .iter()
+            .map(|output| output.output.path(store_dir, self.name, output.name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let hash = match fixed {
+            Some(address) => HashModulo::new(fixed_digest_of(store_dir, address, outputs[0].as_ref()), false, names),
+            None => {
+                let mut inputs = Vec::new();
+                let mut deferred = self.outputs[0].output != DerivationOutput::Deferred;
+                for (path, used) in &self.input_drvs {
+                    let input = lookup(path)?;
+                    deferred |= input.is_deferred();
+                    input.use_outputs(used.iter().copied(), self.name, &mut inputs)?;
+                }
+                inputs.sort_unstable();
+                inputs.dedup();
+                let mut by_hash = Vec::with_capacity(inputs.len() * 80);
+                print_hashes(&mut by_hash, &inputs);
+                if !deferred {
+                    let masked = self.digest(store_dir, &by_hash, &tail, &[]);
+                    for (output, path) in self.outputs.iter().zip(&mut outputs) {
+                        *path = Some(store_dir.output_path(output.name, &Hash::sha256(masked), self.name)?);
+                    }
+                }
+                HashModulo::new(self.digest(store_dir, &by_hash, &tail, &outputs), deferred, names)
+            }
+        };
+        let text = self.text(store_dir, &tail, &outputs);
+        let references = self.references();
+        let text_hash = Hash::of(HashAlgorithm::Sha256, &text);
+        let name = [self.name, DRV_EXTENSION].concat();
+        let path = store_dir.text_path_of(&name, &text_hash, &references)?;
+        let references = references.into_iter().cloned().collect();
+        Ok(Instantiated { path, text, references, hash, outputs })
+    }
+
+    /// Inputs and sources as one sorted list.
+    fn references(&self) -> Vec<&StorePath> {
+        let mut all: Vec<&StorePath> = self.input_drvs.iter().map(|(path, _)| *path).collect();
+        all.extend(&self.input_srcs);
+        // Two sorted runs, which the sort joins.
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn head(&self, store_dir: &StoreDir, outputs: &[Option<StorePath>], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Derive([");
+        for (index, DraftOutput { name, output, .. }) in self.outputs.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            print_output(out, store_dir, name, output, outputs.get(index).and_then(Option::as_ref));
+        }
+        out.extend_from_slice(b"],[");
+    }
+
+    /// The hash of the text with inputs by hash. Without `outputs` their paths are left empty.
+    fn digest(&self, store_dir: &StoreDir, inputs: &[u8], tail: &Tail, outputs: &[Option<StorePath>]) -> [u8; 32] {
+        let mut head = Vec::with_capacity(128 * self.outputs.len());
+        self.head(store_dir, outputs, &mut head);
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(&head);
+        hasher.update(inputs);
+        tail.pieces(store_dir, outputs, &mut |piece| hasher.update(piece));
+        sha256_of(hasher)
+    }
+
+    fn text(&self, store_dir: &StoreDir, tail: &Tail, outputs: &[Option<StorePath>]) -> Vec<u8> {
+        let path = store_dir.as_str().len() + 80;
+        let room = tail.text.len() + (self.input_drvs.len() + 2 * outputs.len() + 1) * path;
+        let mut out = Vec::with_capacity(room);
+        self.head(store_dir, outputs, &mut out);
+        for (index, (path, used)) in self.input_drvs.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(b"(\"");
+            store_dir.print_into(path, &mut out);
+            out.extend_from_slice(b"\",");
+            names(&mut out, used.iter().copied());
+            out.push(b')');
+        }
+        tail.pieces(store_dir, outputs, &mut |piece| out.extend_from_slice(piece));
+        out
+    }
+
+    fn tail(&self, store_dir: &StoreDir) -> Tail {
+        let variables: usize = self.env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let args: usize = self.args.iter().map(|arg| arg.len() + 8).sum();
+        let json = self.structured_attrs.map_or(0, |attrs| attrs.len() * 5 / 4);
+        let room = 256 + (variables + args) * 17 / 16 + json + self.input_srcs.len() * (store_dir.as_str().len() + 80);
+        let mut out = Vec::with_capacity(room);
+        out.extend_from_slice(b"],[");
+        for (index, path) in self.input_srcs.iter().enumerate() {
+            out.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
+            store_dir.print_into(path, &mut out);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b"],");
+        plain(&mut out, self.platform);
+        out.push(b',');
+        escaped(&mut out, self.builder);
+        out.extend_from_slice(b",[");
+        for (index, arg) in self.args.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            escaped(&mut out, arg);
+        }
+        out.extend_from_slice(b"],[");
+        let mut tail = Tail { text: out, open: Vec::with_capacity(self.outputs.len()) };
+        self.variables(&mut tail);
+        tail.text.extend_from_slice(b"])");
+        tail
+    }
+
+    /// Merges variables, outputs and structured attributes in the order of their names.
+    fn variables(&self, tail: &mut Tail) {
+        let mut outputs = self.outputs.iter().enumerate().peekable();
+        let mut json = self.structured_attrs;
+        let mut env = self.env.iter().peekable();
+        let first = tail.text.len();
+        loop {
+            let next = env.peek().map(|(name, _)| *name);
+            let output = outputs.peek().map(|(_, output)| output.name.as_bytes());
+            let least = [next, output, json.map(|_| JSON_VARIABLE.as_bytes())].into_iter().flatten().min();
+            let Some(name) = least else { return };
+            tail.text.extend_from_slice(if tail.text.len() > first { b",(" } else { b"(" });
+            escaped(&mut tail.text, name);
+            tail.text.push(b',');
+            if output == Some(name) {
+                let Some((index, output)) = outputs.next() else { return };
+                tail.text.push(b'"');
+                match &output.placeholder {
+                    Some(text) => tail.text.extend_from_slice(text.as_bytes()),
+                    None => tail.open.push((tail.text.len(), index)),
+                }
+                tail.text.push(b'"');
+            } else if next == Some(name) {
+                escaped(&mut tail.text, env.next().map_or(b"", |(_, value)| value));
+            } else {
+                escaped(&mut tail.text, json.take().unwrap_or_default().as_bytes());
+            }
+            tail.text.push(b')');
+        }
+    }
+}
+
+impl Tail {
+    /// Gives the text with the paths in it, piece by piece.
+    fn pieces(&self, store_dir: &StoreDir, outputs: &[Option<StorePath>], take: &mut dyn FnMut(&[u8])) {
+        let mut from = 0;
+        for (at, output) in &self.open {
+            take(&self.text[from..*at]);
+            if let Some(path) = outputs.get(*output).and_then(Option::as_ref) {
+                take(store_dir.as_str().as_bytes());
+                take(b"/");
+                take(path.as_str().as_bytes());
+            }
+            from = *at;
+        }
+        take(&self.text[from..]);
+    }
+}
