@@ -163,7 +163,7 @@ fn store_registers(place: &mut [usize; 12]) -> bool {
             "mov [{0} + 24], r13", "mov [{0} + 32], r14", "mov [{0} + 40], r15",
             in(reg) place.as_mut_ptr(), options(nostack, preserves_flags)
         );
-        return true;
+        true
     }
     #[cfg(target_arch = "aarch64")]
     // SAFETY: twelve words are written to a place that holds twelve.
@@ -173,7 +173,7 @@ fn store_registers(place: &mut [usize; 12]) -> bool {
             "stp x25, x26, [{0}, #48]", "stp x27, x28, [{0}, #64]", "stp x29, x30, [{0}, #80]",
             in(reg) place.as_mut_ptr(), options(nostack, preserves_flags)
         );
-        return true;
+        true
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     {

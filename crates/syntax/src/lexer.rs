@@ -21,6 +21,8 @@ const URI: u8 = 8;
 const SCHEME: u8 = 16;
 const BLANK: u8 = 32;
 const DIGIT: u8 = 64;
+/// Stands for itself in a `"` string and ends no piece of it.
+const STRING_TEXT: u8 = 128;
 
 /// The classes of each byte.
 const CLASSES: [u8; 256] = {
@@ -43,6 +45,9 @@ const CLASSES: [u8; 256] = {
             b'%' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'$' | b',' | b'!' | b'~' | b'*' => class |= URI,
             b' ' | b'\t' | b'\n' | b'\r' => class |= BLANK,
             _ => {}
+        }
+        if !matches!(byte, b'"' | b'$' | b'\\' | b'\r' | 0) {
+            class |= STRING_TEXT;
         }
         classes[index] = class;
         index += 1;
@@ -163,7 +168,7 @@ impl<'a> Lexer<'a> {
                 }
                 b'#' => {
                     let rest = &self.text[start..];
-                    let length = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r');
+                    let length = memchr::memchr2(b'\n', b'\r', rest);
                     self.at = start + length.unwrap_or(rest.len());
                     TriviaKind::LineComment
                 }
@@ -181,7 +186,7 @@ impl<'a> Lexer<'a> {
     fn block_comment(&mut self, start: usize) -> Option<TriviaKind> {
         let mut at = start + 2;
         loop {
-            at += self.text.get(at..)?.iter().position(|&byte| byte == b'*')? + 1;
+            at += memchr::memchr(b'*', self.text.get(at..)?)? + 1;
             if self.byte(at) == b'/' {
                 break;
             }
@@ -401,6 +406,7 @@ impl<'a> Lexer<'a> {
         let mut at = start;
         let (mut special, mut nul) = (false, false);
         let end = loop {
+            at = self.run(at, STRING_TEXT);
             let Some(&byte) = self.text.get(at) else { break TokenKind::EndOfFile };
             match byte {
                 b'"' => break TokenKind::Quote,

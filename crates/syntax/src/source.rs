@@ -116,17 +116,10 @@ impl Source {
     fn line_starts(&self) -> &[u32] {
         self.lines.get_or_init(|| {
             let mut starts = vec![0];
-            let mut at = 0;
-            while at < self.text.len() {
-                let byte = self.text[at];
-                at += 1;
-                if byte == b'\r' && self.text.get(at) == Some(&b'\n') {
-                    at += 1;
-                }
-                if byte == b'\n' || byte == b'\r' {
-                    starts.push(at as u32);
-                }
-            }
+            // A line ends with "\n", "\r\n" or "\r"; the first half of a pair ends none.
+            let ends = memchr::memchr2_iter(b'\n', b'\r', &self.text);
+            let ends = ends.filter(|at| self.text[*at] == b'\n' || self.text.get(at + 1) != Some(&b'\n'));
+            starts.extend(ends.map(|at| at as u32 + 1));
             starts
         })
     }

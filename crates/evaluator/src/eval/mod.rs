@@ -103,6 +103,8 @@ pub(crate) struct Eval {
     entered: Vec<call::Entered>,
     show_trace: bool,
     stack_limit: usize,
+    /// Names that were not in a set, see [`select`].
+    absent: select::Absent,
     owner: OwnerId,
     /// What is being done, for messages and fetches.
     pub(crate) activity: Arc<Activity>,
@@ -192,6 +194,7 @@ impl Eval {
             entered: Vec::new(),
             show_trace,
             stack_limit: crate::os::stack_limit(),
+            absent: select::Absent::default(),
             owner: OwnerId(1),
             activity: Arc::new(activity),
             cancelled,

@@ -210,18 +210,24 @@ impl Eval {
                     set
                 }
             };
-            if let Some(attr) = set.get_hinted(name, code.hint(id)) {
-                let value = attr.value.get();
-                return match self.force_from(value, Place::Node(code, id)) {
-                    Ok(forced) => {
-                        if self.may_replace(value) {
-                            attr.value.set(forced);
-                        }
-                        Ok(forced)
-                    }
-                    Err(error) => Err(super::place_recursion(error, code, id)),
-                };
+            let collections = self.arena.collections();
+            if self.absent.knows(collections, set, name) {
+                continue;
             }
+            let Some(attr) = set.get_hinted(name, code.hint(id)) else {
+                self.absent.note(collections, set, name);
+                continue;
+            };
+            let value = attr.value.get();
+            return match self.force_from(value, Place::Node(code, id)) {
+                Ok(forced) => {
+                    if self.may_replace(value) {
+                        attr.value.set(forced);
+                    }
+                    Ok(forced)
+                }
+                Err(error) => Err(super::place_recursion(error, code, id)),
+            };
         }
         let name = self.text(name);
         Err(EvalError::new(ErrorKind::UndefinedVariable, format!("undefined variable '{name}'")).at(code.pos(id)))
@@ -232,6 +238,42 @@ impl Eval {
 #[inline(always)]
 fn place_of(attr_pos: Pos, code: &'static Code, id: NodeId) -> Place {
     if attr_pos == Pos::NONE { Place::Node(code, id) } else { Place::At(attr_pos) }
+}
+
+/// Names that were looked for in vain: `with` asks one large set after the other for the same few names. A small table
+/// that forgets; an address in it means the same set only until the next collection.
+pub(super) struct Absent {
+    collections: u32,
+    found: [(u64, Symbol); ABSENT],
+}
+
+const ABSENT: usize = 64;
+
+impl Default for Absent {
+    fn default() -> Self {
+        Absent { collections: 0, found: [(0, Symbol::NONE); ABSENT] }
+    }
+}
+
+impl Absent {
+    fn place(set: u64, name: Symbol) -> usize {
+        ((set >> 3) ^ u64::from(name.0)) as usize % ABSENT
+    }
+
+    #[inline(always)]
+    fn knows(&self, collections: u32, set: AttrSet, name: Symbol) -> bool {
+        let set = Value::from(set).word();
+        self.collections == collections && self.found[Self::place(set, name)] == (set, name)
+    }
+
+    #[inline]
+    fn note(&mut self, collections: u32, set: AttrSet, name: Symbol) {
+        if self.collections != collections {
+            *self = Absent { collections, ..Absent::default() };
+        }
+        let set = Value::from(set).word();
+        self.found[Self::place(set, name)] = (set, name);
+    }
 }
 
 /// What was selected, for a trace.

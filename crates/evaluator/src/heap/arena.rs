@@ -1,9 +1,9 @@
 //! Handing out words: the bump allocator of one evaluating thread, and when to collect.
 //!
 //! The thread fills one gap at a time. Objects too large for most gaps come from blocks of their own, larger ones get
-//! blocks for themselves. A collection is due when as much was handed
-//! out since the last as is allowed; how much that is follows from what survived: a young heap that dies is collected
-//! while it is small and in the caches, one that lives is left to grow.
+//! blocks for themselves. A collection is due when as much was handed out since the last as is allowed; how much that is
+//! follows from what survived: a heap that dies is collected while it is small and in the caches, one that lives is left
+//! to grow.
 
 use super::collect::{Marker, RootSource};
 use super::region::{BLOCK, Gap, Space, clear};
@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 const LARGE: usize = BLOCK / 16;
 /// Objects of at least so many words, if they do not fit the gap in use, leave it and go to a block of their own kind.
 const MEDIUM: usize = 64;
+
+/// Above this much, what may be handed out between collections grows only with what is alive.
+const MOST_GROWTH: usize = 256 << 20;
 
 /// When to collect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +110,6 @@ pub(crate) struct Arena {
     gaps: Vec<Gap>,
     /// Bytes to hand out before the next collection.
     allowance: usize,
-    /// How many times the least allowance there may be.
-    patience: usize,
     /// More is alive than may be.
     exhausted: bool,
     collections: u32,
@@ -134,7 +135,6 @@ impl Arena {
             medium: (0, 0),
             gaps: Vec::new(),
             allowance,
-            patience: 1,
             exhausted: false,
             collections: 0,
             stack_top: 0,
@@ -151,6 +151,12 @@ impl Arena {
     /// Takes note of the thread it runs on: collections scan its native stack up to `stack_top`.
     pub(crate) fn enter_thread(&mut self, stack_top: usize) {
         self.stack_top = stack_top;
+    }
+
+    /// Collections so far: while their number stays, an address means the same object.
+    #[inline(always)]
+    pub(crate) fn collections(&self) -> u32 {
+        self.collections
     }
 
     /// Whether more is alive than the limit allows.
@@ -256,7 +262,6 @@ impl Arena {
     fn collect(&mut self, space: &mut Space) {
         let roots = lock(&self.region.roots).as_ref().and_then(Weak::upgrade);
         let (Some(roots), Some(values)) = (roots, &self.values) else { return };
-        let allowed = space.since_collection;
         // The unused rests stay zero and become gaps like any other.
         (self.next, self.end, self.medium) = (0, 0, (0, 0));
         self.gaps.clear();
@@ -280,8 +285,7 @@ impl Arena {
         self.exhausted = self.region.options.limit.is_some_and(|limit| live > limit);
         let least = self.region.options.first_collection;
         // What lives is left to grow: marking it again and again would cost more than its memory.
-        self.patience = if live * 4 > allowed { 8 } else { 1 };
-        self.allowance = (least * self.patience).max(live + live / 2);
+        self.allowance = least.max((live * 5).min(MOST_GROWTH)).max(live + live / 2);
         if let Some(limit) = self.region.options.limit {
             self.allowance = self.allowance.min(limit.saturating_sub(live).max(least / 8));
         }

@@ -25,7 +25,7 @@ const TAG_THUNK: u64 = 0;
 const TAG_INT: u64 = 1;
 const TAG_IMMEDIATE: u64 = 7;
 /// Objects whose first words are on their way from memory.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 16;
 
 /// One marking.
 pub(super) struct Marker<'a> {

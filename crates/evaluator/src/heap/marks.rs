@@ -42,7 +42,7 @@ impl Marks {
         self.bits[first] |= u64::MAX << shift;
         let end = word + count;
         self.bits[first + 1..end / 64].fill(u64::MAX);
-        if end % 64 > 0 {
+        if !end.is_multiple_of(64) {
             self.bits[end / 64] |= u64::MAX >> (64 - end % 64);
         }
     }

@@ -137,7 +137,7 @@ fn derivation(eval: &mut Eval, args: &[Value]) -> Outcome {
             error
         }
     })?;
-    let strict = Thunk::call(&mut eval.arena, Value::builtin(super::number_of("__derivationResult")), set.into());
+    let strict = Thunk::call(&mut eval.arena, Value::builtin(const { super::number_of("__derivationResult") }), set.into());
     Ok(OutputSets { strict: strict.into(), names, drv_attrs: Some(set) }.make(eval, set))
 }
 
@@ -209,7 +209,7 @@ impl OutputSets {
             place.set(common.update(&mut eval.arena, own).into());
         }
         // The first output is what is being made; the rest shows as not yet evaluated.
-        let part = Value::builtin(super::number_of("__derivationPart"));
+        let part = Value::builtin(const { super::number_of("__derivationPart") });
         let mut outputs = ListBuilder::new(&mut eval.arena, self.names.len());
         outputs.push(all.get(0));
         for set in all.iter().skip(1) {
@@ -235,7 +235,7 @@ impl OutputSets {
     /// An attribute of the strict result, later.
     fn path(&self, eval: &mut Eval, name: Symbol) -> Value {
         let text = eval.shared.symbols.value(name);
-        let select = Partial::new(&mut eval.arena, super::number_of("__derivationPath"), &[], &[text]);
+        let select = Partial::new(&mut eval.arena, const { super::number_of("__derivationPath") }, &[], &[text]);
         Thunk::call(&mut eval.arena, select.into(), self.strict).into()
     }
 }
