@@ -137,7 +137,8 @@ fn derivation(eval: &mut Eval, args: &[Value]) -> Outcome {
             error
         }
     })?;
-    let strict = Thunk::call(&mut eval.arena, Value::builtin(const { super::number_of("__derivationResult") }), set.into());
+    let strict =
+        Thunk::call(&mut eval.arena, Value::builtin(const { super::number_of("__derivationResult") }), set.into());
     Ok(OutputSets { strict: strict.into(), names, drv_attrs: Some(set) }.make(eval, set))
 }
 
