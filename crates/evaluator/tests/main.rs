@@ -187,11 +187,7 @@ fn a_derivation_in_the_store_can_be_imported() {
 #[test]
 fn fetchers_check_their_arguments_before_they_ask_the_world() {
     for (text, words) in [
-        ("fetchGit { url = \"x\"; rev = -1; }", "negative value given for 'fetchGit' argument 'rev': -1"),
-        (
-            "fetchGit { url = [ ]; }",
-            "argument 'url' to 'fetchGit' is list while a string, Boolean or integer is expected",
-        ),
+        ("fetchGit { url = \"x\"; }", "inputs cannot be fetched here"),
         ("fetchTarball { url = \"x\"; foo = 1; }", "unsupported argument 'foo' to 'fetchTarball'"),
         ("builtins.fetchurl { }", "'url' argument required"),
         ("builtins.fetchurl \"http://x/y\"", "cannot fetch 'http://x/y' here"),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::Args;
 use evaluator::program::{Lint, Lints};
 use evaluator::{
-    ErrorKind, EvalError, EvalOptions, Evaluator, Origin, Rooted, SearchPathEntry, WorldError, WorldErrorClass,
+    ErrorKind, EvalError, EvalOptions, Evaluator, HeapOptions, Origin, Rooted, SearchPathEntry, WorldError,
+    WorldErrorClass,
 };
 use session::remembered::{Request, Start, Work};
 use session::{Inputs, Session, SessionWorld, Settings, remembered};
@@ -211,6 +212,7 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         "" => settings.system(),
         given => given.to_owned(),
     };
+    let max_heap = usize::try_from(settings.number("max-heap")).unwrap_or(usize::MAX);
     EvalOptions {
         system,
         search_path: search_path(settings, include),
@@ -218,6 +220,7 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         restricted: settings.flag("restrict-eval"),
         allowed_uris: settings.list("allowed-uris"),
         max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
+        heap: HeapOptions { limit: (max_heap > 0).then_some(max_heap), ..HeapOptions::default() },
         import_from_derivation: settings.flag("allow-import-from-derivation"),
         trace_verbose: settings.flag("trace-verbose"),
         show_trace: settings.flag("show-trace"),

@@ -153,6 +153,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     on("max-call-depth", Number, "10000", "How deep calls may nest in evaluation."),
     known("max-free", Number, "9223372036854775807", "Free bytes at which automatic collection stops."),
+    on("max-heap", Number, "0", "Bytes of values in use above which evaluation fails; 0 for no limit."),
     was(on("max-jobs", Text, "1", "Builds that run at once; `auto` is the number of processors."), &["build-max-jobs"]),
     was(on("max-silent-time", Number, "0", "Seconds without output that stop a build."), &["build-max-silent-time"]),
     was(known("max-substitution-jobs", Number, "16", "Substitutions that run at once."), &["substitution-max-jobs"]),
