@@ -78,9 +78,9 @@ impl Fetcher {
                 promised.to_sri()
             )));
         }
-        let fetched = Fetched { kept, locked };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, fetched.clone());
-        Ok(fetched)
+        // Of threads that fetched at the same time all take what the first one has.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.entry(key).or_insert(Fetched { kept, locked }).clone())
     }
 
     fn fetch_checked(

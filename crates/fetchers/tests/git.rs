@@ -120,11 +120,26 @@ fn branches_tags_and_revisions_are_found() {
         assert_eq!(again.kept, found.kept);
     }
     let shallow = repo.fetch(&[("ref", "main".into()), ("shallow", true.into())]).unwrap();
-    assert_eq!((shallow.kept, shallow.locked.number("revCount").unwrap()), (head.kept, None));
+    assert_eq!((&shallow.kept, shallow.locked.number("revCount").unwrap()), (&head.kept, None));
+    let lfs = [("ref", Attribute::from("main")), ("lfs", true.into())];
+    assert_eq!(repo.fetch(&lfs).unwrap().kept, head.kept);
     let error = repo.fetch(&[("ref", "nope".into())]).unwrap_err().to_string();
     assert_eq!(error, "resolving Git reference 'nope': revspec 'nope' not found (libgit2 error code = 4)");
     let error = repo.fetch(&[("rev", "01".repeat(20).into())]).unwrap_err().to_string();
     assert!(error.starts_with("getting Git object '0101"), "{error}");
+}
+
+#[test]
+fn files_kept_elsewhere_are_refused_where_they_are_wanted() {
+    let rig = Rig::new();
+    let repo = Repo::new(&rig, "lfs");
+    repo.write("d/.gitattributes", "*.bin filter=lfs\n");
+    repo.git(&["-c", "filter.lfs.clean=cat", "add", "."]);
+    repo.git(&["commit", "-q", "-m", "m"]);
+    let main = ("ref", Attribute::from("main"));
+    assert!(repo.fetch(std::slice::from_ref(&main)).is_ok());
+    let error = repo.fetch(&[main, ("lfs", true.into())]).unwrap_err().to_string();
+    assert_eq!(error, "fetching Git LFS files is not there yet");
 }
 
 #[test]

@@ -40,6 +40,12 @@ pub struct CommonArgs {
     /// How to show work: raw, raw-with-logs, bar, bar-with-logs, internal-json
     #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
+    /// Use no network: what was downloaded is fresh
+    #[arg(long, alias = "no-net", global = true)]
+    pub offline: bool,
+    /// Ask anew for everything that was downloaded
+    #[arg(long, global = true)]
+    pub refresh: bool,
     /// Write nothing: derivations are computed, not stored
     #[arg(long, global = true)]
     pub readonly_mode: bool,
@@ -105,6 +111,19 @@ pub fn open(surface: &Surface, given: &[Given], common: &CommonArgs) -> Result<A
         if flag {
             settings.set(name, "true")?;
         }
+    }
+    if common.offline {
+        let for_ever = u64::MAX.to_string();
+        let pairs =
+            [("substitute", "false"), ("tarball-ttl", &for_ever), ("download-attempts", "0"), ("connect-timeout", "1")];
+        for (name, value) in pairs {
+            if !settings.is_given(name) {
+                settings.set(name, value)?;
+            }
+        }
+    }
+    if common.refresh {
+        settings.set("tarball-ttl", "0")?;
     }
     Ok(Session::open(settings, common.readonly_mode)?)
 }

@@ -127,6 +127,9 @@ impl Fetcher {
     pub(super) fn commit_tree(&self, activity: &Activity, revision: &Revision) -> Result<Box<dyn SourceAccessor>> {
         let repository = Repository::open(&revision.folder)?;
         let tree = CommitTree::read(activity, &repository, revision.rev, revision.wishes.export_ignore)?;
+        if revision.wishes.lfs && tree.uses_lfs()? {
+            return Err(Error::Unsupported("fetching Git LFS files is not there yet".to_owned()));
+        }
         if !revision.wishes.submodules {
             return Ok(Box::new(tree));
         }
@@ -175,9 +178,9 @@ impl Fetcher {
 impl Revision {
     /// What fixes the tree.
     fn key(&self) -> Key {
-        let Wishes { submodules, export_ignore, .. } = self.wishes;
+        let Wishes { submodules, export_ignore, lfs, .. } = self.wishes;
         // Attributes of a work tree may hide files of a commit, so such a tree is not fixed by its revision alone.
         let place = if export_ignore { self.folder.to_string_lossy().into_owned() } else { String::new() };
-        Key::new("gitTree", &[&self.rev.to_string(), &format!("{submodules} {export_ignore}"), &place])
+        Key::new("gitTree", &[&self.rev.to_string(), &format!("{submodules} {export_ignore} {lfs}"), &place])
     }
 }

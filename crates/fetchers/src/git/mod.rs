@@ -8,7 +8,8 @@
 //!
 //! What comes out is a tree to read (`tree.rs`, `view.rs`), with `export-ignore` applied (`ignore.rs`) and submodules
 //! mounted. Objects, references, index and attributes are read by `gix`. Source: `src/libfetchers/git.cc`,
-//! `git-utils.cc`. Absent: Git LFS and the check of signatures, which are refused.
+//! `git-utils.cc`. Absent: files kept by Git LFS and the check of signatures, which are
+//! refused.
 
 mod commit;
 mod ignore;
@@ -82,13 +83,11 @@ struct Wishes {
     submodules: bool,
     export_ignore: bool,
     all_refs: bool,
+    lfs: bool,
 }
 
 impl Wishes {
     fn of(input: &InputRef) -> Result<Wishes> {
-        if input.flag("lfs")? {
-            return Err(Error::Unsupported("fetching Git LFS files is not there yet".to_owned()));
-        }
         if input.flag("verifyCommit")? || !public_keys(input.attributes())?.is_empty() {
             return Err(Error::Unsupported("verifying the signatures of Git commits is not there yet".to_owned()));
         }
@@ -97,6 +96,7 @@ impl Wishes {
             submodules: input.flag("submodules")?,
             export_ignore: input.flag("exportIgnore")?,
             all_refs: input.flag("allRefs")?,
+            lfs: input.flag("lfs")?,
         };
         if wishes.export_ignore && wishes.submodules {
             let message = "exportIgnore and submodules are not supported together yet";

@@ -45,6 +45,21 @@ impl CommitTree {
         }
     }
 
+    /// Whether files of the tree are kept elsewhere by Git LFS.
+    pub(super) fn uses_lfs(&self) -> Result<bool> {
+        let mut open = vec![&self.root];
+        while let Some(node) = open.pop() {
+            let Node::Folder(entries) = node else { continue };
+            open.extend(entries.values());
+            if let Some(Node::File { id, .. }) = entries.get(b".gitattributes".as_slice())
+                && self.blob(*id)?.windows(10).any(|part| part == b"filter=lfs")
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn find(&self, path: &TreePath) -> Option<&Node> {
         path.components().try_fold(&self.root, |node, name| match node {
             Node::Folder(entries) => entries.get(name),
