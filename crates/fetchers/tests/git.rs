@@ -257,6 +257,23 @@ fn line_ends_are_those_of_the_work_tree_and_of_the_commit() {
 }
 
 #[test]
+fn no_program_of_the_repositorys_choice_is_run() {
+    let rig = Rig::new();
+    let repo = Repo::new(&rig, "trap");
+    repo.write("a", "a");
+    repo.commit();
+    let trap = format!("touch {}", rig.path("sprung").display());
+    repo.git(&["config", "filter.trap.clean", &trap]);
+    repo.git(&["config", "filter.trap.process", &trap]);
+    repo.git(&["config", "core.fsmonitor", &trap]);
+    repo.write(".git/info/attributes", "* filter=trap\n");
+    repo.write("a", "b");
+    let fetched = repo.fetch(&[]).unwrap();
+    assert!(text(&fetched, "dirtyRev").is_some());
+    assert!(!rig.path("sprung").exists());
+}
+
+#[test]
 fn submodules_are_mounted() {
     let rig = Rig::new();
     let sub = Repo::new(&rig, "sub");

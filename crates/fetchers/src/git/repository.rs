@@ -32,9 +32,16 @@ impl Repository {
         if !path.exists() {
             return Err(Error::Git(format!("Git repository \"{}\" does not exist.", path.display())));
         }
-        let opened = gix::open_opts(path, gix::open::Options::default().with(gix::sec::Trust::Full));
-        let inner =
-            opened.map_err(|error| Error::Git(format!("opening Git repository \"{}\": {error}", path.display())))?;
+        let shown = path.display();
+        let opened = gix::open_opts(path, gix::open::Options::default());
+        let inner = opened.map_err(|error| Error::Git(format!("opening Git repository \"{shown}\": {error}")))?;
+        // Its configuration could make us do what its owner wants (`safe.directory` says otherwise).
+        if inner.git_dir_trust() != gix::sec::Trust::Full {
+            return Err(Error::Denied(format!(
+                "opening Git repository \"{shown}\": repository path '{shown}' is not owned by current user \
+                 (libgit2 error code = 7)"
+            )));
+        }
         Ok(Repository { inner })
     }
 

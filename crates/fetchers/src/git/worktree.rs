@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use activity::Activity;
 use file_tree::{DiskAccessor, SourceAccessor};
 use gix::ObjectId;
+use gix::bstr::BStr;
 use gix::filter::plumbing::pipeline::convert::ToGitOutcome;
 use gix::index::entry::{Flags, Mode};
 
@@ -177,7 +178,7 @@ fn status(activity: &Activity, repository: &Repository, folder: &Path) -> Result
     let index = inner.index_or_empty().map_err(git_error)?;
     let executable_counts = inner.config_snapshot().boolean("core.fileMode").unwrap_or(true);
     let mut compare =
-        Compare { folder: folder.to_owned(), index: &index, repository, pipeline: None, executable_counts };
+        Compare { folder: folder.to_owned(), index: &index, repository, filters: None, executable_counts };
     let mut status = Status { head, files: BTreeSet::new(), dirty: false, submodules: Vec::new() };
     let mut staged = 0;
     for entry in index.entries() {
@@ -225,12 +226,15 @@ enum OnDisk {
     Changed,
 }
 
+/// Git's own conversions of a file's bytes (line ends, encodings, `$Id$`), and the attributes that choose them.
+type Filters = (gix::filter::plumbing::Pipeline, gix::worktree::Stack);
+
 /// Holds files against the index.
 struct Compare<'a> {
     folder: PathBuf,
     index: &'a gix::worktree::Index,
     repository: &'a Repository,
-    pipeline: Option<gix::filter::Pipeline<'a>>,
+    filters: Option<Filters>,
     executable_counts: bool,
 }
 
@@ -273,17 +277,32 @@ impl Compare<'_> {
     }
 
     fn same_bytes(&mut self, entry: &gix::index::Entry, place: &Path, path: &[u8]) -> Result<bool> {
-        let pipeline = match &mut self.pipeline {
-            Some(pipeline) => pipeline,
+        let (inner, index) = (&self.repository.inner, self.index);
+        let (pipeline, attributes) = match &mut self.filters {
+            Some(filters) => filters,
             empty => {
-                let (pipeline, _) = self.repository.inner.filter_pipeline(None).map_err(git_error)?;
-                empty.insert(pipeline)
+                let (pipeline, _) = inner.filter_pipeline(None).map_err(git_error)?;
+                let (mut pipeline, attributes) = pipeline.into_parts();
+                // No program of the repository's choice is run; libgit2 runs none either.
+                pipeline.options_mut().drivers.clear();
+                empty.insert((pipeline, attributes))
             }
         };
         let file = File::open(place).map_err(Error::io("opening", place))?;
         let relative = Path::new(std::ffi::OsStr::from_bytes(path));
         let mut bytes = Vec::new();
-        let read = match pipeline.convert_to_git(file, relative, self.index).map_err(git_error)? {
+        let at = attributes.at_path(relative, None, &inner.objects).map_err(git_error)?;
+        let mut chosen = |_: &BStr, found: &mut gix::attrs::search::Outcome| {
+            at.matching_attributes(found);
+        };
+        let mut in_index = |buffer: &mut Vec<u8>| {
+            let Some(entry) = index.entry_by_path(BStr::new(path)) else { return Ok(None) };
+            let mut blob = inner.find_blob(entry.id)?;
+            *buffer = blob.take_data();
+            Ok(Some(()))
+        };
+        let converted = pipeline.convert_to_git(file, relative, &mut chosen, &mut in_index);
+        let read = match converted.map_err(git_error)? {
             ToGitOutcome::Unchanged(mut file) => file.read_to_end(&mut bytes),
             ToGitOutcome::Process(mut output) => output.read_to_end(&mut bytes),
             ToGitOutcome::Buffer(buffer) => {
