@@ -5,7 +5,8 @@
 //! own reads, and those of every value it looked at. A thunk keeps the set with its value, so whoever looks at it later
 //! takes the set over, and two parts of one evaluation can be told apart although they share most of their work.
 //!
-//! Sets are nodes of a graph (a read, or two sets joined), never copied; they are written out once, for a whole part.
+//! Sets are nodes of a graph (a read, or two sets joined), never copied; they are written out once, for a whole part,
+//! and heavy ones are packed into bits then.
 //! Until parts begin nothing is kept apart: what is read before belongs to all parts.
 //!
 //! Absent on purpose: what was asked, its answer, and whether that still holds (`World`'s implementations know).
@@ -62,6 +63,9 @@ enum Node {
     Both(ReadSet, ReadSet),
 }
 
+/// Sets that take more steps than this to write out are packed.
+const HEAVY: u32 = 64;
+
 /// What an interrupted piece of work had read.
 pub(crate) struct Before {
     set: ReadSet,
@@ -77,6 +81,10 @@ pub(crate) struct Tracker {
     /// For each node the piece of work that took it over last: most of what is met was met a moment ago.
     taken_by: Vec<u32>,
     reads: FxHashMap<u32, ReadSet>,
+    /// For each node how many must be walked to write it out.
+    weights: Vec<u32>,
+    /// Heavy sets as bits.
+    packed: FxHashMap<u32, Box<[u64]>>,
     current: ReadSet,
     frame: u32,
     frames: u32,
@@ -87,8 +95,18 @@ impl Tracker {
     pub(crate) fn new(log: std::sync::Arc<ReadLog>) -> Tracker {
         // The first two sets have no node of their own; fillers keep numbers and places equal.
         let (nodes, taken_by) = (vec![Node::Read(u32::MAX); 2], vec![0; 2]);
-        let reads = FxHashMap::default();
-        Tracker { log, apart: false, nodes, taken_by, reads, current: ReadSet::NONE, frame: 0, frames: 0 }
+        Tracker {
+            log,
+            apart: false,
+            nodes,
+            taken_by,
+            reads: FxHashMap::default(),
+            weights: Vec::new(),
+            packed: FxHashMap::default(),
+            current: ReadSet::NONE,
+            frame: 0,
+            frames: 0,
+        }
     }
 
     /// From now on sets are kept. What was read before belongs to all.
@@ -164,21 +182,55 @@ impl Tracker {
     }
 
     /// The reads of a set, each once, rising.
-    pub(crate) fn reads(&self, set: ReadSet) -> Vec<u32> {
-        let mut seen = vec![false; self.nodes.len()];
-        let mut found = Vec::new();
+    pub(crate) fn reads(&mut self, set: ReadSet) -> Vec<u32> {
+        self.pack();
+        let bits = self.gather(set);
+        let words = bits.iter().enumerate();
+        let set_bits =
+            words.flat_map(|(at, word)| (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| (at, bit)));
+        set_bits.map(|(at, bit)| (at * 64 + bit) as u32).collect()
+    }
+
+    /// Packs sets that have grown heavy since the last time, so that no set is ever walked far: parts share most of what
+    /// is below them.
+    fn pack(&mut self) {
+        for at in self.weights.len()..self.nodes.len() {
+            let weight = match self.nodes[at] {
+                Node::Read(_) => 1,
+                Node::Both(a, b) => 1 + self.weights[a.0 as usize] + self.weights[b.0 as usize],
+            };
+            self.weights.push(weight);
+            if weight > HEAVY {
+                let bits = self.gather(ReadSet(at as u32));
+                self.packed.insert(at as u32, bits.into());
+                self.weights[at] = 1;
+            }
+        }
+    }
+
+    /// The reads of a set as bits.
+    fn gather(&self, set: ReadSet) -> Vec<u64> {
+        let mut bits: Vec<u64> = Vec::new();
         let mut work = vec![set];
         while let Some(set) = work.pop() {
-            if set.0 <= ReadSet::TIME.0 || std::mem::replace(&mut seen[set.0 as usize], true) {
+            if set.0 <= ReadSet::TIME.0 {
+                continue;
+            }
+            if let Some(packed) = self.packed.get(&set.0) {
+                bits.resize(bits.len().max(packed.len()), 0);
+                bits.iter_mut().zip(packed).for_each(|(word, more)| *word |= more);
                 continue;
             }
             match self.nodes[set.0 as usize] {
-                Node::Read(read) => found.push(read),
+                Node::Read(read) => {
+                    let at = read as usize / 64;
+                    bits.resize(bits.len().max(at + 1), 0);
+                    bits[at] |= 1 << (read % 64);
+                }
                 Node::Both(a, b) => work.extend([a, b]),
             }
         }
-        found.sort_unstable();
-        found
+        bits
     }
 }
 
@@ -212,5 +264,29 @@ mod tests {
         assert!(!log.time_was_asked());
         tracker.meet(ReadSet::TIME);
         assert!(log.time_was_asked());
+    }
+
+    #[test]
+    fn heavy_sets_are_the_same_when_packed() {
+        let log = Arc::new(ReadLog::default());
+        let mut tracker = Tracker::new(Arc::clone(&log));
+        tracker.begin_parts();
+        let mut sets = Vec::new();
+        for number in 0..500u32 {
+            let mark = tracker.begin();
+            log.note(number);
+            if let Some(before) = sets.last() {
+                tracker.meet(*before);
+            }
+            sets.push(tracker.end(mark));
+            if number % 50 == 0 {
+                let expected: Vec<u32> = (0..=number).collect();
+                assert_eq!(tracker.reads(sets[number as usize]), expected);
+            }
+        }
+        for (number, set) in sets.iter().enumerate() {
+            assert_eq!(tracker.reads(*set).len(), number + 1);
+        }
+        assert!(tracker.packed.len() > 2);
     }
 }
