@@ -81,6 +81,7 @@ pub(crate) struct Tracker {
     /// For each node the piece of work that took it over last: most of what is met was met a moment ago.
     taken_by: Vec<u32>,
     reads: FxHashMap<u32, ReadSet>,
+    joined: FxHashMap<(u32, u32), ReadSet>,
     /// For each node how many must be walked to write it out.
     weights: Vec<u32>,
     /// Heavy sets as bits.
@@ -101,6 +102,7 @@ impl Tracker {
             nodes,
             taken_by,
             reads: FxHashMap::default(),
+            joined: FxHashMap::default(),
             weights: Vec::new(),
             packed: FxHashMap::default(),
             current: ReadSet::NONE,
@@ -121,6 +123,19 @@ impl Tracker {
         ReadSet((self.nodes.len() - 1) as u32)
     }
 
+    /// Two sets joined: the same pair is the same set, since much work meets the same things.
+    fn both(&mut self, a: ReadSet, b: ReadSet) -> ReadSet {
+        let pair = (a.0.min(b.0), a.0.max(b.0));
+        match self.joined.get(&pair) {
+            Some(set) => *set,
+            None => {
+                let set = self.add_node(Node::Both(a, b));
+                self.joined.insert(pair, set);
+                set
+            }
+        }
+    }
+
     /// The present piece of work depends on a set too.
     #[inline]
     pub(crate) fn meet(&mut self, set: ReadSet) {
@@ -131,7 +146,7 @@ impl Tracker {
             self.current = match self.current {
                 ReadSet::NONE => set,
                 current if current == set => set,
-                current => self.add_node(Node::Both(current, set)),
+                current => self.both(current, set),
             };
         }
     }
