@@ -122,6 +122,7 @@ fn variables_and_search_path() {
     let mut rig = Rig::new();
     rig.write("default.nix", "{ a = import <found>; b = 1; }");
     rig.write("two/found/default.nix", "2");
+    fs::create_dir(rig.at("one")).unwrap();
     rig.search_path = vec![rig.at("one"), rig.at("two")];
     rig.ask_twice();
     rig.write("one/found/default.nix", "1");
