@@ -37,6 +37,7 @@ pub(super) struct Recording {
     /// It must not be remembered.
     pub(super) spoiled: bool,
     written: Vec<(StorePath, Vec<StorePath>)>,
+    own: HashSet<StorePath>,
 }
 
 /// A world that writes down what it is asked.
@@ -114,7 +115,7 @@ impl Recorder {
     /// The store has a path: asked, and answered with yes.
     fn needs(&self, path: &StorePath) {
         // What this evaluation writes itself is there again whenever it is evaluated.
-        if !self.kept().written.iter().any(|(written, _)| written == path) {
+        if !self.kept().own.contains(path) {
             self.note(Seen::Valid(path.clone()));
         }
     }
@@ -214,6 +215,11 @@ impl Recording {
                 number
             }
         }
+    }
+
+    fn write(&mut self, path: StorePath, references: Vec<StorePath>) {
+        self.own.insert(path.clone());
+        self.written.push((path, references));
     }
 
     /// What was put into the store and is not part of something else that was.
@@ -328,7 +334,7 @@ impl World for Recorder {
         let refused = request.filter.is_some().then(|| before.refused.clone());
         let (path, name, method) = (request.path.to_vec(), request.name.to_owned(), request.method);
         let result = self.copy(request, &place, &before, key)?;
-        self.kept().written.push((result.clone(), Vec::new()));
+        self.kept().write(result.clone(), Vec::new());
         let Look { shape, stamps, .. } = before;
         let copied = Copied { path, name, method, refused, shape, stamps, result: result.clone() };
         self.note(Seen::Copy(Box::new(copied)));
@@ -342,12 +348,12 @@ impl World for Recorder {
         text: &[u8],
         references: &[StorePath],
     ) -> Result<(), WorldError> {
-        self.kept().written.push((path.clone(), references.to_vec()));
+        self.kept().write(path.clone(), references.to_vec());
         self.world.add_text(&self.plain, path, text, references)
     }
 
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        self.kept().written.push((path.clone(), references.clone()));
+        self.kept().write(path.clone(), references.clone());
         self.world.add_derivation(path, text, references)
     }
 
@@ -356,8 +362,10 @@ impl World for Recorder {
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Arc<Derivation>, WorldError> {
-        // Its path is the digest of its bytes: there is nothing to check.
-        self.world.read_derivation(path)
+        let derivation = self.world.read_derivation(path)?;
+        // Its path is the digest of its bytes: there is nothing else to check.
+        self.needs(path);
+        Ok(derivation)
     }
 
     fn ensure_path(&self, _: &Activity, path: &StorePath) -> Result<bool, WorldError> {
