@@ -12,6 +12,7 @@ mod inputs;
 mod mirrors;
 mod options;
 mod paths;
+mod pending;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
 mod session;
 mod stores;

@@ -15,7 +15,7 @@ use activity::Activity;
 use evaluator::{CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass};
 use file_tree::{DiskAccessor, FileType, TreePath};
 use store::{AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
-use store_model::derivation::{TextObject, aterm};
+use store_model::derivation::aterm;
 use store_model::{
     ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, SingleDerivedPath,
     StoreDir, StorePath,
@@ -23,6 +23,7 @@ use store_model::{
 
 use crate::error::SessionError;
 use crate::fetching::Fetching;
+use crate::pending::{Pending, PendingTexts};
 use crate::session::Session;
 
 /// What evaluation sees of one session.
@@ -32,26 +33,11 @@ pub struct SessionWorld {
     /// Where the store's objects lie, if not where their names say.
     real_dir: Option<PathBuf>,
     time: OnceLock<i64>,
-    pending: Mutex<Vec<Pending>>,
+    pending: Mutex<PendingTexts>,
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
     sources: Mutex<HashMap<(Vec<u8>, String), StorePath>>,
     fetching: Fetching,
     search_path: Mutex<HashMap<String, Option<Vec<u8>>>>,
-}
-
-/// A text to be written with the next batch; hashed only then.
-struct Pending {
-    path: StorePath,
-    contents: Vec<u8>,
-    references: Vec<StorePath>,
-}
-
-impl Pending {
-    fn into_object(self) -> TextObject {
-        let Pending { path, contents, references } = self;
-        let hash = Hash::of(HashAlgorithm::Sha256, &contents);
-        TextObject { path, contents, references: references.into_iter().collect(), hash }
-    }
 }
 
 /// How many links a path may go through, as on Linux.
@@ -117,7 +103,7 @@ impl SessionWorld {
     fn write_if_pending(&self, logical: &Path) -> Result<(), WorldError> {
         let read = logical.to_str().and_then(|text| self.store_dir.parse_inside(text).ok());
         let Some((read, _)) = read else { return Ok(()) };
-        if Self::kept(&self.pending).iter().any(|object| object.path == read) {
+        if Self::kept(&self.pending).holds(&read) {
             self.flush(&Activity::silent())?;
         }
         Ok(())
@@ -199,8 +185,7 @@ impl SessionWorld {
     /// The name of a derivation that is wanted and was never written.
     fn unwritten(&self, wanted: &DerivedPath) -> Option<String> {
         let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } = wanted else { return None };
-        let pending = Self::kept(&self.pending);
-        pending.iter().any(|object| object.path == *drv).then(|| drv.to_string())
+        Self::kept(&self.pending).holds(drv).then(|| drv.to_string())
     }
 }
 
@@ -330,24 +315,25 @@ impl World for SessionWorld {
     ) -> Result<(), WorldError> {
         let object = Pending { path: path.clone(), contents: text.to_vec(), references: references.to_vec() };
         // Written with the derivations that use it: one transaction for all.
-        Self::kept(&self.pending).push(object);
+        Self::kept(&self.pending).add(object);
         Ok(())
     }
 
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        Self::kept(&self.pending).push(Pending { path, contents: text, references });
+        Self::kept(&self.pending).add(Pending { path, contents: text, references });
         Ok(())
     }
 
     fn flush(&self, activity: &Activity) -> Result<(), WorldError> {
-        let batch = std::mem::take(&mut *Self::kept(&self.pending));
-        if batch.is_empty() || self.session.read_only() {
-            // What would have been written stays readable.
-            Self::kept(&self.pending).extend(batch);
+        // What would have been written in read-only mode stays readable.
+        if self.session.read_only() {
+            return Ok(());
+        }
+        let batch = Self::kept(&self.pending).take();
+        if batch.is_empty() {
             return Ok(());
         }
         let store = self.session.store(activity).map_err(session_error)?;
-        let batch: Vec<TextObject> = batch.into_iter().map(Pending::into_object).collect();
         store.write_derivations(activity, &batch).map_err(store_error)
     }
 
@@ -355,7 +341,7 @@ impl World for SessionWorld {
         if let Some(known) = Self::kept(&self.derivations).get(path) {
             return Ok(Arc::clone(known));
         }
-        let pending = Self::kept(&self.pending).iter().find(|object| object.path == *path).map(|o| o.contents.clone());
+        let pending = Self::kept(&self.pending).contents(path).map(<[u8]>::to_vec);
         let derivation = match pending {
             Some(contents) => path
                 .derivation_name()
@@ -373,7 +359,7 @@ impl World for SessionWorld {
     }
 
     fn ensure_path(&self, activity: &Activity, path: &StorePath) -> Result<bool, WorldError> {
-        if self.session.read_only() || Self::kept(&self.pending).iter().any(|object| object.path == *path) {
+        if self.session.read_only() || Self::kept(&self.pending).holds(path) {
             return Ok(true);
         }
         let store = self.session.store(activity).map_err(session_error)?;
@@ -417,7 +403,7 @@ impl World for SessionWorld {
     fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError> {
         let activity = Activity::silent();
         let printed = self.store_dir.print(path);
-        if self.session.read_only() && Self::kept(&self.pending).iter().any(|object| object.path == *path) {
+        if self.session.read_only() && Self::kept(&self.pending).holds(path) {
             return Err(not_valid(&printed));
         }
         let store = self.session.store(&activity).map_err(session_error)?;
