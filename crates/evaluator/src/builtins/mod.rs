@@ -328,15 +328,15 @@ pub(crate) fn base_scope(eval: &mut Eval) -> List {
 /// as long as the builtin that asks runs.
 pub(crate) fn in_name_order(eval: &mut Eval, set: AttrSet) -> Vec<&'static Attr> {
     eval.stack.push(set.into());
-    // The first eight bytes decide most comparisons without following a pointer.
-    let mut attrs: Vec<(u64, &'static [u8], &'static Attr)> = set
+    // The first sixteen bytes decide most comparisons without following a pointer.
+    let mut attrs: Vec<(u128, &'static [u8], &'static Attr)> = set
         .iter()
         .map(|attr| {
             let name = eval.shared.symbols.bytes(attr.name);
-            let mut start = [0; 8];
-            let len = name.len().min(8);
+            let mut start = [0; 16];
+            let len = name.len().min(16);
             start[..len].copy_from_slice(&name[..len]);
-            (u64::from_be_bytes(start), name, attr)
+            (u128::from_be_bytes(start), name, attr)
         })
         .collect();
     attrs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)));
