@@ -66,7 +66,7 @@ fn files_give_the_same_from_their_kept_form() {
 
 #[test]
 fn other_rules_make_other_programs() {
-    let text = format!("# {}\nbuiltins ? getFlake", "x".repeat(600));
+    let text = format!("# {}\nbuiltins ? fetchTree", "x".repeat(600));
     let kept = Arc::new(Kept::default());
     assert_eq!(told(&text, &kept, EvalOptions::default()), "false");
     let experimental_features = ["flakes".to_owned()].into();
