@@ -102,7 +102,7 @@ fn passing_errors_are_tried_again_and_lasting_ones_not() {
     let server = Server::new(vec![answer("404 Gone", &["Content-Length: 0"], ""), ok("x")]);
     let error = fetch(options(), &server.base).0.unwrap_err();
     assert_eq!(error.class(), ErrorClass::NotFound);
-    assert_eq!(error.to_string(), format!("unable to download '{}/': HTTP error 404", server.base));
+    assert_eq!(error.to_string(), format!("unable to download '{}': HTTP error 404", server.base));
     assert_eq!(server.asked().len(), 1);
     let busy = answer("500 Oops", &["Content-Length: 0"], "");
     let server = Server::new(vec![busy.clone(), busy.clone(), busy]);
