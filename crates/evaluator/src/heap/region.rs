@@ -58,8 +58,12 @@ pub(crate) struct Space {
     /// Bytes from the start that were made present.
     populated: usize,
     populate: usize,
-    /// Free blocks, the last to be used first.
+    /// Blocks that the last collection found free, the last to be used first; some may have become part of a large object
+    /// since.
     free: Vec<u32>,
+    /// Where the next run of free blocks is looked for, and the shortest length that was not found after it.
+    run_at: usize,
+    run_missing: usize,
     /// The marks of the last collection.
     pub(super) marks: Marks,
     /// Where the next gap is looked for (a word from the start), and where the marks end.
@@ -91,6 +95,8 @@ impl Space {
             populated: 0,
             populate: FIRST_POPULATED,
             free: Vec::new(),
+            run_at: 0,
+            run_missing: usize::MAX,
             marks: Marks::default(),
             sweep_at: 0,
             sweep_end: 0,
@@ -161,7 +167,12 @@ impl Space {
     }
 
     fn take_free(&mut self) -> Option<Gap> {
-        let block = self.free.pop()? as usize;
+        let block = loop {
+            let block = self.free.pop()? as usize;
+            if self.blocks[block] == Block::Free {
+                break block;
+            }
+        };
         self.blocks[block] = Block::New;
         let gap = (self.address(block), self.address(block + 1));
         self.make_filler(gap);
@@ -172,16 +183,30 @@ impl Space {
     pub(super) fn take_large(&mut self, bytes: usize) -> usize {
         let count = bytes.div_ceil(BLOCK);
         self.count(count * BLOCK);
-        let run = self.blocks.windows(count).position(|blocks| blocks.iter().all(|block| *block == Block::Free));
-        let Some(first) = run.filter(|_| self.free.len() >= count) else {
-            return self.take_fresh(count, Block::Large).0;
-        };
-        self.free.retain(|block| !(first..first + count).contains(&(*block as usize)));
+        let Some(first) = self.find_run(count) else { return self.take_fresh(count, Block::Large).0 };
         self.blocks[first] = Block::Large;
         self.blocks[first + 1..first + count].fill(Block::Rest);
         let start = self.address(first);
         clear((start, start + count * BLOCK));
         start
+    }
+
+    /// The next run of free blocks. Each block is passed once between collections for a run that is found, and once for
+    /// each shorter length that is not.
+    fn find_run(&mut self, count: usize) -> Option<usize> {
+        if count >= self.run_missing {
+            return None;
+        }
+        let mut length = 0;
+        for at in self.run_at..self.blocks.len() {
+            length = if self.blocks[at] == Block::Free { length + 1 } else { 0 };
+            if length == count {
+                self.run_at = at + 1;
+                return Some(at + 1 - count);
+            }
+        }
+        self.run_missing = count;
+        None
     }
 
     fn count(&mut self, bytes: usize) {
@@ -279,6 +304,7 @@ impl Space {
                 self.make_filler((start, start + BLOCK));
             }
         }
+        (self.run_at, self.run_missing) = (0, usize::MAX);
         self.sweep_at = 0;
         self.sweep_end = self.blocks.len() * BLOCK_WORDS;
         self.since_collection = 0;
@@ -290,4 +316,28 @@ impl Space {
 pub(super) fn clear((from, to): Gap) {
     // SAFETY: the range was taken from the space just now: nobody else knows it, and it is accessible.
     unsafe { std::ptr::write_bytes(from as *mut u8, 0, to - from) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_free_blocks_are_used_again() {
+        let mut space = Space::new();
+        let blocks: Vec<usize> = [1, 2, 3, 1].iter().map(|count| space.take_large(count * BLOCK)).collect();
+        space.marks.reset(7 * BLOCK_WORDS);
+        // The first and the last stay.
+        space.marks.set(0, BLOCK_WORDS);
+        space.marks.set(6 * BLOCK_WORDS, BLOCK_WORDS);
+        assert_eq!(space.begin_sweep(), 2 * BLOCK);
+        let fresh = space.address(7);
+        assert_eq!(space.take_large(6 * BLOCK), fresh);
+        assert_eq!(space.take_large(3 * BLOCK), blocks[1]);
+        // What is left of the run is too short, and one block of it is taken for small objects.
+        assert_eq!(space.take_large(4 * BLOCK), space.address(13));
+        assert_eq!(space.take_block().0, space.address(4));
+        assert_eq!(space.take_large(BLOCK), space.address(5));
+        assert_eq!(space.take_block().0, space.address(17));
+    }
 }
