@@ -275,6 +275,14 @@ fn more_than_the_heap_may_hold_is_an_error_that_passes() {
         let error = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::OutOfMemory), "{}", error.message());
         assert!(error.message().contains("more than 16 MB"), "{}", error.message());
+        for text in [
+            "builtins.genList (x: x) 3000000",
+            "builtins.genList (x: x) 1500000",
+            "builtins.genList (x: x) 9000000000000",
+        ] {
+            let error = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::OutOfMemory), "{}", error.message());
+        }
         let value =
             evaluator.eval_text(b"builtins.length (builtins.genList (x: x) 1000)", b"/", Origin::String).unwrap();
         assert_eq!(evaluator.print_plain(&value).unwrap(), b"1000");

@@ -1,7 +1,7 @@
 //! Lists.
 
 use super::{builtins, truth};
-use crate::error::EvalError;
+use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Eval, Outcome};
 use crate::program::Symbol;
 use crate::value::{AttrSetBuilder, List, ListBuilder, Pos, Thunk, Value, sym};
@@ -196,13 +196,17 @@ fn gen_list(eval: &mut Eval, args: &[Value]) -> Outcome {
     let Ok(count) = usize::try_from(len) else {
         return Err(EvalError::eval(format!("cannot create list of size {len}")));
     };
-    if count > (1 << 40) {
-        return Err(EvalError::eval(format!("cannot create list of size {len}")));
+    if !eval.arena.admits(1 + count) {
+        let message = format!("out of memory: cannot make a list of {count} elements");
+        return Err(EvalError::new(ErrorKind::OutOfMemory, message));
     }
     // The function is looked at also when it is never called.
     let function = eval.expect_function(args[0], "while evaluating the first argument passed to builtins.genList")?;
     let mut list = ListBuilder::new(&mut eval.arena, count);
     for index in 0..count {
+        if index.is_multiple_of(4096) {
+            eval.poll()?;
+        }
         let index = Value::int(&mut eval.arena, index as i64);
         list.push(Thunk::call(&mut eval.arena, function, index).into());
     }

@@ -428,12 +428,7 @@ impl Eval {
         if self.depth > self.max_depth {
             return Err(stack_overflow());
         }
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(cancelled());
-        }
-        if self.arena.is_exhausted() {
-            return Err(self.heap_exhausted());
-        }
+        self.poll()?;
         self.depth += 1;
         self.check_stack()
     }
@@ -467,9 +462,16 @@ impl Eval {
         result
     }
 
-    /// Fails when the user asked to stop; for loops that make no calls.
-    pub(crate) fn poll(&self) -> Result<(), EvalError> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(cancelled()) } else { Ok(()) }
+    /// Fails when the user asked to stop or the heap is full; for loops that make no calls.
+    #[inline(always)]
+    pub(crate) fn poll(&mut self) -> Result<(), EvalError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(cancelled());
+        }
+        if self.arena.is_exhausted() {
+            return Err(self.heap_exhausted());
+        }
+        Ok(())
     }
 
     /// Evaluates a node.

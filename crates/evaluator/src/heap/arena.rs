@@ -19,6 +19,9 @@ const MEDIUM: usize = 64;
 /// Above this much, what may be handed out between collections grows only with what is alive.
 const MOST_GROWTH: usize = 256 << 20;
 
+/// Bytes of the largest object where no limit is set: an eighth of the address space wanted.
+const MOST_AT_ONCE: usize = 1 << 35;
+
 /// When to collect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeapOptions {
@@ -168,6 +171,12 @@ impl Arena {
     /// Lets evaluation go on after it was told.
     pub(crate) fn forgive(&mut self) {
         self.exhausted = false;
+    }
+
+    /// Whether there can be an object of so many words at all: for builtins that make one of a size that a number says.
+    pub(crate) fn admits(&self, words: usize) -> bool {
+        let limit = self.region.options.limit.unwrap_or(MOST_AT_ONCE);
+        words.checked_mul(8).is_some_and(|bytes| bytes <= limit)
     }
 
     /// `words` zeroed words, 8-byte aligned. The caller fills them with one or more whole objects before it allocates again.
