@@ -137,18 +137,13 @@ impl Evaluator {
 
     /// Begins a part of the work.
     pub fn begin_part(&mut self) -> PartMark {
-        PartMark(self.eval.tracker.as_mut().map(|tracker| tracker.begin()))
+        PartMark(self.eval.begin_work())
     }
 
     /// Ends it: the numbers of what its result depends on, rising, also where that was read long ago, for another part.
     pub fn end_part(&mut self, mark: PartMark) -> Vec<u32> {
-        match (mark.0, &mut self.eval.tracker) {
-            (Some(before), Some(tracker)) => {
-                let set = tracker.end(before);
-                tracker.reads(set)
-            }
-            _ => Vec::new(),
-        }
+        let set = self.eval.end_work(mark.0);
+        self.eval.tracker.as_mut().map_or_else(Vec::new, |tracker| tracker.reads(set))
     }
 
     /// How it evaluates.

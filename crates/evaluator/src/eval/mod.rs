@@ -24,7 +24,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::heap::{Arena, Region, RootId, RootSource, Roots, ValueStack};
 use crate::options::EvalOptions;
 use crate::program::{Node, NodeId, Symbol};
-use crate::record::{ReadSet, Tracker};
+use crate::record::{Before, ReadSet, Tracker};
 use crate::value::{
     AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, OwnerId, Pos, Str, Symbols, Thunk, ThunkState, Value,
 };
@@ -336,7 +336,7 @@ impl Eval {
         };
         // On unwinding the thunk must not stay claimed.
         let guard = Restore { thunk, claimed };
-        let before = self.tracker.as_mut().map(|tracker| tracker.begin());
+        let before = self.begin_work();
         let outcome = match claim {
             Claim::Expression { code, node, env } => {
                 let code = self.code(code);
@@ -345,10 +345,7 @@ impl Eval {
             Claim::Call { function, argument } => self.call_at(function, &[argument], place.pos()),
         };
         std::mem::forget(guard);
-        let reads = match (before, &mut self.tracker) {
-            (Some(before), Some(tracker)) => tracker.end(before),
-            _ => ReadSet::NONE,
-        };
+        let reads = self.end_work(before);
         match outcome {
             Ok(value) => {
                 debug_assert!(!value.is_thunk(), "evaluation gives no thunk");
@@ -399,13 +396,25 @@ impl Eval {
 
     /// Does a piece of work; tells what was read for it.
     pub(crate) fn witness<T>(&mut self, work: impl FnOnce(&mut Eval) -> T) -> (T, ReadSet) {
-        let before = self.tracker.as_mut().map(|tracker| tracker.begin());
+        let before = self.begin_work();
         let result = work(self);
-        let reads = match (before, &mut self.tracker) {
+        let reads = self.end_work(before);
+        (result, reads)
+    }
+
+    /// Begins a piece of work of which somebody may want to know what was read for it.
+    #[inline(always)]
+    pub(crate) fn begin_work(&mut self) -> Option<Before> {
+        self.tracker.as_mut().map(|tracker| tracker.begin())
+    }
+
+    /// Ends it; tells what was read.
+    #[inline(always)]
+    pub(crate) fn end_work(&mut self, before: Option<Before>) -> ReadSet {
+        match (before, &mut self.tracker) {
             (Some(before), Some(tracker)) => tracker.end(before),
             _ => ReadSet::NONE,
-        };
-        (result, reads)
+        }
     }
 
     /// Whether the evaluated form may stand in the place of a value that was forced: not if looking at it counts as
