@@ -11,12 +11,13 @@ use evaluator::{FetchAttribute, FetchRequest, Fetched, InputAttributes, WorldErr
 use fetchers::{
     Asked, Attribute, Attributes, Depot, ErrorClass, FetchOptions, Fetcher, FlakeRef, InputRef, InputRules, Kept,
 };
-use file_tree::{DiskAccessor, Filter, SourceAccessor, TreePath};
+use file_tree::{Filter, SourceAccessor, TreePath};
 use store::{AddTree, LocalStore, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
-use store_model::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, Hasher, References, StoreDir, StorePath};
+use store_model::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, References, StoreDir, StorePath};
 
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::source::source_hash;
 use crate::world::session_error;
 
 /// The fetching half of a session's world.
@@ -112,11 +113,9 @@ impl Fetching {
         if let (Some((path, _)), Some(expected)) = (wanted, expected)
             && path != kept.path
         {
-            let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-            let accessor = DiskAccessor::new(self.real_path(&kept.path));
-            let mut contents = file_tree::FlatContents(&mut hasher);
-            file_tree::walk(&accessor, &TreePath::root(), &mut |_, _| Ok(true), &mut contents)?;
-            return Err(mismatch(url, expected, &hasher.finish()));
+            let place = self.real_path(&kept.path);
+            let got = source_hash(&place, ContentAddressMethod::Flat, &mut |_, _| Ok(true))?;
+            return Err(mismatch(url, expected, &got));
         }
         Ok(kept.path)
     }

@@ -15,6 +15,7 @@ mod paths;
 mod pending;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
 mod session;
+mod source;
 mod stores;
 mod world;
 

@@ -17,14 +17,15 @@ use file_tree::{DiskAccessor, FileType, TreePath};
 use store::{AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
 use store_model::derivation::aterm;
 use store_model::{
-    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, SingleDerivedPath,
-    StoreDir, StorePath,
+    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, References, SingleDerivedPath, StoreDir,
+    StorePath,
 };
 
 use crate::error::SessionError;
 use crate::fetching::Fetching;
 use crate::pending::{Pending, PendingTexts};
 use crate::session::Session;
+use crate::source::source_hash;
 
 /// What evaluation sees of one session.
 pub struct SessionWorld {
@@ -166,18 +167,11 @@ impl Copying<'_, '_> {
     }
 
     fn hash(&mut self) -> Result<Hash, WorldError> {
-        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-        let accessor = DiskAccessor::new(&self.real);
-        let root = TreePath::root();
-        let done = if self.method == ContentAddressMethod::Flat {
-            let mut contents = file_tree::FlatContents(&mut hasher);
-            file_tree::walk(&accessor, &root, &mut |_, _| Ok(true), &mut contents)
-        } else {
-            file_tree::nar::dump(&accessor, &root, &mut |path, kind| self.takes(path, kind), &mut hasher)
-        };
-        done.map_err(|error| tree_error(error, self.logical))?;
+        let (real, method) = (self.real.clone(), self.method);
+        let hash = source_hash(&real, method, &mut |path, kind| self.takes(path, kind));
+        let hash = hash.map_err(|error| tree_error(error, self.logical))?;
         self.asked = true;
-        Ok(hasher.finish())
+        Ok(hash)
     }
 }
 

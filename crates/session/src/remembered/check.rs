@@ -6,18 +6,17 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
 
 use evaluator::{PathType, World as _};
-use file_tree::{DiskAccessor, TreePath};
-use store_model::{ContentAddressMethod, HashAlgorithm, Hasher, References, StorePath};
+use store_model::{References, StorePath};
 
 use super::bytes::digest;
 use super::seen::{Asked, Contents, Copied, Seen, listing_digest};
 use super::stamp::{Clock, Stamp, now};
 use super::tree::look;
+use crate::source::source_hash;
 use crate::world::SessionWorld;
 
 /// What became of an answer.
@@ -97,15 +96,9 @@ impl Checker<'_> {
     }
 
     fn file(&self, place: &Path) -> Option<Contents> {
-        let started = now();
-        let mut file = File::open(place).ok()?;
-        let before = file.metadata().ok().filter(fs::Metadata::is_file)?;
+        let (bytes, stamp) = self.clock.read(place)?;
         self.contents_read.set(self.contents_read.get() + 1);
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
-        let (before, after) = (Stamp::of(&before), Stamp::of(&file.metadata().ok()?));
-        let stamp = self.clock.firm(before, place, started);
-        (before == after).then(|| Contents { digest: digest(&bytes), stamp })
+        Some(Contents { digest: digest(&bytes), stamp })
     }
 
     fn listing(&self, path: &[u8], place: &Path) -> Option<Contents> {
@@ -147,17 +140,9 @@ impl Checker<'_> {
     fn store_path(&self, copied: &Copied, place: &Path) -> Option<StorePath> {
         self.contents_read.set(self.contents_read.get() + 1);
         let refused = refused(copied);
-        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-        let (accessor, root) = (DiskAccessor::new(place), TreePath::root());
-        if copied.method == ContentAddressMethod::Flat {
-            let mut contents = file_tree::FlatContents(&mut hasher);
-            file_tree::walk(&accessor, &root, &mut |_, _| Ok(true), &mut contents).ok()?;
-        } else {
-            let mut takes = |path: &TreePath, _| Ok(!refused.contains(path.as_bytes()));
-            file_tree::nar::dump(&accessor, &root, &mut takes, &mut hasher).ok()?;
-        }
+        let hash = source_hash(place, copied.method, &mut |path, _| Ok(!refused.contains(path.as_bytes()))).ok()?;
         let none = References::default();
-        self.world.store_dir().fixed_output_path(copied.method, &hasher.finish(), &copied.name, &none).ok()
+        self.world.store_dir().fixed_output_path(copied.method, &hash, &copied.name, &none).ok()
     }
 }
 

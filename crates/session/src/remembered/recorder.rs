@@ -5,8 +5,6 @@
 //! be checked later spoils the recording: the evaluation goes on, but is not remembered.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,21 +116,6 @@ impl Recorder {
         if !self.kept().own.contains(path) {
             self.note(Seen::Valid(path.clone()));
         }
-    }
-
-    /// A file's bytes with its stamp before and after; `None` if it is no plain file or cannot be opened.
-    fn read_stamped(&self, place: &Path) -> Option<(Vec<u8>, Stamp, Option<Stamp>)> {
-        let started = now();
-        let mut file = File::open(place).ok()?;
-        let before = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        self.contents_read.fetch_add(1, Ordering::Relaxed);
-        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).ok()?);
-        file.read_to_end(&mut bytes).ok()?;
-        let before = Stamp::of(&before);
-        let after = Stamp::of(&file.metadata().ok()?);
-        let firm = self.clock.firm(before, place, started);
-        (before == after).then_some(())?;
-        Some((bytes, before, firm))
     }
 
     fn is_valid(&self, path: &StorePath) -> Result<bool, WorldError> {
@@ -253,8 +236,9 @@ impl World for Recorder {
 
     fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
         let place = self.world.real(path, true)?;
-        match self.read_stamped(&place) {
-            Some((bytes, _, stamp)) => {
+        match self.clock.read(&place) {
+            Some((bytes, stamp)) => {
+                self.contents_read.fetch_add(1, Ordering::Relaxed);
                 self.note(Seen::File(path.to_vec(), Contents { digest: digest(&bytes), stamp }));
                 Ok(bytes)
             }

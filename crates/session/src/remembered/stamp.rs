@@ -7,7 +7,8 @@
 //! local kernel's. What has no firm stamp is known again by its contents alone.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -97,6 +98,18 @@ impl Clock {
         // Some file systems count whole seconds, one counts two.
         let grain = if stamp.changed % SECOND == 0 { self.grain.max(2 * SECOND + self.grain) } else { self.grain };
         (stamp.changed.saturating_add(grain) < read && self.is_local(stamp.device, path)).then_some(stamp)
+    }
+
+    /// The bytes of a file, with its stamp if that is firm. `None` if it is no plain file, cannot be read, or changed
+    /// meanwhile.
+    pub(super) fn read(&self, place: &Path) -> Option<(Vec<u8>, Option<Stamp>)> {
+        let started = now();
+        let mut file = File::open(place).ok()?;
+        let before = file.metadata().ok().filter(Metadata::is_file)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).ok()?);
+        file.read_to_end(&mut bytes).ok()?;
+        let (before, after) = (Stamp::of(&before), Stamp::of(&file.metadata().ok()?));
+        (before == after).then(|| (bytes, self.firm(before, place, started)))
     }
 
     fn is_local(&self, device: u64, path: &Path) -> bool {
