@@ -1,7 +1,8 @@
 //! Places inside the file in which C++ Nix defines `derivation`.
 //!
-//! `derivation` is a function of the language there and compiled here; its traces and attribute positions name lines of
-//! that file, so the lines that an excerpt can show are kept. The text is the first that an evaluator registers.
+//! `derivation` is a function of the language there and compiled here. Traces name lines of that file and show them with
+//! their neighbours, and whoever compares messages compares those bytes too. So the lines that a message shows are known
+//! here, as part of its words, and no others. The text is the first that an evaluator registers.
 //!
 //! Absent: evaluating it.
 
@@ -13,18 +14,18 @@ use syntax::{Origin, Source};
 const NAME: &str = "«nix-internal»/derivation-internal.nix";
 /// The line that `LINES` begins with.
 const FIRST_LINE: usize = 29;
-/// What excerpts show.
+/// What messages show of it; other lines are empty.
 const LINES: &str = r#"*/
 drvAttrs@{
   outputs ? [ "out" ],
-  ...
-}:
 
-let
+
+
+
 
   strict = derivationStrict drvAttrs;
 
-  commonAttrs =
+
     drvAttrs
     // (builtins.listToAttrs outputsList)
     // {
@@ -40,7 +41,7 @@ let
       type = "derivation";
       inherit outputName;
     };
-  };
+
 
   outputsList = map outputToAttrListElement outputs;
 
