@@ -213,7 +213,8 @@ pub trait World: Send + Sync {
     /// if that fails, after a warning through `activity`.
     fn resolve_search_path(&self, activity: &Activity, value: &[u8]) -> Result<Option<Vec<u8>>, WorldError>;
 
-    /// Puts a file or tree into the store (only computes the path in read-only mode).
+    /// Takes a file or tree for the store (only computes the path in read-only mode). Large ones are put there at once,
+    /// others with the next batch, as they are now; at once visible through every other question.
     fn copy_to_store(&self, activity: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError>;
 
     /// Puts a text into the store under `path` (computed by the caller), with its references.
@@ -228,7 +229,7 @@ pub trait World: Send + Sync {
     /// Takes a derivation to be written with the next batch; at once visible through [`World::read_derivation`].
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError>;
 
-    /// Writes pending derivations, rooted first. Called before a path is shown to anybody, and by the implementation
+    /// Writes pending derivations, texts and sources, rooted first. Called before a path is shown to anybody, and by the implementation
     /// itself before it realises. Does nothing in read-only mode.
     fn flush(&self, activity: &Activity) -> Result<(), WorldError>;
 

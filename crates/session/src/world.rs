@@ -1,8 +1,8 @@
 //! The evaluator's world over real files and a real store.
 //!
 //! Paths come in the logical view: a path below the store directory means the store object, wherever the store's files
-//! lie. The store is opened when the first question needs it, so that plain evaluation never touches it. Derivations are
-//! kept pending and written in one batch; whoever needs them on disk flushes first.
+//! lie. The store is opened when the first question needs it, so that plain evaluation never touches it. Derivations and
+//! small sources are kept pending and written in one batch; whoever needs them on disk flushes first.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -14,18 +14,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use activity::Activity;
 use evaluator::{CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass};
 use file_tree::{DiskAccessor, FileType, TreePath};
-use store::{AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
+use store::{
+    AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, TreeObject, WritableStore as _, WriteOptions,
+};
 use store_model::derivation::aterm;
 use store_model::{
-    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, References, SingleDerivedPath, StoreDir,
-    StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, References, SingleDerivedPath,
+    StoreDir, StorePath,
 };
 
 use crate::error::SessionError;
 use crate::fetching::Fetching;
-use crate::pending::{Pending, PendingTexts};
+use crate::pending::{PendingObjects, PendingText};
 use crate::session::Session;
-use crate::source::source_hash;
+use crate::source::read_source;
 
 /// What evaluation sees of one session.
 pub struct SessionWorld {
@@ -34,12 +36,20 @@ pub struct SessionWorld {
     /// Where the store's objects lie, if not where their names say.
     real_dir: Option<PathBuf>,
     time: OnceLock<i64>,
-    pending: Mutex<PendingTexts>,
+    pending: Mutex<PendingObjects>,
+    /// Held by who writes what was pending: whoever needs some of it waits here.
+    flushing: Mutex<()>,
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
     sources: Mutex<HashMap<(Vec<u8>, String), StorePath>>,
     fetching: Fetching,
     search_path: Mutex<HashMap<String, Option<Vec<u8>>>>,
 }
+
+/// A source of at most so many bytes waits with its bytes to be written together with others.
+const SMALL_SOURCE: usize = 64 << 10;
+
+/// When sources of more bytes than this wait, all that waits is written.
+const MOST_WAITING: usize = 16 << 20;
 
 /// How many links a path may go through, as on Linux.
 const MAX_LINKS: usize = 40;
@@ -56,6 +66,7 @@ impl SessionWorld {
             session,
             time: OnceLock::new(),
             pending: Mutex::default(),
+            flushing: Mutex::default(),
             derivations: Mutex::default(),
             sources: Mutex::default(),
         }
@@ -103,8 +114,14 @@ impl SessionWorld {
     /// What is about to be read must be there.
     fn write_if_pending(&self, logical: &Path) -> Result<(), WorldError> {
         let read = logical.to_str().and_then(|text| self.store_dir.parse_inside(text).ok());
-        let Some((read, _)) = read else { return Ok(()) };
-        if Self::kept(&self.pending).holds(&read) {
+        match read {
+            Some((path, _)) => self.write_pending(&path),
+            None => Ok(()),
+        }
+    }
+
+    fn write_pending(&self, path: &StorePath) -> Result<(), WorldError> {
+        if Self::kept(&self.pending).holds(path) {
             self.flush(&Activity::silent())?;
         }
         Ok(())
@@ -166,12 +183,13 @@ impl Copying<'_, '_> {
         Ok(taken)
     }
 
-    fn hash(&mut self) -> Result<Hash, WorldError> {
+    /// Its hash, and its archive if it is small.
+    fn read(&mut self) -> Result<(Hash, Option<Vec<u8>>), WorldError> {
         let (real, method) = (self.real.clone(), self.method);
-        let hash = source_hash(&real, method, &mut |path, kind| self.takes(path, kind));
-        let hash = hash.map_err(|error| tree_error(error, self.logical))?;
+        let read = read_source(&real, method, &mut |path, kind| self.takes(path, kind), SMALL_SOURCE);
+        let read = read.map_err(|error| tree_error(error, self.logical))?;
         self.asked = true;
-        Ok(hash)
+        Ok(read)
     }
 }
 
@@ -245,6 +263,7 @@ impl World for SessionWorld {
         if let Some(known) = Self::kept(&self.search_path).get(&*value) {
             return Ok(known.clone());
         }
+        self.flush(activity)?;
         let found = self.fetching.search_path(activity, &value)?;
         Self::kept(&self.search_path).insert(value.into_owned(), found.clone());
         Ok(found)
@@ -285,9 +304,19 @@ impl World for SessionWorld {
                 return Ok(path);
             }
         }
-        // Reading twice costs little beside copying what is there already.
-        let path = store_path(&copying.hash()?)?;
-        if !self.session.read_only() && !valid(&path)? {
+        let (hash, small) = copying.read()?;
+        let path = store_path(&hash)?;
+        if self.session.read_only() || Self::kept(&self.pending).holds(&path) {
+            // Nothing is to be written, or it will be.
+        } else if let Some(archive) = small {
+            // Written with the derivations that use it; whether it is there already is asked for all of them.
+            let address = ContentAddress { method: request.method, hash };
+            let waiting = Self::kept(&self.pending).add_tree(TreeObject { path: path.clone(), address, archive });
+            if waiting > MOST_WAITING {
+                self.flush(activity)?;
+            }
+        } else if !valid(&path)? {
+            // Reading twice costs little beside copying what is there already.
             let added = self.add(activity, &mut copying)?;
             if added != path {
                 let message = format!("path '{}' changed while it was copied to the store", text(request.path));
@@ -307,14 +336,14 @@ impl World for SessionWorld {
         text: &[u8],
         references: &[StorePath],
     ) -> Result<(), WorldError> {
-        let object = Pending { path: path.clone(), contents: text.to_vec(), references: references.to_vec() };
+        let object = PendingText { path: path.clone(), contents: text.to_vec(), references: references.to_vec() };
         // Written with the derivations that use it: one transaction for all.
-        Self::kept(&self.pending).add(object);
+        Self::kept(&self.pending).add_text(object);
         Ok(())
     }
 
     fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        Self::kept(&self.pending).add(Pending { path, contents: text, references });
+        Self::kept(&self.pending).add_text(PendingText { path, contents: text, references });
         Ok(())
     }
 
@@ -323,19 +352,24 @@ impl World for SessionWorld {
         if self.session.read_only() {
             return Ok(());
         }
-        let batch = Self::kept(&self.pending).take();
-        if batch.is_empty() {
-            return Ok(());
+        let _alone = Self::kept(&self.flushing);
+        let Some(batch) = Self::kept(&self.pending).begin() else { return Ok(()) };
+        let store = self.session.store(activity).map_err(session_error);
+        let written =
+            store.and_then(|store| store.write_batch(activity, &batch.trees, &batch.texts).map_err(store_error));
+        let mut pending = Self::kept(&self.pending);
+        match &written {
+            Ok(()) => pending.written(),
+            Err(_) => pending.put_back(batch),
         }
-        let store = self.session.store(activity).map_err(session_error)?;
-        store.write_derivations(activity, &batch).map_err(store_error)
+        written
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Arc<Derivation>, WorldError> {
         if let Some(known) = Self::kept(&self.derivations).get(path) {
             return Ok(Arc::clone(known));
         }
-        let pending = Self::kept(&self.pending).contents(path).map(<[u8]>::to_vec);
+        let pending = Self::kept(&self.pending).text(path).map(<[u8]>::to_vec);
         let derivation = match pending {
             Some(contents) => path
                 .derivation_name()
@@ -343,6 +377,7 @@ impl World for SessionWorld {
                 .map_err(|error| WorldError::new(WorldErrorClass::Corrupt, error.to_string()))?,
             None => {
                 let activity = Activity::silent();
+                self.write_pending(path)?;
                 let store = self.session.store(&activity).map_err(session_error)?;
                 store.read_derivation(&activity, path).map_err(store_error)?
             }
@@ -400,12 +435,15 @@ impl World for SessionWorld {
         if self.session.read_only() && Self::kept(&self.pending).holds(path) {
             return Err(not_valid(&printed));
         }
+        self.write_pending(path)?;
         let store = self.session.store(&activity).map_err(session_error)?;
         let infos = store.path_infos(&activity, std::slice::from_ref(path)).map_err(store_error)?;
         Ok(infos.into_iter().flatten().flat_map(|info| info.references).collect())
     }
 
     fn fetch(&self, activity: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
+        // What is fetched may be something that was copied: a URL is text that may name any path.
+        self.flush(activity)?;
         self.fetching.fetch(activity, request)
     }
 }

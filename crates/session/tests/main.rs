@@ -1,3 +1,4 @@
-//! The session through its public face: what is remembered of evaluations.
+//! The session through its public face: what waits to be written, what is remembered of evaluations.
 
+mod pending;
 mod remembered;

@@ -22,6 +22,8 @@ fn golden() -> BTreeMap<StorePath, Vec<u8>> {
 fn parsed() -> BTreeMap<StorePath, Derivation> {
     let parse = |(path, bytes): (StorePath, Vec<u8>)| {
         let drv = aterm::parse(&store_dir(), &bytes, path.derivation_name().unwrap()).unwrap();
+        let outputs = aterm::parse_outputs(&store_dir(), &bytes, path.derivation_name().unwrap()).unwrap();
+        assert_eq!(outputs, drv.outputs);
         (path, drv)
     };
     golden().into_iter().map(parse).collect()

@@ -15,8 +15,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
-    BuildResult, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, OutputName, PathInfo, PublicKeys,
-    References, StoreDir, StorePath, derivation,
+    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, OutputName, PathInfo,
+    PublicKeys, References, StoreDir, StorePath, derivation,
 };
 
 /// What every store answers.
@@ -89,6 +89,17 @@ pub struct AddTree<'a, 'f> {
     pub filter: &'a mut Filter<'f>,
 }
 
+/// An object with all its bytes at hand, to be written together with others. It refers to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeObject {
+    /// Its path, which follows from the name and the address.
+    pub path: StorePath,
+    /// How it was hashed, and the hash: of the archive, or of the contents of the one file.
+    pub address: ContentAddress,
+    /// Its archive.
+    pub archive: Vec<u8>,
+}
+
 /// A store that can be written to. Every method roots what it writes, and answers only when the data are as safe as the
 /// store's options say.
 pub trait WritableStore: Store {
@@ -103,9 +114,10 @@ pub trait WritableStore: Store {
     /// registered.
     fn add_nar(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, options: &WriteOptions) -> Result<()>;
 
-    /// Adds many derivations (and other texts) at once, in any order, those they refer to included or valid already. The
-    /// caller has computed the derivations' output paths; these are not checked again.
-    fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()>;
+    /// Adds many objects at once: trees, and derivations and other texts in any order, those they refer to included or valid
+    /// already. The caller has computed addresses and the derivations' output paths from the same bytes; these are not
+    /// checked again. What is valid already is left as it is.
+    fn write_batch(&self, activity: &Activity, trees: &[TreeObject], texts: &[TextObject]) -> Result<()>;
 
     /// Makes paths valid whose objects are in place already: all of them or none. Their references must be valid or
     /// among them. A path that is valid already gets the new metadata.

@@ -4,14 +4,15 @@
 //! broken. Absent: what only some stores have (durability, locks, collection).
 
 use crate::closure::closure;
-use crate::{AddTree, BuildLogs, Error, Result, TemporaryRoots, WritableStore, WriteOptions};
+use crate::{AddTree, BuildLogs, Error, Result, TemporaryRoots, TreeObject, WritableStore, WriteOptions};
 use activity::Activity;
 use file_tree::{MemoryNode, MemoryTree, TreePath, nar};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use store_model::derivation::TextObject;
 use store_model::{
-    ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgorithm, PathInfo, References, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgorithm, PathInfo, References,
+    StorePath,
 };
 
 /// Runs the suite.
@@ -21,6 +22,7 @@ pub fn check<S: WritableStore + TemporaryRoots + BuildLogs>(store: &S) -> Result
     let (source, text) = suite.texts_refer()?;
     suite.trees_have_their_addresses()?;
     suite.archives_are_checked(&source)?;
+    suite.batches_are_written_whole(&source)?;
     suite.derivations_have_outputs(&text)?;
     suite.registration_is_all_or_nothing(&source)?;
     suite.logs_are_kept(&text)
@@ -147,6 +149,54 @@ impl<S: WritableStore + TemporaryRoots + BuildLogs> Suite<'_, S> {
         promise(refused.is_err(), "a folder cannot be added as a flat file")
     }
 
+    fn tree(&self, node: MemoryNode, flat: Option<&[u8]>) -> Result<TreeObject, String> {
+        let mut archive = Vec::new();
+        let all = &mut |_: &TreePath, _| Ok(true);
+        worked(
+            nar::dump(&MemoryTree::new(node), &TreePath::root(), all, &mut archive).map_err(Error::from),
+            "archive",
+        )?;
+        let (method, hashed) = match flat {
+            Some(contents) => (ContentAddressMethod::Flat, contents),
+            None => (ContentAddressMethod::NixArchive, archive.as_slice()),
+        };
+        let address = ContentAddress { method, hash: Hash::of(HashAlgorithm::Sha256, hashed) };
+        let path = self.store.store_dir().content_addressed_path("batched", &address, &References::default());
+        Ok(TreeObject { path: path.map_err(|error| error.to_string())?, address, archive })
+    }
+
+    fn batches_are_written_whole(&self, valid: &StorePath) -> Result<(), String> {
+        let a = &self.activity;
+        let file = MemoryNode::executable(b"#!x".to_vec());
+        let folder = MemoryNode::directory([("run", file), ("link", MemoryNode::symlink("run"))]);
+        let folder = self.tree(folder, None)?;
+        let flat = self.tree(MemoryNode::file(b"flat".to_vec()), Some(b"flat"))?;
+        let trees = [folder.clone(), flat, folder];
+        let first = self.text("batched-1", "first", &[valid, &trees[0].path])?;
+        let second = self.text("batched-2", "second", &[&first.path, &trees[1].path])?;
+        let absent = self.text("batched-3", "third", &[&self.nowhere()])?;
+        let refused = self.store.write_batch(a, &[], &[absent]);
+        promise(refused.is_err(), "what a text of a batch refers to must be valid or in it")?;
+        // The text that refers to another stands before it; the second time all is valid.
+        let texts = [second, first];
+        for _ in 0..2 {
+            worked(self.store.write_batch(a, &trees, &texts), "writing a batch")?;
+            worked(self.store.write_batch(a, &trees[..1], &[]), "writing a part of it")?;
+        }
+        let paths: Vec<StorePath> =
+            trees.iter().map(|tree| tree.path.clone()).chain(texts.iter().map(|text| text.path.clone())).collect();
+        for info in worked(self.store.path_infos(a, &paths), "infos")? {
+            let info = info.ok_or("all of a batch is valid")?;
+            promise(info.is_content_addressed(self.store.store_dir()), "what a batch brings proves itself")?;
+            let mut archive = Vec::new();
+            worked(self.store.nar(a, &info.path, &mut archive), "the archive")?;
+            promise(Hash::of(HashAlgorithm::Sha256, &archive) == info.nar_hash, "the archive has the hash")?;
+            promise(archive.len() as u64 == info.nar_size, "and the size")?;
+        }
+        let referrers = worked(self.store.referrers(a, &trees[0].path), "referrers")?;
+        promise(referrers == BTreeSet::from([texts[1].path.clone()]), "references among a batch are kept")
+    }
+
     fn archives_are_checked(&self, reference: &StorePath) -> Result<(), String> {
         let a = &self.activity;
         let options = WriteOptions::default();
@@ -204,8 +254,8 @@ impl<S: WritableStore + TemporaryRoots + BuildLogs> Suite<'_, S> {
         outer.fill_in_output_paths(dir, &mut |_| Ok::<_, store_model::Error>(modulo.clone())).map_err(model)?;
         let outer_object = outer.to_text_object(dir).map_err(model)?;
         let objects = [outer_object, inner_object];
-        worked(self.store.write_derivations(a, &objects), "writing derivations in any order")?;
-        worked(self.store.write_derivations(a, &objects), "writing them again")?;
+        worked(self.store.write_batch(a, &[], &objects), "writing derivations in any order")?;
+        worked(self.store.write_batch(a, &[], &objects), "writing them again")?;
         let drv = &objects[0].path;
         promise(worked(self.store.read_derivation(a, drv), "reading one")? == outer, "it is read as it was written")?;
         let outputs = worked(self.store.derivation_outputs(a, drv), "its outputs")?;

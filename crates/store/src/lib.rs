@@ -16,7 +16,8 @@ mod memory;
 pub mod validity;
 
 pub use api::{
-    AddTree, BuildLogs, BuildMode, Builder, LogWriter, MissingPaths, Store, TemporaryRoots, WritableStore, WriteOptions,
+    AddTree, BuildLogs, BuildMode, Builder, LogWriter, MissingPaths, Store, TemporaryRoots, TreeObject, WritableStore,
+    WriteOptions,
 };
 pub use error::{Error, ErrorClass, Result};
 pub use local::{

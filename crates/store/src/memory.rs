@@ -3,7 +3,9 @@
 //! Paths, metadata and trees in maps behind one lock. Absent: durability, collection, processes.
 
 use crate::closure::topological_order;
-use crate::{AddTree, BuildLogs, Error, LogWriter, Result, Store, TemporaryRoots, WritableStore, WriteOptions};
+use crate::{
+    AddTree, BuildLogs, Error, LogWriter, Result, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions,
+};
 use activity::Activity;
 use file_tree::{FlatContents, MemoryTree, NarWriter, TreePath, TreeSink, nar, read_nar, walk};
 use rustc_hash::FxHashMap;
@@ -149,8 +151,15 @@ impl WritableStore for MemoryStore {
         self.insert_text(object)
     }
 
-    fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()> {
-        let by_path: FxHashMap<&StorePath, &TextObject> = derivations.iter().map(|o| (&o.path, o)).collect();
+    fn write_batch(&self, activity: &Activity, trees: &[TreeObject], texts: &[TextObject]) -> Result<()> {
+        activity.check()?;
+        for tree in trees {
+            let hash = Hash::of(HashAlgorithm::Sha256, &tree.archive);
+            let mut info = PathInfo::new(tree.path.clone(), hash, tree.archive.len() as u64);
+            info.content_address = Some(tree.address);
+            self.insert(info, tree.archive.clone())?;
+        }
+        let by_path: FxHashMap<&StorePath, &TextObject> = texts.iter().map(|o| (&o.path, o)).collect();
         let order = topological_order(&self.store_dir, by_path.keys().map(|path| (*path).clone()), |path| {
             by_path.get(path).map(|object| object.references.iter().cloned().collect()).unwrap_or_default()
         })?;

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use store::{
-    Error, ErrorClass, FaultPoints, LoadOptions, LocalStore, Store, TemporaryRoots, WritableStore, WriteOptions,
+    Error, ErrorClass, FaultPoints, LoadOptions, LocalStore, Store, TemporaryRoots, TreeObject, WritableStore,
+    WriteOptions,
 };
 use store_model::derivation::TextObject;
-use store_model::{PathInfo, StorePath};
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StorePath};
 
 fn text(name: &str, contents: &str) -> TextObject {
     TextObject::new(&store_dir(), name, contents.into(), BTreeSet::new()).unwrap()
@@ -228,6 +229,80 @@ fn a_fault_at_any_point_leaves_the_store_sound() {
     }
 }
 
+/// A file as a batch holds it.
+fn tree(name: &str, contents: &str) -> TreeObject {
+    let mut archive = Vec::new();
+    file_tree::nar::dump_bytes(contents.as_bytes(), &mut archive).unwrap();
+    let hash = Hash::of(HashAlgorithm::Sha256, &archive);
+    let address = ContentAddress { method: ContentAddressMethod::NixArchive, hash };
+    let path = store_dir().content_addressed_path(name, &address, &Default::default()).unwrap();
+    TreeObject { path, address, archive }
+}
+
+#[test]
+fn a_fault_at_any_point_leaves_nothing_of_a_batch() {
+    for (point, survives) in [
+        ("temp-root-written", false),
+        ("lock-acquired", false),
+        ("object-begin", false),
+        ("object-written", false),
+        ("object-synced", false),
+        ("transaction-begin", false),
+        ("transaction-filled", false),
+        ("transaction-committed", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut faulty = options(folder.path());
+        faulty.faults = FaultPoints::new(move |name| name == point);
+        let a = Activity::silent();
+        let trees = [tree("a", "x"), tree("b", "y")];
+        let references = trees.iter().map(|tree| tree.path.clone()).collect();
+        let texts = [TextObject::new(&store_dir(), "c", b"z".to_vec(), references).unwrap()];
+        let store = LocalStore::open(&a, faulty).unwrap();
+        let error = store.write_batch(&a, &trees, &texts).unwrap_err();
+        assert!(matches!(error, Error::Fault(name) if name == point), "{point}: {error}");
+        drop(store);
+        let store = open(folder.path());
+        let there = if survives { 3 } else { 0 };
+        assert_eq!(store.all_valid_paths(&a).unwrap().len(), there, "{point}");
+        assert_eq!(std::fs::read_dir(store.real_dir()).unwrap().count(), there + 1, "{point}");
+        store.write_batch(&a, &trees, &texts).unwrap();
+        assert_eq!(store.all_valid_paths(&a).unwrap().len(), 3, "{point}");
+        assert!(!store.verify(&a, true).unwrap().has_errors(), "{point}");
+    }
+}
+
+#[test]
+fn a_batch_replaces_leftovers_and_is_canonical() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let (tree, text) = (tree("a", "x"), text("b", "y"));
+    std::fs::create_dir_all(store.real_path(&tree.path).join("half")).unwrap();
+    std::fs::write(store.real_path(&text.path), "half").unwrap();
+    store.write_batch(&a, std::slice::from_ref(&tree), std::slice::from_ref(&text)).unwrap();
+    for (path, contents) in [(&tree.path, "x"), (&text.path, "y")] {
+        let real = store.real_path(path);
+        assert_eq!(std::fs::read_to_string(&real).unwrap(), contents);
+        let found = std::fs::symlink_metadata(&real).unwrap();
+        assert_eq!((found.permissions().mode() & 0o7777, found.mtime()), (0o444, 1));
+    }
+}
+
+#[test]
+fn a_batch_of_more_than_one_set_of_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let trees: Vec<TreeObject> = (0..700).map(|n| tree(&format!("tree{n}"), "x")).collect();
+    let references = trees.iter().map(|tree| tree.path.clone()).collect();
+    let texts = [TextObject::new(&store_dir(), "text", b"z".to_vec(), references).unwrap()];
+    store.write_batch(&a, &trees, &texts).unwrap();
+    assert_eq!(store.all_valid_paths(&a).unwrap().len(), 701);
+    assert_eq!(store.closure(&a, &[texts[0].path.clone()]).unwrap().len(), 701);
+    assert!(!store.verify(&a, true).unwrap().has_errors());
+}
+
 #[test]
 fn a_fault_behind_the_commit_removes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -330,7 +405,7 @@ fn many_derivations_in_one_call() {
         objects.push(drv.to_text_object(&store_dir()).unwrap());
     }
     objects.reverse();
-    store.write_derivations(&a, &objects).unwrap();
+    store.write_batch(&a, &[], &objects).unwrap();
     let last = objects[0].path.clone();
     assert_eq!(store.closure(&a, std::slice::from_ref(&last)).unwrap().len(), 1000);
     let order = store.topological_order(&a, &store.all_valid_paths(&a).unwrap()).unwrap();
@@ -345,7 +420,7 @@ fn circles_are_not_registered() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let a = Activity::silent();
-    let hash = store_model::Hash::of(store_model::HashAlgorithm::Sha256, b"x");
+    let hash = Hash::of(HashAlgorithm::Sha256, b"x");
     let path = |n: u8| StorePath::from_parts([n; 20], "x").unwrap();
     let info = |n: u8, refers_to: u8| {
         let mut info = PathInfo::new(path(n), hash, 1);
@@ -377,7 +452,6 @@ fn cancelling_stops_adding() {
 #[test]
 fn large_trees() {
     use file_tree::{MemoryNode, MemoryTree, TreePath};
-    use store_model::{ContentAddressMethod, Hash, HashAlgorithm};
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let a = Activity::silent();
@@ -438,7 +512,6 @@ impl file_tree::SourceAccessor for Restless {
 
 #[test]
 fn a_tree_that_changes_is_refused() {
-    use store_model::{ContentAddressMethod, HashAlgorithm};
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let a = Activity::silent();

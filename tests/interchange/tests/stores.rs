@@ -31,7 +31,7 @@ fn add_derivation(store: &LocalStore, source: &StorePath) -> StorePath {
     let a = Activity::silent();
     drv.fill_in_output_paths(store.store_dir(), &mut |input| store.hash_modulo(&a, input)).unwrap();
     let object = drv.to_text_object(store.store_dir()).unwrap();
-    store.write_derivations(&a, std::slice::from_ref(&object)).unwrap();
+    store.write_batch(&a, &[], std::slice::from_ref(&object)).unwrap();
     object.path
 }
 

@@ -234,7 +234,7 @@ impl<'a> Drv<'a> {
             .fill_in_output_paths(store.store_dir(), &mut |input| store.hash_modulo(activity, input))
             .unwrap();
         let object = self.derivation.to_text_object(store.store_dir()).unwrap();
-        store.write_derivations(activity, std::slice::from_ref(&object)).unwrap();
+        store.write_batch(activity, &[], std::slice::from_ref(&object)).unwrap();
         object.path
     }
 }

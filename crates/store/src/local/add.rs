@@ -7,66 +7,41 @@
 //! Absent: optimising by hard links, `git` hashing.
 
 use super::LocalStore;
+use super::batch::Object;
 use super::rows::Registration;
 use super::source::Source;
 use super::stream::{HashedReader, Watched};
 use super::sync::sync_trees;
-use crate::{AddTree, Error, Result, Store, TemporaryRoots, WritableStore, WriteOptions};
+use crate::{AddTree, Error, Result, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions};
 use activity::Activity;
 use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
-use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use store_model::derivation::{TextObject, aterm};
-use store_model::{
-    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgorithm, HashModuloWriter, Hasher, PathInfo,
-    StorePath,
-};
-
-/// Texts that are locked, written and registered together: as many as leave descriptors for the rest of the process, each
-/// lock being an open file.
-fn batch_size() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    (limit / 2).clamp(32, 16 << 10) as usize
-}
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, PathInfo, StorePath};
 
 impl WritableStore for LocalStore {
     fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()> {
-        let derivation = match object.path.is_derivation() {
+        let outputs = match object.path.is_derivation() {
             true => {
                 let drv = aterm::parse(&self.options.store_dir, &object.contents, object.path.derivation_name()?)?;
-                self.checked_outputs(activity, &object.path, &drv)?;
-                Some(drv)
+                self.checked_outputs(activity, &object.path, &drv)?
             }
-            false => None,
+            false => BTreeMap::new(),
         };
-        self.write_texts(activity, &[(object, derivation)], options.repair)
+        let path = std::slice::from_ref(&object.path);
+        self.add_temp_roots(activity, path)?;
+        if !options.repair && !self.valid_paths(activity, path)?.is_empty() {
+            return Ok(());
+        }
+        self.write_objects(activity, &[Object::Text(object, outputs)], options.repair)
     }
 
-    fn write_derivations(&self, activity: &Activity, derivations: &[TextObject]) -> Result<()> {
-        let paths: Vec<StorePath> = derivations.iter().map(|object| object.path.clone()).collect();
-        self.add_temp_roots(activity, &paths)?;
-        let valid = self.valid_paths(activity, &paths)?;
-        let missing: FxHashMap<&StorePath, &TextObject> =
-            derivations.iter().filter(|o| !valid.contains(&o.path)).map(|o| (&o.path, o)).collect();
-        let paths = missing.keys().map(|path| (*path).clone());
-        let order = crate::closure::topological_order(&self.options.store_dir, paths, |path| {
-            missing.get(path).map(|object| object.references.iter().cloned().collect()).unwrap_or_default()
-        })?;
-        for batch in order.chunks(batch_size()) {
-            let mut objects = Vec::with_capacity(batch.len());
-            for path in batch {
-                let object = missing[path];
-                let parse = |name| aterm::parse(&self.options.store_dir, &object.contents, name);
-                objects.push((object, path.derivation_name().ok().map(parse).transpose()?));
-            }
-            self.write_texts(activity, &objects, false)?;
-        }
-        Ok(())
+    fn write_batch(&self, activity: &Activity, trees: &[TreeObject], texts: &[TextObject]) -> Result<()> {
+        self.write_together(activity, trees, texts)
     }
 
     fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo> {
@@ -154,7 +129,7 @@ impl LocalStore {
 
     /// Removes objects whose registration failed: they are in nobody's way, but take space. Asks first, as a commit that
     /// reports an error may have reached the disk; also after the user asked for the end.
-    fn discard(&self, paths: &[StorePath]) {
+    pub(super) fn discard(&self, paths: &[StorePath]) {
         if let Ok(valid) = self.valid_paths(&Activity::silent(), paths) {
             for path in paths.iter().filter(|path| !valid.contains(*path)) {
                 let _ = self.files.remove_tree(&self.real_path(path));
@@ -170,78 +145,12 @@ impl LocalStore {
         self.register_outputs(activity, std::slice::from_ref(info))
     }
 
-    fn make_durable(&self, paths: &[PathBuf]) -> Result<()> {
+    pub(super) fn make_durable(&self, paths: &[PathBuf]) -> Result<()> {
         self.files.faults.pass("object-written")?;
         if self.options.fsync_store_paths {
             sync_trees(&self.options.real_dir, paths)?;
         }
         self.files.faults.pass("object-synced")
-    }
-
-    fn write_texts(
-        &self,
-        activity: &Activity,
-        objects: &[(&TextObject, Option<Derivation>)],
-        repair: bool,
-    ) -> Result<()> {
-        let paths: Vec<StorePath> = objects.iter().map(|(object, _)| object.path.clone()).collect();
-        self.add_temp_roots(activity, &paths)?;
-        if !repair && self.valid_paths(activity, &paths)?.len() == paths.len() {
-            return Ok(());
-        }
-        let _locks = self.lock_paths(activity, &paths)?;
-        let valid = if repair { Default::default() } else { self.valid_paths(activity, &paths)? };
-        self.files.faults.pass("object-begin")?;
-        let missing = objects.iter().filter(|(object, _)| !valid.contains(&object.path));
-        let mut written = Vec::with_capacity(objects.len());
-        let registered = self.write_and_register(activity, missing, &mut written);
-        if registered.is_err() {
-            self.discard(&written);
-        }
-        registered
-    }
-
-    fn write_and_register<'o>(
-        &self,
-        activity: &Activity,
-        objects: impl Iterator<Item = &'o (&'o TextObject, Option<Derivation>)>,
-        written: &mut Vec<StorePath>,
-    ) -> Result<()> {
-        let (mut infos, mut reals) = (Vec::new(), Vec::new());
-        for (object, derivation) in objects {
-            activity.check()?;
-            let real = self.real_path(&object.path);
-            written.push(object.path.clone());
-            self.write_text(&real, &object.contents)?;
-            reals.push(real);
-            let outputs = derivation.as_ref().map(|drv| self.known_outputs(drv)).transpose()?.unwrap_or_default();
-            infos.push((text_info(object)?, outputs));
-        }
-        self.make_durable(&reals)?;
-        let registrations: Vec<Registration<'_>> =
-            infos.into_iter().map(|(info, outputs)| Registration { info: Cow::Owned(info), outputs }).collect();
-        self.register_rows(activity, &registrations)
-    }
-
-    fn write_text(&self, path: &Path, contents: &[u8]) -> Result<()> {
-        let open = || OpenOptions::new().write(true).create_new(true).mode(0o444).open(path);
-        let mut file = match open() {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.files.remove_tree(path)?;
-                open()
-            }
-            opened => opened,
-        }
-        .map_err(Error::io("creating", path))?;
-        file.write_all(contents).map_err(Error::io("writing", path))?;
-        // The umask may have taken bits away.
-        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o444))
-            .map_err(Error::system("changing mode of", path))?;
-        let times = rustix::fs::Timestamps {
-            last_access: rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
-            last_modification: rustix::fs::Timespec { tv_sec: 1, tv_nsec: 0 },
-        };
-        rustix::fs::futimens(&file, &times).map_err(Error::system("changing time of", path))
     }
 
     /// Restores an archive and compares it with its metadata.
@@ -331,15 +240,4 @@ fn skip_nar(activity: &Activity, nar: &mut dyn Read) -> Result<()> {
         }
     }
     Ok(file_tree::read_nar(&mut BufReader::new(nar), &mut Nowhere(activity))?)
-}
-
-/// The metadata of a text object.
-fn text_info(object: &TextObject) -> Result<PathInfo> {
-    let mut nar = Hasher::new(HashAlgorithm::Sha256);
-    file_tree::nar::dump_bytes(&object.contents, &mut nar)?;
-    let size = nar.bytes();
-    let mut info = PathInfo::new(object.path.clone(), nar.finish(), size);
-    info.references.clone_from(&object.references);
-    info.content_address = Some(ContentAddress { method: ContentAddressMethod::Text, hash: object.hash });
-    Ok(info)
 }

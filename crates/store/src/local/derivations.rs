@@ -87,7 +87,7 @@ impl LocalStore {
     }
 
     /// The outputs whose paths are known.
-    pub(super) fn known_outputs(&self, drv: &Derivation) -> Result<BTreeMap<OutputName, StorePath>> {
+    fn known_outputs(&self, drv: &Derivation) -> Result<BTreeMap<OutputName, StorePath>> {
         let outputs = drv.output_paths(&self.options.store_dir)?;
         Ok(outputs.into_iter().filter_map(|(name, path)| Some((name, path?))).collect())
     }

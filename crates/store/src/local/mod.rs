@@ -3,11 +3,12 @@
 //! [`LocalStore`] is cheap to open: it looks at one file, and opens database, locks and roots when they are first needed. Its
 //! folders are values ([`LocalStoreOptions`]); the objects may lie elsewhere than their paths say (`local?root=DIR`).
 //!
-//! `database.rs` and `rows.rs` hold what is known, `add.rs` brings objects in through `source.rs` and `stream.rs`, `files.rs` and `sync.rs` are the way to
+//! `database.rs` and `rows.rs` hold what is known, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
 //! `roots.rs` permanent roots, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `verify.rs` checks.
 
 mod add;
+mod batch;
 mod canonicalise;
 mod database;
 mod derivations;

@@ -16,6 +16,9 @@ const THREADS: usize = 8;
 
 /// Makes the objects at these paths durable, their names in `folder` included.
 pub(crate) fn sync_trees(folder: &Path, paths: &[PathBuf]) -> Result<()> {
+    if paths.len() > MOST_FILES {
+        return sync_file_system(folder);
+    }
     let mut gathered = Gathered::default();
     for path in paths {
         if !gathered.add(path)? {

@@ -6,9 +6,11 @@ use file_tree::{MemoryNode, MemoryTree, TreePath, nar};
 use rustix::process::{Signal, getpid, kill_process};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use store::{AddTree, FaultPoints, LocalStore, LocalStoreOptions, Result, Store, WritableStore, WriteOptions};
+use store::{
+    AddTree, FaultPoints, LocalStore, LocalStoreOptions, Result, Store, TreeObject, WritableStore, WriteOptions,
+};
 use store_model::derivation::TextObject;
-use store_model::{ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StoreDir, StorePath};
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StoreDir, StorePath};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
@@ -28,7 +30,7 @@ fn main() -> Result<()> {
     work(&activity, &store, &root)
 }
 
-/// A text, a tree, an archive, a batch of texts, and a root.
+/// A text, a tree, an archive, a batch of trees and texts, and a root.
 fn work(activity: &Activity, store: &LocalStore, root: &std::path::Path) -> Result<()> {
     let options = WriteOptions::default();
     let text = TextObject::new(store.store_dir(), "text", b"x".to_vec(), Default::default())?;
@@ -51,12 +53,25 @@ fn work(activity: &Activity, store: &LocalStore, root: &std::path::Path) -> Resu
     let mut info = PathInfo::new(StorePath::from_parts([5; 20], "archive")?, hash, archive.len() as u64);
     info.references.insert(text.path.clone());
     store.add_nar(activity, &info, &mut archive.as_slice(), &options)?;
-    let many: Vec<TextObject> = (0..20)
+    let mut many: Vec<TextObject> = (0..20)
         .map(|n| {
             let references = [text.path.clone()].into();
             TextObject::new(store.store_dir(), &format!("text{n}"), format!("{n}").into_bytes(), references)
         })
         .collect::<std::result::Result<_, _>>()?;
-    store.write_derivations(activity, &many)?;
+    let file = |contents: &[u8]| -> Result<TreeObject> {
+        let mut archive = Vec::new();
+        nar::dump_bytes(contents, &mut archive)?;
+        let address = ContentAddress {
+            method: ContentAddressMethod::NixArchive,
+            hash: Hash::of(HashAlgorithm::Sha256, &archive),
+        };
+        let path = store.store_dir().content_addressed_path("file", &address, &Default::default())?;
+        Ok(TreeObject { path, address, archive })
+    };
+    let trees = [file(b"one")?, file(b"two")?];
+    let references = trees.iter().map(|tree| tree.path.clone()).collect();
+    many.push(TextObject::new(store.store_dir(), "of-trees", b"of trees".to_vec(), references)?);
+    store.write_batch(activity, &trees, &many)?;
     store.add_permanent_root(activity, &root.join("result"), &info.path)
 }

@@ -6,7 +6,7 @@
 mod parse;
 mod print;
 
-pub use parse::parse;
+pub use parse::{parse, parse_outputs};
 pub(super) use print::{Inputs, escaped, names, plain, print_hashes, print_output, print_with};
 
 use super::Derivation;

@@ -12,7 +12,7 @@ use crate::hash::{Hash, HashAlgorithm};
 use crate::store_dir::StoreDir;
 use crate::{Error, OutputName};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Outputs of outputs of outputs: more than anyone builds, less than a stack holds.
 const MAX_NESTING: usize = 64;
@@ -21,6 +21,20 @@ const MAX_NESTING: usize = 64;
 pub fn parse(store_dir: &StoreDir, bytes: &[u8], name: &str) -> Result<Derivation, Error> {
     let mut cursor = Cursor { bytes, at: 0, store_dir };
     cursor.derivation(name).map_err(|message| Error::DerivationSyntax {
+        name: name.to_owned(),
+        message,
+        offset: cursor.at,
+    })
+}
+
+/// Reads the outputs alone, which stand first; what follows them is not looked at.
+pub fn parse_outputs(
+    store_dir: &StoreDir,
+    bytes: &[u8],
+    name: &str,
+) -> Result<BTreeMap<OutputName, DerivationOutput>, Error> {
+    let mut cursor = Cursor { bytes, at: 0, store_dir };
+    cursor.start().and_then(|_| cursor.all_outputs()).map_err(|message| Error::DerivationSyntax {
         name: name.to_owned(),
         message,
         offset: cursor.at,
@@ -44,14 +58,8 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn derivation(&mut self, name: &str) -> Outcome<Derivation> {
         let dynamic = self.start()?;
-        let mut drv = Derivation { name: name.to_owned(), ..Derivation::default() };
-        self.expect("[")?;
-        while !self.end_of_list() {
-            self.expect("(")?;
-            let output = self.text("the name of an output")?;
-            let value = self.output()?;
-            drv.outputs.entry(output).or_insert(value);
-        }
+        let outputs = self.all_outputs()?;
+        let mut drv = Derivation { name: name.to_owned(), outputs, ..Derivation::default() };
         self.expect(",[")?;
         while !self.end_of_list() {
             self.expect("(")?;
@@ -81,6 +89,18 @@ impl<'a> Cursor<'a> {
         }
         self.expect(")")?;
         Ok(drv)
+    }
+
+    fn all_outputs(&mut self) -> Outcome<BTreeMap<OutputName, DerivationOutput>> {
+        let mut outputs = BTreeMap::new();
+        self.expect("[")?;
+        while !self.end_of_list() {
+            self.expect("(")?;
+            let output = self.text("the name of an output")?;
+            let value = self.output()?;
+            outputs.entry(output).or_insert(value);
+        }
+        Ok(outputs)
     }
 
     /// The head; tells whether it is the form with nested outputs.
