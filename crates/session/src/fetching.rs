@@ -4,7 +4,7 @@
 //! a store opened only to read gets a second handle for that.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use activity::Activity;
 use evaluator::{FetchAttribute, FetchRequest, Fetched, InputAttributes, WorldError, WorldErrorClass};
@@ -12,7 +12,7 @@ use fetchers::{
     Asked, Attribute, Attributes, Depot, ErrorClass, FetchOptions, Fetcher, FlakeRef, InputRef, InputRules, Kept,
 };
 use file_tree::{Filter, SourceAccessor, TreePath};
-use store::{AddTree, LocalStore, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
+use store::{AddTree, Store as _, TemporaryRoots as _, WritableStore as _, WriteOptions};
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, References, StoreDir, StorePath};
 
 use crate::session::Session;
@@ -24,7 +24,6 @@ use crate::world::session_error;
 pub(crate) struct Fetching {
     session: Arc<Session>,
     fetcher: OnceLock<Fetcher>,
-    store: Mutex<Option<Arc<LocalStore>>>,
 }
 
 /// Which inputs the settings accept.
@@ -56,25 +55,11 @@ fn options(settings: &Settings) -> FetchOptions {
 
 impl Fetching {
     pub(crate) fn new(session: Arc<Session>) -> Self {
-        Self { session, fetcher: OnceLock::new(), store: Mutex::default() }
+        Self { session, fetcher: OnceLock::new() }
     }
 
     fn fetcher(&self) -> &Fetcher {
         self.fetcher.get_or_init(|| Fetcher::new(options(&self.session.settings), self.session.transfer()))
-    }
-
-    /// The store, open for writing.
-    fn store(&self, activity: &Activity) -> Result<Arc<LocalStore>, crate::SessionError> {
-        if !self.session.read_only() {
-            return self.session.store(activity);
-        }
-        let mut slot = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = &*slot {
-            return Ok(Arc::clone(store));
-        }
-        let store = Arc::new(crate::options::open_store(&self.session, activity, false)?);
-        *slot = Some(Arc::clone(&store));
-        Ok(store)
     }
 
     /// Answers a request of the evaluator.
@@ -217,7 +202,7 @@ impl Depot for Fetching {
     }
 
     fn find(&self, activity: &Activity, path: &StorePath) -> fetchers::Result<Option<Kept>> {
-        let store = self.store(activity).map_err(depot_error)?;
+        let store = self.session.store_for_writing(activity).map_err(depot_error)?;
         let one = std::slice::from_ref(path);
         store.add_temp_roots(activity, one).map_err(depot_error)?;
         let infos = store.path_infos(activity, one).map_err(depot_error)?;
@@ -233,7 +218,7 @@ impl Depot for Fetching {
         accessor: &dyn SourceAccessor,
         filter: &mut Filter<'_>,
     ) -> fetchers::Result<Kept> {
-        let store = self.store(activity).map_err(depot_error)?;
+        let store = self.session.store_for_writing(activity).map_err(depot_error)?;
         let mut tree = AddTree {
             name,
             accessor,

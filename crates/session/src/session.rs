@@ -26,6 +26,8 @@ pub struct Session {
     store_dir: StoreDir,
     read_only: bool,
     store: Mutex<Option<Arc<LocalStore>>>,
+    /// A second handle, where the first one only reads.
+    writable: Mutex<Option<Arc<LocalStore>>>,
     builder: Mutex<Option<Arc<LocalBuilder>>>,
     transfer: OnceLock<Arc<Transfer>>,
 }
@@ -39,8 +41,8 @@ impl Session {
         let place = StorePlace::of(&settings)?;
         let store_dir = StoreDir::new(&place.store_dir)
             .map_err(|error| SessionError::StoreUri { uri: place.store_dir.clone(), problem: error.to_string() })?;
-        let (store, builder, transfer) = Default::default();
-        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, builder, transfer }))
+        let (store, writable, builder, transfer) = Default::default();
+        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, writable, builder, transfer }))
     }
 
     /// Where the store lies.
@@ -73,6 +75,29 @@ impl Session {
         let store = Arc::new(crate::options::open_store(self, activity, self.read_only)?);
         *slot = Some(Arc::clone(&store));
         Ok(store)
+    }
+
+    /// The store, open for writing also if the session only reads: for what is fetched.
+    pub(crate) fn store_for_writing(&self, activity: &Activity) -> Result<Arc<LocalStore>, SessionError> {
+        if !self.read_only {
+            return self.store(activity);
+        }
+        let mut slot = self.writable.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = &*slot {
+            return Ok(Arc::clone(store));
+        }
+        let store = Arc::new(crate::options::open_store(self, activity, false)?);
+        *slot = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    /// Gives back what the store holds for this process (temporary roots, locks, connections) although worlds over this
+    /// session may be left: for a command that ends without taking them apart. Whoever asks later opens the store again.
+    pub fn close(&self) {
+        *self.builder.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        for slot in [&self.store, &self.writable] {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     /// The builder over that store.

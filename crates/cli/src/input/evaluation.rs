@@ -200,6 +200,15 @@ impl Question<'_> {
     }
 }
 
+/// Ends the work of a command that ends with it.
+pub fn leave(work: impl Work<Error = CommandError>, session: &Session) {
+    // Freeing an evaluator's heap, programs and tables one by one costs time and gives a process that ends nothing back.
+    // The store is given back nevertheless: others look at its roots and locks. What is to be printed was printed, and
+    // what was to be written was flushed.
+    std::mem::forget(work);
+    session.close();
+}
+
 /// The working directory.
 pub fn here() -> Result<Vec<u8>, CommandError> {
     let here =

@@ -13,7 +13,7 @@ use store_model::StorePath;
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::attributes::{Attributes, Wanted};
 use crate::input::common::{CommonArgs, Words, open, parse};
-use crate::input::evaluation::{Evaluation, EvaluationArgs, Question};
+use crate::input::evaluation::{Evaluation, EvaluationArgs, Question, leave};
 use crate::output::build::{Opened, link_name};
 use crate::output::value::Form;
 
@@ -124,6 +124,7 @@ fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
         separable: work.is_separable(),
     };
     question.answer(surface, &session, &args.evaluation, &mut work)?;
+    leave(work, &session);
     if !session.read_only() {
         opened.say_how_to_enter(&paths);
     }

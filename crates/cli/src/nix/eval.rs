@@ -10,7 +10,7 @@ use session::remembered::{Answer, Start, Step, Work};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, Words, open, parse};
-use crate::input::evaluation::{Evaluation, Question};
+use crate::input::evaluation::{Evaluation, Question, leave};
 use crate::input::installable::InstallableArgs;
 use crate::output::value::{Form, value_text};
 
@@ -65,6 +65,7 @@ fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
         separable: false,
     };
     question.answer(surface, &session, &args.installables.evaluation, &mut work)?;
+    leave(work, &session);
     Ok(0)
 }
 
