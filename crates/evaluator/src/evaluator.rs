@@ -119,12 +119,12 @@ impl Evaluator {
 
     /// Follows what is read from now on, as a world notes it in `log`. To be called before anything is evaluated.
     pub fn follow_reads(&mut self, log: Arc<ReadLog>) {
-        self.eval.tracker = Some(Box::new(Tracker::new(log)));
+        self.eval.follow_reads(Tracker::new(log));
     }
 
     /// Takes compiled files from a cache and gives it those that it does not have.
     pub fn keep_programs(&mut self, cache: Arc<dyn ProgramCache>) {
-        self.eval.programs = Some(cache);
+        self.eval.keep_programs(cache);
     }
 
     /// From now on [`Evaluator::end_part`] can tell what a part of the work depends on. What was read before belongs to

@@ -7,8 +7,7 @@
 //!
 //! Evaluation recurses on the native stack: run it under [`with_large_stack`] to nest as deep as C++ Nix.
 //!
-//! Absent on purpose: stores, builds, fetching, settings, printing to anywhere; threads (the forms are ready for them),
-//! a collector (so is the heap).
+//! Absent on purpose: stores, builds, fetching, settings, printing to anywhere.
 
 mod attr_path;
 mod builtins;
@@ -22,6 +21,7 @@ mod inputs;
 mod options;
 mod os;
 mod packages;
+mod parallel;
 pub mod program;
 mod record;
 mod show;

@@ -44,6 +44,8 @@ pub struct EvalOptions {
     pub experimental_features: BTreeSet<String>,
     /// What is done about questionable literals (`lint-…`).
     pub lints: crate::program::Lints,
+    /// Threads that evaluate at the same time (`eval-cores`).
+    pub cores: u32,
     /// When memory is collected, and how much there may be.
     pub heap: crate::heap::HeapOptions,
     /// `builtins.nixVersion`.
@@ -69,6 +71,7 @@ impl Default for EvalOptions {
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),
+            cores: 1,
             heap: crate::heap::HeapOptions::default(),
             nix_version: "2.34.8".into(),
             inputs: None,

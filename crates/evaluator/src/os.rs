@@ -120,18 +120,47 @@ pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// The words of a thread's native stack in use.
+/// Starts a thread with such a stack; `None` if the system refuses any.
+pub(crate) fn large_thread(name: String, work: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
+    let work = std::sync::Arc::new(std::sync::Mutex::new(Some(work)));
+    let mut size = WANTED_STACK;
+    while size >= LEAST_STACK {
+        let work = work.clone();
+        // The closure takes `work` only once it runs, so a refused thread leaves it for the next try.
+        let taken = move || {
+            let work = work.lock().ok().and_then(|mut work| work.take());
+            work.into_iter().for_each(|work| work());
+        };
+        match std::thread::Builder::new().name(name.clone()).stack_size(size).spawn(taken) {
+            Ok(thread) => return Some(thread),
+            Err(_) => size /= 2,
+        }
+    }
+    None
+}
+
+/// The words of a thread's native stack in use. It may be looked at only while the thread is in the [`with_stack`] that
+/// gave it, and stopped there if it is another's.
+#[derive(Clone, Copy)]
 pub(crate) struct StackRange {
-    low: usize,
-    high: usize,
+    /// The lowest address.
+    pub(crate) low: usize,
+    /// The address after the last word.
+    pub(crate) high: usize,
 }
 
 impl StackRange {
+    /// Whether a thread ever said it.
+    pub(crate) fn is_known(self) -> bool {
+        self.high != 0
+    }
+
     /// The words, from the lowest address on.
-    pub(crate) fn words(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn words(self) -> impl Iterator<Item = usize> {
         (self.low..self.high).step_by(size_of::<usize>()).map(|address| {
-            // SAFETY: the range lies in the calling thread's own stack, above its current frame. A word there may be
-            // padding that was never written; reading it as a bare number through a volatile read gives some number.
+            // SAFETY: the range lies in the stack of the calling thread or of one that stands still, above its current
+            // frame. A word there may be padding that was never written; reading it as a bare number through a volatile
+            // read gives some number.
             unsafe { std::ptr::read_volatile(address as *const usize) }
         })
     }
@@ -140,14 +169,14 @@ impl StackRange {
 /// Runs `work` with the calling thread's stack from here up to `top`, registers included, which may hold the only copy
 /// of an address. `None`, without running it, on a machine whose registers we cannot store or without a `top`.
 #[inline(never)]
-pub(crate) fn with_stack<T>(top: usize, work: impl FnOnce(&StackRange) -> T) -> Option<T> {
+pub(crate) fn with_stack<T>(top: usize, work: impl FnOnce(StackRange) -> T) -> Option<T> {
     let mut registers = [0usize; 12];
     let low = std::ptr::from_mut(&mut registers) as usize;
     if top <= low || !store_registers(&mut registers) {
         return None;
     }
     let range = StackRange { low, high: top & !(size_of::<usize>() - 1) };
-    let result = work(&range);
+    let result = work(range);
     std::hint::black_box(&registers);
     Some(result)
 }

@@ -111,6 +111,16 @@ impl Tracker {
         }
     }
 
+    /// For a helper: follows the same log, as long as nothing is kept apart.
+    pub(crate) fn beside(&self) -> Tracker {
+        Tracker::new(self.log.clone())
+    }
+
+    /// Whether reads are kept apart, so that it matters which thread asked.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart
+    }
+
     /// From now on sets are kept. What was read before belongs to all.
     pub(crate) fn begin_parts(&mut self) {
         self.log.take();

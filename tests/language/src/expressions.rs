@@ -200,14 +200,14 @@ impl Tree {
     }
 }
 
-fn options(show_trace: bool) -> EvalOptions {
+fn options(show_trace: bool, base: &EvalOptions) -> EvalOptions {
     let entry = |prefix: &str, path: &str| SearchPathEntry { prefix: prefix.into(), value: path.into() };
     EvalOptions {
         search_path: vec![entry("named", "/pwd/fix/attrs.nix"), entry("", "/pwd/fix/search")],
         experimental_features: FEATURES.split_whitespace().map(str::to_owned).collect(),
         read_only: true,
         show_trace,
-        ..EvalOptions::default()
+        ..base.clone()
     }
 }
 
@@ -217,11 +217,11 @@ pub fn as_argument(expression: &str) -> String {
 }
 
 /// What an expression gives here. To be called on a large stack.
-pub fn answer(tree: &Tree, expression: &str, mode: Mode) -> Answer {
+pub fn answer(tree: &Tree, expression: &str, mode: Mode, base: &EvalOptions) -> Answer {
     let recorder = Arc::new(Recorder::default());
     let activity = Activity::root(recorder.clone(), CancelToken::new());
     let show_trace = mode == Mode::Trace;
-    let mut evaluator = Evaluator::new(Arc::new(tree.world()), options(show_trace), activity);
+    let mut evaluator = Evaluator::new(Arc::new(tree.world()), options(show_trace, base), activity);
     let printed = evaluator.eval_text(as_argument(expression).as_bytes(), b"/pwd", Origin::String).and_then(|value| {
         if mode == Mode::Json {
             return evaluator.to_json(&value, true);
@@ -254,12 +254,12 @@ pub fn answer(tree: &Tree, expression: &str, mode: Mode) -> Answer {
     answer
 }
 
-/// All answers to an expression. To be called on a large stack.
-pub fn record(tree: &Tree, expression: &str) -> Record {
+/// All answers to an expression, evaluated as `base` says where the lists do not say it. To be called on a large stack.
+pub fn record(tree: &Tree, expression: &str, base: &EvalOptions) -> Record {
     Record {
         expression: expression.to_owned(),
-        plain: answer(tree, expression, Mode::Plain),
-        json: answer(tree, expression, Mode::Json),
-        trace: answer(tree, expression, Mode::Trace).err,
+        plain: answer(tree, expression, Mode::Plain, base),
+        json: answer(tree, expression, Mode::Json, base),
+        trace: answer(tree, expression, Mode::Trace, base).err,
     }
 }

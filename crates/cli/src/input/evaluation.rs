@@ -216,6 +216,9 @@ pub fn here() -> Result<Vec<u8>, CommandError> {
     Ok(here.into_os_string().into_vec())
 }
 
+/// More threads than this wait for each other more than they evaluate.
+const MOST_CORES: u32 = 64;
+
 fn options(settings: &Settings, include: &[String]) -> EvalOptions {
     let system = match settings.text("eval-system") {
         "" => settings.system(),
@@ -229,6 +232,7 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         restricted: settings.flag("restrict-eval"),
         allowed_uris: settings.list("allowed-uris"),
         max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
+        cores: u32::try_from(settings.eval_cores()).unwrap_or(u32::MAX).min(MOST_CORES),
         heap: HeapOptions { limit: (max_heap > 0).then_some(max_heap), ..HeapOptions::default() },
         import_from_derivation: settings.flag("allow-import-from-derivation"),
         trace_verbose: settings.flag("trace-verbose"),

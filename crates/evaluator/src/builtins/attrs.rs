@@ -3,6 +3,7 @@
 use super::{builtins, in_name_order};
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome};
+use crate::parallel::Task;
 use crate::program::Symbol;
 use crate::value::{AttrSetBuilder, List, ListBuilder, Pos, Thunk, Value, sym};
 use rustc_hash::FxHashMap;
@@ -148,13 +149,21 @@ fn cat_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
     let name = eval.symbol_of(name);
     let list = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.catAttrs")?;
     let text = "while evaluating an element in the list passed as second argument to builtins.catAttrs";
-    let height = eval.stack.height();
-    for element in list.iter() {
-        let set = eval.expect_attrs(element, text)?;
-        if let Some(value) = set.value(name) {
-            eval.stack.push(value);
-        }
-    }
+    let height = eval.go_through(
+        Task::Force,
+        || list.iter(),
+        |eval, progress| {
+            let height = eval.stack.height();
+            for (index, element) in list.iter().enumerate() {
+                progress.at(index);
+                let set = eval.expect_attrs(element, text)?;
+                if let Some(value) = set.value(name) {
+                    eval.stack.push(value);
+                }
+            }
+            Ok(height)
+        },
+    )?;
     Ok(super::lists::list_above(eval, height, None))
 }
 

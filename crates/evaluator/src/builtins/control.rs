@@ -3,6 +3,7 @@
 use super::builtins;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Eval, Outcome};
+use crate::parallel::Task;
 use crate::text::bytes_as_text;
 use crate::value::print::PrintOptions;
 use crate::value::{List, ListBuilder, Pos, Value, View, sym};
@@ -78,6 +79,7 @@ fn abort(eval: &mut Eval, args: &[Value]) -> Outcome {
 
 fn trace(eval: &mut Eval, value: Value) -> Result<(), EvalError> {
     let value = eval.force(value)?;
+    eval.effect()?;
     let shown = match value.view() {
         View::String(string) => string.bytes().to_vec(),
         _ => {
@@ -93,6 +95,7 @@ fn trace(eval: &mut Eval, value: Value) -> Result<(), EvalError> {
 fn warn(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the first argument; the message passed to builtins.warn";
     let message = eval.expect_string(args[0], text)?;
+    eval.effect()?;
     let line = warning_text(&bytes_as_text(message.bytes()));
     eval.activity.message(activity::Verbosity::Warn, &line);
     if eval.shared.options.abort_on_warn {
@@ -143,21 +146,40 @@ impl Eval {
                 if !seen.insert(value.word()) {
                     return Ok(());
                 }
-                for attr in set.iter() {
-                    eval.force_deep_inside(attr.value.get(), seen).map_err(|error| {
-                        let name = eval.text(attr.name);
-                        error.trace(attr.pos, format!("while evaluating the attribute '{name}'"))
-                    })?;
-                }
+                let height = eval.stack.height();
+                let values = || set.iter().map(|attr| attr.value.get());
+                let result = eval.go_through(Task::Deep, values, |eval, progress| {
+                    for (index, attr) in set.iter().enumerate() {
+                        progress.at(index);
+                        eval.force_deep_inside(attr.value.get(), seen).map_err(|error| {
+                            let name = eval.text(attr.name);
+                            error.trace(attr.pos, format!("while evaluating the attribute '{name}'"))
+                        })?;
+                    }
+                    Ok(())
+                });
+                eval.stack.truncate(height);
+                return result;
             } else if let Some(list) = value.as_list() {
                 if !seen.insert(value.word()) {
                     return Ok(());
                 }
-                for (index, element) in list.iter().enumerate() {
-                    eval.force_deep_inside(element, seen).map_err(|error| {
-                        error.trace(Pos::NONE, format!("while evaluating list element at index {index}"))
-                    })?;
-                }
+                let height = eval.stack.height();
+                let result = eval.go_through(
+                    Task::Deep,
+                    || list.iter(),
+                    |eval, progress| {
+                        for (index, element) in list.iter().enumerate() {
+                            progress.at(index);
+                            eval.force_deep_inside(element, seen).map_err(|error| {
+                                error.trace(Pos::NONE, format!("while evaluating list element at index {index}"))
+                            })?;
+                        }
+                        Ok(())
+                    },
+                );
+                eval.stack.truncate(height);
+                return result;
             } else if let Some(lambda) = value.as_lambda() {
                 lambda.see();
             }

@@ -120,7 +120,9 @@ fn fetch(eval: &mut Eval, value: Value, kind: Kind) -> Outcome {
         Kind::File => FetchRequest::File { url, name, expected },
         Kind::Tarball => FetchRequest::Tarball { url, name, expected },
     };
-    let fetched = eval.shared.world.fetch(&eval.activity, &request)?;
+    eval.effect()?;
+    let (world, activity) = (eval.shared.world.clone(), eval.activity.clone());
+    let fetched = eval.arena.blocked(|| world.fetch(&activity, &request))?;
     eval.allow(&fetched.path);
     let printed = eval.shared.world.store_dir().print(&fetched.path);
     let context = eval.shared.contexts.single(ContextElement::Opaque(fetched.path));

@@ -173,6 +173,7 @@ fn fetch_tree(eval: &mut Eval, value: Value, who: Who) -> Outcome {
             let message = format!("in pure evaluation mode, '{name}' doesn't fetch unlocked input '{url}'");
             return Err(EvalError::new(ErrorKind::Restricted, message));
         }
+        eval.effect()?;
         eval.activity.warn(&format!(
             "Input '{url}' is unlocked (e.g. lacks a Git revision) but is checked by NAR hash. \
              This is not reproducible and will break after garbage collection or when shared."
@@ -184,7 +185,9 @@ fn fetch_tree(eval: &mut Eval, value: Value, who: Who) -> Outcome {
         return Err(EvalError::eval(message));
     }
     let request = FetchRequest::Tree { attributes: input.attributes, is_locked: input.is_locked };
-    let fetched = eval.shared.world.fetch(&eval.activity, &request)?;
+    eval.effect()?;
+    let (world, activity) = (eval.shared.world.clone(), eval.activity.clone());
+    let fetched = eval.arena.blocked(|| world.fetch(&activity, &request))?;
     eval.allow(&fetched.path);
     Ok(tree(eval, &fetched, who == Who::FetchGit))
 }
@@ -306,7 +309,9 @@ fn fetch_mercurial(eval: &mut Eval, value: Value) -> Outcome {
     given.insert("url".to_owned(), string(url));
     let input = inputs.input_of_attributes(given)?;
     let request = FetchRequest::Tree { attributes: input.attributes, is_locked: input.is_locked };
-    let fetched = eval.shared.world.fetch(&eval.activity, &request)?;
+    eval.effect()?;
+    let (world, activity) = (eval.shared.world.clone(), eval.activity.clone());
+    let fetched = eval.arena.blocked(|| world.fetch(&activity, &request))?;
     eval.allow(&fetched.path);
     Ok(mercurial_tree(eval, &fetched))
 }

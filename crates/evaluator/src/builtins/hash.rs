@@ -59,6 +59,7 @@ fn convert_hash(eval: &mut Eval, args: &[Value]) -> Outcome {
     let value = eval.required(set, to_format, "while locating the attribute 'toHashFormat'")?;
     let format = eval.expect_plain_string(value, "while evaluating the attribute 'toHashFormat'")?;
     if format.bytes() == b"base32" {
+        eval.effect()?;
         eval.activity.warn("\"base32\" is a deprecated alias for hash format \"nix32\".");
     }
     let format = HashFormat::parse(&String::from_utf8_lossy(format.bytes()));

@@ -3,6 +3,7 @@
 use super::{builtins, truth};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Eval, Outcome};
+use crate::parallel::Task;
 use crate::program::Symbol;
 use crate::value::{AttrSetBuilder, List, ListBuilder, Pos, Thunk, Value, sym};
 use rustc_hash::FxHashMap;
@@ -113,14 +114,14 @@ fn filter(eval: &mut Eval, args: &[Value]) -> Outcome {
         return Ok(list.into());
     }
     let function = eval.expect_function(args[0], "while evaluating the first argument passed to builtins.filter")?;
-    let height = eval.stack.height();
     let text = "while evaluating the return value of the filtering function passed to builtins.filter";
-    for element in list.iter() {
+    let height = eval.call_through(function, list, |eval, element| {
         let kept = eval.call(function, &[element])?;
         if truth(eval, kept, text)? {
             eval.stack.push(element);
         }
-    }
+        Ok(())
+    })?;
     Ok(list_above(eval, height, Some(list)))
 }
 
@@ -158,12 +159,20 @@ fn any_all(eval: &mut Eval, args: &[Value], any: bool, texts: [&'static str; 3])
 
 fn concat_lists(eval: &mut Eval, args: &[Value]) -> Outcome {
     let lists = eval.expect_list(args[0], "while evaluating the first argument passed to builtins.concatLists")?;
-    let height = eval.stack.height();
     let text = "while evaluating a value of the list passed to builtins.concatLists";
-    for list in lists.iter() {
-        let list = eval.expect_list(list, text)?;
-        eval.stack.push(list.into());
-    }
+    let height = eval.go_through(
+        Task::Force,
+        || lists.iter(),
+        |eval, progress| {
+            let height = eval.stack.height();
+            for (index, list) in lists.iter().enumerate() {
+                progress.at(index);
+                let list = eval.expect_list(list, text)?;
+                eval.stack.push(list.into());
+            }
+            Ok(height)
+        },
+    )?;
     Ok(concat_above(eval, height))
 }
 
@@ -180,14 +189,14 @@ fn concat_above(eval: &mut Eval, height: usize) -> Value {
 fn concat_map(eval: &mut Eval, args: &[Value]) -> Outcome {
     let function = eval.expect_function(args[0], "while evaluating the first argument passed to builtins.concatMap")?;
     let list = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.concatMap")?;
-    let height = eval.stack.height();
     let text = "while evaluating the return value of the function passed to builtins.concatMap";
     let pos = eval.pos_of_value(function);
-    for element in list.iter() {
+    let height = eval.call_through(function, list, |eval, element| {
         let part = eval.call(function, &[element])?;
         let part = eval.expect_list_at(part, pos, text)?;
         eval.stack.push(part.into());
-    }
+        Ok(())
+    })?;
     Ok(concat_above(eval, height))
 }
 
@@ -218,10 +227,11 @@ fn partition(eval: &mut Eval, args: &[Value]) -> Outcome {
     let list = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.partition")?;
     let text = "while evaluating the return value of the partition function passed to builtins.partition";
     let mut is_right = Vec::with_capacity(list.len());
-    for element in list.iter() {
+    eval.call_through(function, list, |eval, element| {
         let answer = eval.call(function, &[element])?;
         is_right.push(truth(eval, answer, text)?);
-    }
+        Ok(())
+    })?;
     let count = is_right.iter().filter(|right| **right).count();
     let mut right = ListBuilder::new(&mut eval.arena, count);
     let mut wrong = ListBuilder::new(&mut eval.arena, list.len() - count);

@@ -93,11 +93,13 @@ impl Eval {
     /// The folder that an entry of a search path means, if there is one.
     fn search_folder(&mut self, value: &[u8]) -> Result<Option<Vec<u8>>, EvalError> {
         if !value.starts_with(b"/") {
+            self.effect()?;
             return Ok(self.shared.world.resolve_search_path(&self.activity, value)?);
         }
         if self.exists(value)? {
             return Ok(Some(value.to_vec()));
         }
+        self.effect()?;
         let missing = &self.shared.caches.missing_entries;
         if missing.lock().unwrap_or_else(PoisonError::into_inner).insert(value.to_vec()) {
             let shown = String::from_utf8_lossy(value);
@@ -152,6 +154,7 @@ fn import(eval: &mut Eval, path: Value, scope: ImportScope) -> Outcome {
     let path = eval.realise_path(path)?;
     if path.ends_with(b".drv")
         && let Ok(drv) = eval.shared.world.store_dir().parse_bytes(&path)
+        && eval.effect().map(|()| true)?
         && eval.shared.world.ensure_path(&eval.activity, &drv)?
     {
         return super::derivation::import_derivation(eval, &drv);

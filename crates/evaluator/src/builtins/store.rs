@@ -31,6 +31,7 @@ pub(crate) fn parse_hash(eval: &Eval, text: &str, algorithm: Option<HashAlgorith
             return Err(EvalError::eval("empty hash requires explicit hash algorithm"));
         };
         let zero = Hash::zero(algorithm);
+        eval.effect()?;
         eval.activity.warn(&format!("found empty hash, assuming '{}'", zero.to_sri()));
         return Ok(zero);
     }
@@ -139,6 +140,7 @@ impl Eval {
     /// Fails unless the store has a path or can get it.
     pub(crate) fn require_valid(&self, path: &StorePath) -> Result<(), EvalError> {
         let world = &self.shared.world;
+        self.effect()?;
         if world.ensure_path(&self.activity, path)? {
             return Ok(());
         }
@@ -171,8 +173,10 @@ impl Eval {
             );
             return Err(EvalError::eval(message));
         }
+        self.effect()?;
         let mut rewrites = Vec::new();
-        for (path, output, built) in world.realise(&self.activity, &wanted)? {
+        let activity = self.activity.clone();
+        for (path, output, built) in self.arena.blocked(|| world.realise(&activity, &wanted))? {
             self.allow(&built);
             if let Ok(placeholder) = DownstreamPlaceholder::of_output(path.base(), &output) {
                 rewrites.push((placeholder.render(), world.store_dir().print(&built)));

@@ -3,6 +3,7 @@
 use super::builtins;
 use crate::error::EvalError;
 use crate::eval::{Coerced, Coercion, Eval, Outcome};
+use crate::parallel::Task;
 use crate::value::{Str, Value};
 
 builtins! {
@@ -53,12 +54,20 @@ fn concat_strings_sep(eval: &mut Eval, args: &[Value]) -> Outcome {
     let mut joined = Coerced::default();
     joined.add_context(separator.context());
     joined.bytes.reserve(list.len() * (separator.len() + 16));
-    for (index, element) in list.iter().enumerate() {
-        if index > 0 {
-            joined.bytes.extend_from_slice(separator.bytes());
-        }
-        eval.coerce_into(element, Coercion::INTERPOLATION, crate::value::Pos::NONE, text, &mut joined)?;
-    }
+    eval.go_through(
+        Task::String(Coercion::INTERPOLATION),
+        || list.iter(),
+        |eval, progress| {
+            for (index, element) in list.iter().enumerate() {
+                progress.at(index);
+                if index > 0 {
+                    joined.bytes.extend_from_slice(separator.bytes());
+                }
+                eval.coerce_into(element, Coercion::INTERPOLATION, crate::value::Pos::NONE, text, &mut joined)?;
+            }
+            Ok(())
+        },
+    )?;
     Ok(joined.finish(eval).into())
 }
 

@@ -3,14 +3,15 @@
 use super::{Eval, Outcome, lock};
 use crate::code::canonical;
 use crate::error::EvalError;
+use crate::parallel::Task;
 use crate::value::print::type_phrase;
-use crate::value::{AttrSet, ContextElement, ContextId, Pos, Str, Value, View, sym};
+use crate::value::{AttrSet, ContextElement, ContextId, List, Pos, Str, Value, View, sym};
 use crate::world::CopyRequest;
 use smallvec::SmallVec;
 use store_model::{ContentAddressMethod, StorePath};
 
 /// What may become a string, and how.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Coercion {
     /// Also integers, floats, Booleans, null and lists.
     pub(crate) more: bool,
@@ -144,19 +145,33 @@ impl Eval {
             View::Int(int) if how.more => out.bytes.extend_from_slice(int.to_string().as_bytes()),
             View::Float(float) if how.more => out.bytes.extend_from_slice(fixed_float(float).as_bytes()),
             View::List(list) if how.more => {
-                let last = list.len().saturating_sub(1);
-                for (index, element) in list.iter().enumerate() {
-                    let element_text = "while evaluating one element of the list";
-                    let element = self.force(element).map_err(|error| error.trace(pos, text))?;
-                    self.coerce_into(element, how, pos, element_text, out).map_err(|error| error.trace(pos, text))?;
-                    if index < last && element.as_list().is_none_or(|list| !list.is_empty()) {
-                        out.bytes.push(b' ');
-                    }
-                }
+                return self.coerce_list(list, how, pos, out).map_err(|error| error.trace(pos, text));
             }
             _ => return Err(self.cannot_coerce(value, pos, text)),
         }
         Ok(())
+    }
+
+    fn coerce_list(&mut self, list: List, how: Coercion, pos: Pos, out: &mut Coerced) -> Result<(), EvalError> {
+        let last = list.len().saturating_sub(1);
+        let height = self.stack.height();
+        let result = self.go_through(
+            Task::String(how),
+            || list.iter(),
+            |eval, progress| {
+                for (index, element) in list.iter().enumerate() {
+                    progress.at(index);
+                    let element = eval.force(element)?;
+                    eval.coerce_into(element, how, pos, "while evaluating one element of the list", out)?;
+                    if index < last && element.as_list().is_none_or(|list| !list.is_empty()) {
+                        out.bytes.push(b' ');
+                    }
+                }
+                Ok(())
+            },
+        );
+        self.stack.truncate(height);
+        result
     }
 
     fn coerce_attrs(

@@ -6,8 +6,9 @@ use crate::error::{ErrorKind, EvalError};
 use crate::heap::RootId;
 use crate::options::EvalOptions;
 use crate::program::{CompileError, CompileOptions};
-use crate::value::{AttrSet, Env, Pos, Thunk, ThunkState, Value};
+use crate::value::{AttrSet, Env, Pos, Thunk, Value};
 use crate::world::{PathType, WorldError, WorldErrorClass};
+use std::sync::{Condvar, Mutex, PoisonError};
 use store_model::{HashAlgorithm, Hasher};
 use syntax::{Origin, Source};
 
@@ -18,6 +19,47 @@ pub(crate) enum ImportScope {
     Base,
     /// Those of a set (`scopedImport`).
     Set(AttrSet),
+}
+
+/// Files that are being read and compiled, each by one thread.
+#[derive(Default)]
+pub(super) struct Reading {
+    files: Mutex<Vec<Vec<u8>>>,
+    finished: Condvar,
+}
+
+/// Whoever reads a file; others may when this is dropped.
+struct Reader<'a> {
+    reading: &'a Reading,
+    file: &'a [u8],
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        lock(&self.reading.files).retain(|file| file != self.file);
+        self.reading.finished.notify_all();
+    }
+}
+
+impl Reading {
+    /// Begins to read a file, or waits until another thread is done with it. Reading needs no thunk, so no circle comes
+    /// of that.
+    fn begin<'a>(&'a self, eval: &mut Eval, file: &'a [u8]) -> Option<Reader<'a>> {
+        {
+            let mut files = lock(&self.files);
+            if !files.iter().any(|other| other == file) {
+                files.push(file.to_vec());
+                return Some(Reader { reading: self, file });
+            }
+        }
+        eval.arena.blocked(|| {
+            let mut files = lock(&self.files);
+            while files.iter().any(|other| other == file) {
+                files = self.finished.wait(files).unwrap_or_else(PoisonError::into_inner);
+            }
+        });
+        None
+    }
 }
 
 impl Eval {
@@ -50,6 +92,9 @@ impl Eval {
             && let Some(bytes) = crate::stored::encode(&program)
         {
             programs.put(&key, bytes);
+        }
+        if !program.warnings.is_empty() {
+            self.effect()?;
         }
         for warning in &program.warnings {
             self.activity.warn(&warning.message);
@@ -136,7 +181,7 @@ impl Eval {
 
     /// Evaluates what a file holds; failures name it, except those of who met it while it was being evaluated.
     fn force_file(&mut self, value: Value, path: &[u8]) -> Outcome {
-        let running = value.as_thunk().is_some_and(|thunk| matches!(thunk.state(), ThunkState::Running(_)));
+        let running = value.as_thunk().is_some_and(|thunk| self.is_running(thunk));
         let failed = match self.force(value) {
             Err(error) if !running => error,
             outcome => return outcome,
@@ -154,11 +199,21 @@ impl Eval {
             self.meet(reads);
             return Ok(root);
         }
+        let shared = self.shared.clone();
+        let Some(_reader) = shared.reading.begin(self, &file) else {
+            // Another thread has read it meanwhile, or failed to.
+            return self.import_first(path);
+        };
+        let known = lock(&self.shared.imports).get(&file).copied();
+        if let Some(Imported { root, reads }) = known {
+            self.meet(reads);
+            return Ok(root);
+        }
         let (code, reads) = self.witness(|eval| eval.read_code(&file, None));
         let code = code?;
         let thunk = Thunk::expression(&mut self.arena, code.number, code.root.0, Env::NONE);
         let root = lock(&self.shared.roots).add(thunk.into());
-        lock(&self.shared.imports).insert(file, Imported { root, reads });
+        lock(&self.shared.imports).insert(file.clone(), Imported { root, reads });
         Ok(root)
     }
 
@@ -281,6 +336,7 @@ pub(crate) fn parent(path: &[u8]) -> &[u8] {
 impl Eval {
     #[cold]
     fn compile_failed(&self, text: &SourceText, error: CompileError) -> EvalError {
+        // Nobody sees the error of a helper either; its activity is a silent one.
         error.warnings.iter().for_each(|warning| self.activity.warn(&warning.message));
         let kind = if error.undefined_variable { ErrorKind::UndefinedVariable } else { ErrorKind::Syntax };
         EvalError::new(kind, error.message).at(text.pos_of(error.offset))

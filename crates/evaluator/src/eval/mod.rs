@@ -23,10 +23,11 @@ use crate::code::{Code, Sources};
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::{Arena, Region, RootId, RootSource, Roots, ValueStack};
 use crate::options::EvalOptions;
+use crate::parallel::{Crew, Foreman, OwnerId, Waits, Walk, attention};
 use crate::program::{Node, NodeId, Symbol};
 use crate::record::{Before, ReadSet, Tracker};
 use crate::value::{
-    AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, OwnerId, Pos, Str, Symbols, Thunk, ThunkState, Value,
+    AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, Pos, Str, Symbols, Thunk, ThunkState, Value,
 };
 use crate::world::World;
 use activity::Activity;
@@ -67,8 +68,27 @@ pub(crate) struct Shared {
     pub(crate) allowed: Mutex<Vec<Vec<u8>>>,
     /// State of builtins that keep some (compiled patterns).
     pub(crate) caches: crate::builtins::Caches,
+    /// Files that are being read.
+    reading: import::Reading,
+    /// One thread numbers a program at a time.
+    linking: Mutex<()>,
+    /// Threads that wait for thunks.
+    pub(crate) waits: Waits<Thunk>,
+    /// Threads that evaluate ahead.
+    pub(crate) crew: Crew,
+    /// What the deciding thread was told, for helpers.
+    surroundings: Mutex<Surroundings>,
     /// The memory; last, because the rest points into it.
     pub(crate) region: Arc<Region>,
+}
+
+/// What helpers take over from the deciding thread.
+#[derive(Default)]
+struct Surroundings {
+    cancelled: Arc<AtomicBool>,
+    token: activity::CancelToken,
+    programs: Option<Arc<dyn crate::stored::ProgramCache>>,
+    tracker: Option<Tracker>,
 }
 
 /// Locks a mutex; what it guards stays usable after a panic elsewhere.
@@ -106,6 +126,12 @@ pub(crate) struct Eval {
     /// Names that were not in a set, see [`select`].
     absent: select::Absent,
     owner: OwnerId,
+    /// No other thread evaluates now.
+    pub(crate) alone: bool,
+    /// What a helper is at: it evaluates ahead, for another thread to find. None for the thread that decides.
+    pub(crate) ahead: Option<Arc<Walk>>,
+    /// Only of the thread that decides.
+    _foreman: Option<Foreman>,
     /// What is being done, for messages and fetches.
     pub(crate) activity: Arc<Activity>,
     cancelled: Arc<AtomicBool>,
@@ -151,13 +177,12 @@ pub(crate) enum Next {
 }
 
 impl Eval {
-    /// A thread over a world, with the base scope set up.
+    /// The thread that decides, over a world, with the base scope set up.
     pub(crate) fn new(world: Arc<dyn World>, options: EvalOptions, activity: Activity) -> Eval {
         let region = Arc::new(Region::new(options.heap.clone()));
         let mut arena = Arena::new(region.clone());
         let symbols = Symbols::new(&mut arena);
-        let max_depth = options.max_call_depth;
-        let show_trace = options.show_trace;
+        let crew = Crew::new(options.cores.max(1));
         let mut sources = Sources::default();
         crate::builtins::derivation::places::register(&mut sources);
         let shared = Arc::new(Shared {
@@ -175,41 +200,112 @@ impl Eval {
             copied: Mutex::default(),
             allowed: Mutex::default(),
             caches: Default::default(),
+            reading: Default::default(),
+            linking: Mutex::default(),
+            waits: Default::default(),
+            crew,
+            surroundings: Mutex::default(),
             region,
         });
         let roots: std::sync::Weak<Shared> = Arc::downgrade(&shared);
         shared.region.set_roots(roots);
+        let globals = List::new(&mut arena, &[]);
+        shared.region.stops().unblock();
+        let mut eval = Eval::over(shared.clone(), arena, globals, OwnerId(1));
+        eval._foreman = Some(Foreman(shared));
+        eval.set_activity(activity);
+        eval.globals = crate::builtins::base_scope(&mut eval);
+        let _ = eval.shared.globals.set(eval.globals);
+        eval
+    }
+
+    /// A thread that evaluates ahead; it is the calling one.
+    pub(crate) fn helper(shared: Arc<Shared>, owner: OwnerId) -> Eval {
+        shared.region.stops().unblock();
+        let mut arena = Arena::new(shared.region.clone());
+        let globals = match shared.globals.get() {
+            Some(globals) => *globals,
+            None => List::new(&mut arena, &[]),
+        };
+        let mut eval = Eval::over(shared, arena, globals, owner);
+        eval.enter_thread();
+        eval.alone = false;
+        eval
+    }
+
+    fn over(shared: Arc<Shared>, mut arena: Arena, globals: List, owner: OwnerId) -> Eval {
         let stack = ValueStack::default();
         arena.watch(&stack);
-        let globals = List::new(&mut arena, &[]);
-        let cancelled = activity.cancel_token().flag();
-        let mut eval = Eval {
+        let EvalOptions { max_call_depth, show_trace, .. } = shared.options;
+        Eval {
             shared,
             arena,
             stack,
             codes: Vec::new(),
             globals,
             depth: 0,
-            max_depth,
+            max_depth: max_call_depth,
             entered: Vec::new(),
             show_trace,
             stack_limit: crate::os::stack_limit(),
             absent: select::Absent::default(),
-            owner: OwnerId(1),
-            activity: Arc::new(activity),
-            cancelled,
+            owner,
+            alone: true,
+            ahead: None,
+            _foreman: None,
+            activity: Arc::new(Activity::silent()),
+            cancelled: Arc::default(),
             tracker: None,
             programs: None,
-        };
-        eval.globals = crate::builtins::base_scope(&mut eval);
-        let _ = eval.shared.globals.set(eval.globals);
-        eval
+        }
+    }
+
+    /// A helper begins with something.
+    pub(crate) fn begin_ahead(&mut self, walk: &Arc<Walk>) {
+        {
+            let around = lock(&self.shared.surroundings);
+            if !Arc::ptr_eq(&self.cancelled, &around.cancelled) {
+                self.cancelled = around.cancelled.clone();
+                self.activity = Arc::new(Activity::silent().with_token(around.token.clone()));
+            }
+            self.programs = around.programs.clone();
+            self.tracker = around.tracker.as_ref().map(|tracker| Box::new(tracker.beside()));
+        }
+        self.depth = walk.depth;
+        self.ahead = Some(walk.clone());
+    }
+
+    /// It is done with it.
+    pub(crate) fn end_ahead(&mut self) {
+        self.stack.truncate(0);
+        self.entered.clear();
+        self.ahead = None;
+    }
+
+    /// Its number.
+    pub(crate) fn owner(&self) -> OwnerId {
+        self.owner
     }
 
     /// Replaces the activity and its token.
     pub(crate) fn set_activity(&mut self, activity: Activity) {
         self.cancelled = activity.cancel_token().flag();
+        let mut around = lock(&self.shared.surroundings);
+        around.cancelled = self.cancelled.clone();
+        around.token = activity.cancel_token().clone();
         self.activity = Arc::new(activity);
+    }
+
+    /// Follows what is read from now on.
+    pub(crate) fn follow_reads(&mut self, tracker: Tracker) {
+        lock(&self.shared.surroundings).tracker = Some(tracker.beside());
+        self.tracker = Some(Box::new(tracker));
+    }
+
+    /// Takes compiled files from a cache and gives it those that it does not have.
+    pub(crate) fn keep_programs(&mut self, cache: Arc<dyn crate::stored::ProgramCache>) {
+        lock(&self.shared.surroundings).programs = Some(cache.clone());
+        self.programs = Some(cache);
     }
 
     /// Takes note of the thread it runs on; called at each entry from outside.
@@ -236,6 +332,7 @@ impl Eval {
 
     /// Registers a program made with its number.
     pub(crate) fn add_code(&mut self, make: impl FnOnce(u32) -> Code) -> &'static Code {
+        let _one = lock(&self.shared.linking);
         let code = self.shared.region.pin(make(self.shared.codes.len()));
         let number = self.shared.codes.push(code);
         debug_assert_eq!(number, code.number, "one thread links at a time");
@@ -327,10 +424,13 @@ impl Eval {
                 return Ok(value);
             }
             Err(ThunkState::Failed(failure)) => return Err(self.failure(failure)),
-            Err(ThunkState::Running(owner)) => {
-                // Two threads never share thunks so far: whoever evaluates it is below us on this very stack.
-                debug_assert_eq!(owner, self.owner);
+            // Whoever evaluates it is below us on this very stack.
+            Err(ThunkState::Running(owner)) if owner == self.owner => {
                 return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
+            }
+            Err(ThunkState::Running(_)) => {
+                self.wait_for(thunk)?;
+                return self.force_thunk_at(thunk, place);
             }
             Err(ThunkState::Suspended) => return self.force_thunk_at(thunk, place),
         };
@@ -349,10 +449,13 @@ impl Eval {
         match outcome {
             Ok(value) => {
                 debug_assert!(!value.is_thunk(), "evaluation gives no thunk");
-                if reads == ReadSet::NONE {
-                    thunk.finish(value, claimed);
+                let waited = if reads == ReadSet::NONE {
+                    thunk.finish(value, claimed, self.alone)
                 } else {
-                    thunk.finish_witnessed(value, claimed, reads);
+                    thunk.finish_witnessed(value, claimed, reads, self.alone)
+                };
+                if waited {
+                    self.shared.waits.wake();
                 }
                 Ok(value)
             }
@@ -366,13 +469,21 @@ impl Eval {
     #[cold]
     #[inline(never)]
     fn fail_thunk(&mut self, thunk: Thunk, claimed: u64, error: &EvalError, reads: ReadSet) {
-        if error.kind().is_passing() {
-            thunk.restore(claimed);
-            return;
+        let waited = if self.ahead.is_some() || error.kind().is_passing() {
+            thunk.restore(claimed, self.alone)
+        } else {
+            let mut failures = lock(&self.shared.failures);
+            failures.push((error.clone(), reads));
+            thunk.fail(FailureId((failures.len() - 1) as u32), claimed, self.alone)
+        };
+        if waited {
+            self.shared.waits.wake();
         }
-        let mut failures = lock(&self.shared.failures);
-        failures.push((error.clone(), reads));
-        thunk.fail(FailureId((failures.len() - 1) as u32), claimed);
+    }
+
+    /// Whether this very thread evaluates a thunk.
+    pub(crate) fn is_running(&self, thunk: Thunk) -> bool {
+        matches!(thunk.state(), ThunkState::Running(owner) if owner == self.owner)
     }
 
     #[cold]
@@ -444,8 +555,8 @@ impl Eval {
 
     /// Said once; what fails because of it is not remembered as failed.
     #[cold]
-    fn heap_exhausted(&mut self) -> EvalError {
-        self.arena.forgive();
+    pub(crate) fn heap_exhausted(&mut self) -> EvalError {
+        self.arena.region().stops().lower(attention::EXHAUSTED);
         let limit = self.shared.options.heap.limit.unwrap_or_default() >> 20;
         let message = format!("out of memory: more than {limit} MB of values are in use (see the setting 'max-heap')");
         EvalError::new(ErrorKind::OutOfMemory, message)
@@ -477,8 +588,8 @@ impl Eval {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(cancelled());
         }
-        if self.arena.is_exhausted() {
-            return Err(self.heap_exhausted());
+        if self.arena.attention() != 0 {
+            return self.attend();
         }
         Ok(())
     }
@@ -639,7 +750,8 @@ struct Restore {
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        self.thunk.restore(self.claimed);
+        // Who waits is woken by whoever catches the panic.
+        self.thunk.restore(self.claimed, false);
     }
 }
 

@@ -1,5 +1,8 @@
 //! Handing out words: the bump allocator of one evaluating thread, and when to collect.
 //!
+//! A collection stops all threads of the evaluator (`parallel/stops.rs`). Each has said before where its native stack
+//! lies, registers included, and drops the gaps that it had when it goes on.
+//!
 //! The thread fills one gap at a time. Objects too large for most gaps come from blocks of their own, larger ones get
 //! blocks for themselves. A collection is due when as much was handed out since the last as is allowed; how much that is
 //! follows from what survived: a heap that dies is collected while it is small and in the caches, one that lives is left
@@ -8,7 +11,10 @@
 use super::collect::{Marker, RootSource};
 use super::region::{BLOCK, Gap, Space, clear};
 use super::stack::{StackStorage, ValueStack};
+use crate::os::StackRange;
+use crate::parallel::{Stops, attention};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Objects of more words get blocks for themselves.
@@ -55,6 +61,10 @@ pub(crate) struct Region {
     space: Mutex<Space>,
     options: HeapOptions,
     roots: Mutex<Option<Weak<dyn RootSource>>>,
+    /// The evaluating threads.
+    threads: Mutex<Vec<Arc<ThreadRoots>>>,
+    stops: Stops,
+    collections: AtomicU32,
     pinned: Mutex<Vec<Box<dyn std::any::Any + Send + Sync>>>,
 }
 
@@ -79,7 +89,22 @@ impl Region {
     pub(crate) fn new(options: HeapOptions) -> Region {
         let mut space = Space::new();
         space.poison = options.stress.is_some();
-        Region { space: Mutex::new(space), options, roots: Mutex::default(), pinned: Mutex::default() }
+        space.allowance = options.first_collection;
+        Region {
+            space: Mutex::new(space),
+            options,
+            roots: Mutex::default(),
+            threads: Mutex::default(),
+            stops: Stops::default(),
+            collections: AtomicU32::new(0),
+            pinned: Mutex::default(),
+        }
+    }
+
+    /// Who runs, and what threads should look at.
+    #[inline(always)]
+    pub(crate) fn stops(&self) -> &Stops {
+        &self.stops
     }
 
     /// Says what collections start from. Until then there are none.
@@ -98,6 +123,24 @@ impl Region {
     }
 }
 
+/// What a stopped thread may hold: the part of its native stack that counts, its value stack.
+struct ThreadRoots {
+    low: AtomicUsize,
+    high: AtomicUsize,
+    values: Arc<StackStorage>,
+}
+
+impl ThreadRoots {
+    fn publish(&self, stack: StackRange) {
+        self.low.store(stack.low, Ordering::Release);
+        self.high.store(stack.high, Ordering::Release);
+    }
+
+    fn stack(&self) -> StackRange {
+        StackRange { low: self.low.load(Ordering::Acquire), high: self.high.load(Ordering::Acquire) }
+    }
+}
+
 /// The bump allocator of one thread.
 ///
 /// Memory handed out is zeroed. The arena must not outlive the region, nor the values it made be used after that; the
@@ -111,15 +154,20 @@ pub(crate) struct Arena {
     medium: (usize, usize),
     /// Gaps to be used next, the last first. Each begins with filler and is zeroed when its turn comes.
     gaps: Vec<Gap>,
-    /// Bytes to hand out before the next collection.
-    allowance: usize,
-    /// More is alive than may be.
-    exhausted: bool,
+    /// The collections that this thread has taken note of.
     collections: u32,
     /// Where this thread's native stack begins (its highest address), 0 if unknown.
     stack_top: usize,
-    values: Option<Arc<StackStorage>>,
+    roots: Option<Arc<ThreadRoots>>,
     region: Arc<Region>,
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if let Some(own) = &self.roots {
+            lock(&self.region.threads).retain(|roots| !Arc::ptr_eq(roots, own));
+        }
+    }
 }
 
 impl std::fmt::Debug for Arena {
@@ -131,24 +179,86 @@ impl std::fmt::Debug for Arena {
 impl Arena {
     /// An arena over a region's memory.
     pub(crate) fn new(region: Arc<Region>) -> Arena {
-        let allowance = region.options.first_collection;
-        Arena {
-            next: 0,
-            end: 0,
-            medium: (0, 0),
-            gaps: Vec::new(),
-            allowance,
-            exhausted: false,
-            collections: 0,
-            stack_top: 0,
-            values: None,
-            region,
+        let collections = region.collections.load(Ordering::Acquire);
+        Arena { next: 0, end: 0, medium: (0, 0), gaps: Vec::new(), collections, stack_top: 0, roots: None, region }
+    }
+
+    /// Makes collections possible, which see this value stack and the native stack of the thread. The thread counts as
+    /// stopped until it says otherwise.
+    pub(crate) fn watch(&mut self, values: &ValueStack) {
+        let (low, high) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let roots = Arc::new(ThreadRoots { low, high, values: values.storage().clone() });
+        lock(&self.region.threads).push(roots.clone());
+        self.roots = Some(roots);
+    }
+
+    /// The memory.
+    #[inline(always)]
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Whether other threads can see what this one holds, so that it can be one of several.
+    pub(crate) fn can_stop(&self) -> bool {
+        self.roots.is_some() && crate::os::with_stack(self.stack_top, |_| ()).is_some()
+    }
+
+    /// Does something that touches no value and may take long or wait for another evaluating thread: collections may
+    /// happen meanwhile.
+    pub(crate) fn blocked<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        struct Unblock<'a>(&'a Stops);
+        impl Drop for Unblock<'_> {
+            fn drop(&mut self) {
+                self.0.unblock();
+            }
+        }
+        let result = self.stopped(|stops| {
+            stops.block();
+            let _unblock = Unblock(stops);
+            work()
+        });
+        self.take_note();
+        result
+    }
+
+    /// Stops if a collection wants that.
+    #[cold]
+    pub(crate) fn pause(&mut self) {
+        self.stopped(Stops::pause);
+        self.take_note();
+    }
+
+    /// Runs `work` with the native stack from here on published.
+    fn stopped<T>(&self, work: impl FnOnce(&Stops) -> T) -> T {
+        let region = &*self.region;
+        let Some(roots) = &self.roots else { return work(&region.stops) };
+        let mut work = Some(work);
+        let result = crate::os::with_stack(self.stack_top, |stack| {
+            roots.publish(stack);
+            work.take().map(|work| work(&region.stops))
+        });
+        match (result.flatten(), work) {
+            (Some(result), _) => result,
+            // Such a machine has only one thread here (`can_stop`), and never collects.
+            (None, Some(work)) => work(&region.stops),
+            (None, None) => unreachable!("the work is taken by whoever gives its result"),
         }
     }
 
-    /// Lets collections see a value stack.
-    pub(crate) fn watch(&mut self, values: &ValueStack) {
-        self.values = Some(values.storage().clone());
+    /// Drops what belongs to a heap as it was before a collection by another thread.
+    #[inline]
+    fn take_note(&mut self) {
+        let collections = self.region.collections.load(Ordering::Acquire);
+        if collections != self.collections {
+            self.collections = collections;
+            self.forget_gaps();
+        }
+    }
+
+    /// The unused rests stay zero and become gaps like any other.
+    fn forget_gaps(&mut self) {
+        (self.next, self.end, self.medium) = (0, 0, (0, 0));
+        self.gaps.clear();
     }
 
     /// Takes note of the thread it runs on: collections scan its native stack up to `stack_top`.
@@ -162,15 +272,10 @@ impl Arena {
         self.collections
     }
 
-    /// Whether more is alive than the limit allows.
+    /// What this thread should look at (`attention`); zero mostly.
     #[inline(always)]
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.exhausted
-    }
-
-    /// Lets evaluation go on after it was told.
-    pub(crate) fn forgive(&mut self) {
-        self.exhausted = false;
+    pub(crate) fn attention(&self) -> u32 {
+        self.region.stops.attention()
     }
 
     /// Whether there can be an object of so many words at all: for builtins that make one of a size that a number says.
@@ -229,11 +334,15 @@ impl Arena {
             self.medium.0 += bytes;
             return address(start);
         }
-        let region = self.region.clone();
-        let mut space = lock(&region.space);
-        if space.since_collection >= self.allowance || region.options.stress.is_some() {
-            self.collect(&mut space);
+        if self.attention() & attention::STOP != 0 {
+            self.pause();
         }
+        if lock(&self.region.space).is_due() {
+            self.collect();
+        }
+        // SAFETY: the region lives as long as `self.region`, which nothing here replaces.
+        let region = unsafe { &*Arc::as_ptr(&self.region) };
+        let mut space = lock(&region.space);
         if words > LARGE {
             return address(space.take_large(bytes));
         }
@@ -268,35 +377,53 @@ impl Arena {
     }
 
     #[cold]
-    fn collect(&mut self, space: &mut Space) {
+    fn collect(&mut self) {
         let roots = lock(&self.region.roots).as_ref().and_then(Weak::upgrade);
-        let (Some(roots), Some(values)) = (roots, &self.values) else { return };
-        // The unused rests stay zero and become gaps like any other.
-        (self.next, self.end, self.medium) = (0, 0, (0, 0));
-        self.gaps.clear();
-        let top = self.stack_top;
-        let collected = crate::os::with_stack(top, |stack| {
-            let mut marker = Marker::new(space);
-            roots.each_root(&mut |value| marker.value(value));
-            values.values().iter().for_each(|value| marker.value(*value));
-            // What is reached so far needs no search for its beginning.
-            marker.drain();
-            marker.native_stack(stack);
-            marker.drain();
-        });
-        if collected.is_none() {
-            // A machine whose registers we cannot see: never again.
-            self.allowance = usize::MAX;
+        if let (Some(roots), Some(own)) = (roots, &self.roots) {
+            self.stopped(|stops| {
+                if stops.stop() {
+                    self.region.collect(&*roots, own);
+                    stops.resume();
+                }
+            });
+            self.take_note();
+        }
+    }
+}
+
+impl Region {
+    /// Collects, if nobody else did in the meantime. All threads are stopped, and their stacks published.
+    fn collect(&self, roots: &dyn RootSource, own: &ThreadRoots) {
+        let mut space = lock(&self.space);
+        if !space.is_due() {
             return;
         }
+        let threads = lock(&self.threads);
+        if !own.stack().is_known() {
+            // A machine whose registers we cannot see: never again.
+            space.allowance = usize::MAX;
+            return;
+        }
+        let mut marker = Marker::new(&mut space);
+        roots.each_root(&mut |value| marker.value(value));
+        threads.iter().for_each(|thread| thread.values.values().iter().for_each(|value| marker.value(*value)));
+        // What is reached so far needs no search for its beginning.
+        marker.drain();
+        marker.native_stacks(threads.iter().map(|thread| thread.stack()));
+        marker.drain();
         let live = space.begin_sweep();
-        self.collections += 1;
-        self.exhausted = self.region.options.limit.is_some_and(|limit| live > limit);
-        let least = self.region.options.first_collection;
+        self.collections.fetch_add(1, Ordering::Release);
+        let options = &self.options;
+        if options.limit.is_some_and(|limit| live > limit) {
+            self.stops.raise(attention::EXHAUSTED);
+        } else {
+            self.stops.lower(attention::EXHAUSTED);
+        }
+        let least = options.first_collection;
         // What lives is left to grow: marking it again and again would cost more than its memory.
-        self.allowance = least.max((live * 5).min(MOST_GROWTH)).max(live + live / 2);
-        if let Some(limit) = self.region.options.limit {
-            self.allowance = self.allowance.min(limit.saturating_sub(live).max(least / 8));
+        space.allowance = least.max((live * 5).min(MOST_GROWTH)).max(live + live / 2);
+        if let Some(limit) = options.limit {
+            space.allowance = space.allowance.min(limit.saturating_sub(live).max(least / 8));
         }
     }
 }

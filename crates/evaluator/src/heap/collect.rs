@@ -1,7 +1,7 @@
 //! The collector: marks what is reachable, moves nothing.
 //!
-//! Roots are exact (the tables behind [`RootSource`], the value stacks) and conservative (the native stack and registers
-//! of the collecting thread): a word there that points anywhere into an object keeps that object. Such words are sorted,
+//! Roots are exact (the tables behind [`RootSource`], the value stacks) and conservative (the native stacks and registers
+//! of all threads, which are stopped): a word there that points anywhere into an object keeps that object. Such words are sorted,
 //! so that each block is walked at most once to find where objects begin. In the heap every reference is known. A cell
 //! that holds an evaluated thunk gets the thunk's value instead.
 //!
@@ -65,9 +65,9 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Marks everything reachable from a range of native stack.
-    pub(super) fn native_stack(&mut self, stack: &StackRange) {
-        let mut found: Vec<usize> = stack.words().map(|word| word & !7).collect();
+    /// Marks everything reachable from native stacks.
+    pub(super) fn native_stacks(&mut self, stacks: impl Iterator<Item = StackRange>) {
+        let mut found: Vec<usize> = stacks.flat_map(StackRange::words).map(|word| word & !7).collect();
         found.retain(|address| self.space.block_of(*address).is_some());
         found.sort_unstable();
         found.dedup();

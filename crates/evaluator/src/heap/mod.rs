@@ -29,7 +29,7 @@ pub use arena::{HeapOptions, HeapStatistics};
 pub(crate) use collect::RootSource;
 pub(crate) use layout::{KIND_BITS, KIND_MASK, Kind, MANY_SLOTS, UP_MASK, WITNESSED, number_in, number_word};
 pub(crate) use roots::{RootId, Roots};
-pub(crate) use stack::ValueStack;
+pub(crate) use stack::{StackStorage, ValueStack};
 
 #[cfg(test)]
 mod tests {
@@ -73,8 +73,8 @@ mod tests {
         note(arena, 2);
         let finished = Thunk::call(arena, Value::builtin(3), Value::NULL);
         note(arena, 3);
-        let (_, claimed) = finished.claim(crate::value::OwnerId(1)).ok().unwrap();
-        finished.finish(Value::NULL, claimed);
+        let (_, claimed) = finished.claim(crate::parallel::OwnerId(1)).ok().unwrap();
+        finished.finish(Value::NULL, claimed, true);
 
         let mut at = start;
         for words in sizes {

@@ -69,6 +69,8 @@ pub(crate) struct Space {
     /// Where the next gap is looked for (a word from the start), and where the marks end.
     sweep_at: usize,
     sweep_end: usize,
+    /// Bytes to hand out before the next collection.
+    pub(super) allowance: usize,
     /// Bytes handed out since the last collection.
     pub(super) since_collection: usize,
     /// Bytes handed out in all.
@@ -100,10 +102,17 @@ impl Space {
             marks: Marks::default(),
             sweep_at: 0,
             sweep_end: 0,
+            allowance: 0,
             since_collection: 0,
             handed_out: 0,
             poison: false,
         }
+    }
+
+    /// Whether there should be a collection before more is handed out.
+    pub(super) fn is_due(&self) -> bool {
+        // Overwriting what is free goes with collecting whenever that is possible.
+        self.since_collection >= self.allowance || self.poison && self.allowance != usize::MAX
     }
 
     /// The first byte.

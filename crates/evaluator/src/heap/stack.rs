@@ -28,6 +28,16 @@ impl StackStorage {
         // collector or that is parked.
         unsafe { std::slice::from_raw_parts(self.cells.start().cast().as_ptr(), self.height.load(Ordering::Acquire)) }
     }
+
+    /// The value at `index` from the bottom, for another thread than the owner; `None` above the height. Who hands out the
+    /// index keeps the value where it is meanwhile.
+    pub(crate) fn get(&self, index: usize) -> Option<Value> {
+        if index >= self.height.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the values below the height were written before it was raised.
+        Some(unsafe { self.cells.start().cast::<Value>().add(index).read() })
+    }
 }
 
 /// A stack of values.
@@ -54,8 +64,8 @@ impl Default for ValueStack {
 }
 
 impl ValueStack {
-    /// Its storage, for the collector.
-    pub(super) fn storage(&self) -> &Arc<StackStorage> {
+    /// Its storage, for the collector and for threads that work ahead.
+    pub(crate) fn storage(&self) -> &Arc<StackStorage> {
         &self.storage
     }
 

@@ -34,7 +34,7 @@ pub(crate) use context::{ContextElement, ContextId, Contexts};
 pub(crate) use list::{List, ListBuilder};
 pub(crate) use string::Str;
 pub(crate) use symbol::{AppendTable, Symbols, sym};
-pub(crate) use thunk::{Claim, FailureId, OwnerId, Thunk, ThunkState};
+pub(crate) use thunk::{Claim, FailureId, Thunk, ThunkState};
 
 use crate::heap::{Arena, KIND_MASK, Kind};
 use std::num::NonZeroU64;

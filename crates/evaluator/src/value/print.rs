@@ -195,10 +195,10 @@ impl Eval {
         }
         let value = value.as_thunk().and_then(super::Thunk::evaluated).unwrap_or(value);
         match value.view() {
-            View::Thunk(thunk) => match thunk.state() {
-                super::ThunkState::Running(_) => out.extend_from_slice("«potential infinite recursion»".as_bytes()),
-                _ => out.extend_from_slice(b"<CODE>"),
-            },
+            View::Thunk(thunk) if self.is_running(thunk) => {
+                out.extend_from_slice("«potential infinite recursion»".as_bytes());
+            }
+            View::Thunk(_) => out.extend_from_slice(b"<CODE>"),
             View::Attrs(set) => {
                 if !set.is_empty() && !seen.insert(value.word()) {
                     out.extend_from_slice("«repeated»".as_bytes());
@@ -305,10 +305,8 @@ impl Printer<'_> {
         let value = if self.options.force { self.eval.force(value)? } else { value };
         let value = value.as_thunk().and_then(super::Thunk::evaluated).unwrap_or(value);
         match value.view() {
-            View::Thunk(thunk) => match thunk.state() {
-                super::ThunkState::Running(_) => self.text("«potential infinite recursion»"),
-                _ => self.text("«thunk»"),
-            },
+            View::Thunk(thunk) if self.eval.is_running(thunk) => self.text("«potential infinite recursion»"),
+            View::Thunk(_) => self.text("«thunk»"),
             View::Attrs(set) => self.attrs(value, set, depth)?,
             View::List(list) => self.list(place, list, depth)?,
             View::Lambda(lambda) => {

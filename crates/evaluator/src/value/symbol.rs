@@ -106,13 +106,18 @@ impl Symbols {
 
     /// The number of a name.
     pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
         let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
+        let numbers = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = numbers().find(Entry::spread(hash), is_it) {
+            return entry.symbol;
+        }
+        // Made without the lock, which others may wait for; another thread may be faster.
+        let text = Str::new(arena, name, ContextId::NONE);
+        let mut numbers = numbers();
         if let Some(entry) = numbers.find(Entry::spread(hash), is_it) {
             return entry.symbol;
         }
-        let text = Str::new(arena, name, ContextId::NONE);
         let symbol = Symbol(self.names.push(Value::from(text)));
         text.cache_symbol(symbol);
         let entry = Entry { hash, symbol, text };

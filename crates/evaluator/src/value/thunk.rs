@@ -2,21 +2,18 @@
 //!
 //! `Suspended` (an expression) or `SuspendedCall` → `Running(owner)` by compare-exchange: the winner evaluates → `Done`
 //! or `Failed`. The payload is written before the state that announces it is stored with release order; readers load
-//! the state with acquire order. A claim that ends in neither way (cancellation, a panic) is undone: the payload of the
-//! suspended form was never overwritten, so storing the old state restores it.
+//! the state with acquire order. A claim that ends in neither way (cancellation, a panic, work done ahead that fails) is
+//! undone: the payload of the suspended form was never overwritten, so storing the old state restores it.
 //!
-//! Absent on purpose: waiting for another owner, which comes with parallel evaluation.
+//! Absent on purpose: how several threads meet at a state word (`parallel/`).
 
 use super::{AtomicU64, Env, NonNull, NonZeroU64, Ordering, TAG_THUNK, Value};
 use crate::heap::{Arena, KIND_BITS, KIND_MASK, Kind, WITNESSED};
+use crate::parallel::{OwnerId, StateWord, claims};
 use crate::record::ReadSet;
 
 /// Bit of the state word: the object has three words.
 const WIDE: u64 = 1 << KIND_BITS;
-/// Who evaluates: the number of an evaluating thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct OwnerId(pub(crate) u32);
-
 /// Number of a memoised failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FailureId(pub(crate) u32);
@@ -52,7 +49,8 @@ pub(crate) enum ThunkState {
     Failed(FailureId),
 }
 
-/// What the winner of a claim has to do. Exactly one of the `Thunk` methods `finish`, `fail` and `restore` ends it.
+/// What the winner of a claim has to do. Exactly one of the `Thunk` methods `finish`, `fail` and `restore` ends it; each
+/// tells whether others wait for that, and takes a promise that none do.
 #[derive(Clone, Copy)]
 pub(crate) enum Claim {
     /// Evaluate node `node` of code number `code` in `env`.
@@ -163,8 +161,8 @@ impl Thunk {
         {
             return ThunkState::Done(value);
         }
-        if kind == Kind::Running as u64 {
-            return ThunkState::Running(OwnerId((state >> 32) as u32));
+        if let Some(owner) = claims::owner_of(state) {
+            return ThunkState::Running(owner);
         }
         if kind == Kind::Failed as u64 {
             if state & WITNESSED != 0
@@ -179,7 +177,7 @@ impl Thunk {
 
     /// The function of a call that was not made yet.
     pub(crate) fn waiting_function(self) -> Option<Value> {
-        let payload = self.payload().load(Ordering::Relaxed);
+        let payload = self.payload().load(Ordering::Acquire);
         let state = self.state_word().load(Ordering::Acquire);
         // While the state says so the payload is the function; it is replaced only after a claim changed the state.
         if state & KIND_MASK != Kind::SuspendedCall as u64 {
@@ -197,8 +195,7 @@ impl Thunk {
             return Err(self.state());
         }
         let wide = if kind == Kind::SuspendedCall as u64 { WIDE } else { 0 };
-        let running = Kind::Running as u64 | wide | u64::from(owner.0) << 32;
-        if self.state_word().compare_exchange(state, running, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if !claims::claim(&self, state, wide, owner) {
             return Err(self.state());
         }
         let payload = self.payload().load(Ordering::Relaxed);
@@ -223,31 +220,54 @@ impl Thunk {
 
     /// Ends a claim with a value.
     #[inline(always)]
-    pub(crate) fn finish(self, value: Value, claimed: u64) {
-        self.payload().store(value.word(), Ordering::Relaxed);
-        self.state_word().store(Kind::Done as u64 | Self::width(claimed), Ordering::Release);
+    pub(crate) fn finish(self, value: Value, claimed: u64, alone: bool) -> bool {
+        // Released for `waiting_function`, which takes the payload before the state.
+        self.payload().store(value.word(), Ordering::Release);
+        claims::end(&self, Kind::Done as u64 | Self::width(claimed), alone)
     }
 
     /// Ends a claim with a value that depends on what was read.
-    pub(crate) fn finish_witnessed(self, value: Value, claimed: u64, reads: ReadSet) {
-        self.payload().store(value.word(), Ordering::Relaxed);
+    pub(crate) fn finish_witnessed(self, value: Value, claimed: u64, reads: ReadSet, alone: bool) -> bool {
+        self.payload().store(value.word(), Ordering::Release);
         let state = Kind::Failed as u64 | WITNESSED | u64::from(reads.0) << 32;
-        self.state_word().store(state | Self::width(claimed), Ordering::Release);
+        claims::end(&self, state | Self::width(claimed), alone)
     }
 
     /// Ends a claim with a failure that stays.
-    pub(crate) fn fail(self, failure: FailureId, claimed: u64) {
-        self.payload().store(u64::from(failure.0), Ordering::Relaxed);
-        self.state_word().store(Kind::Failed as u64 | Self::width(claimed), Ordering::Release);
+    pub(crate) fn fail(self, failure: FailureId, claimed: u64, alone: bool) -> bool {
+        self.payload().store(u64::from(failure.0), Ordering::Release);
+        claims::end(&self, Kind::Failed as u64 | Self::width(claimed), alone)
     }
 
     /// Undoes a claim.
-    pub(crate) fn restore(self, claimed: u64) {
-        self.state_word().store(claimed, Ordering::Release);
+    pub(crate) fn restore(self, claimed: u64, alone: bool) -> bool {
+        claims::end(&self, claimed, alone)
     }
 
     #[inline(always)]
     fn width(claimed: u64) -> u64 {
         if claimed & KIND_MASK == Kind::SuspendedCall as u64 { WIDE } else { 0 }
+    }
+}
+
+impl StateWord for Thunk {
+    #[inline(always)]
+    fn load(&self) -> u64 {
+        self.state_word().load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn exchange(&self, old: u64, new: u64) -> bool {
+        self.state_word().compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    #[inline(always)]
+    fn swap(&self, new: u64) -> u64 {
+        self.state_word().swap(new, Ordering::AcqRel)
+    }
+
+    #[inline(always)]
+    fn store(&self, new: u64) {
+        self.state_word().store(new, Ordering::Release);
     }
 }

@@ -123,6 +123,14 @@ impl Settings {
             given => usize::try_from(given).unwrap_or(usize::MAX),
         }
     }
+
+    /// How many threads evaluate.
+    pub fn eval_cores(&self) -> usize {
+        match self.number("eval-cores") {
+            0 => processors(),
+            given => usize::try_from(given).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 /// The processors this process may use.

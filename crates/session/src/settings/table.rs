@@ -94,7 +94,7 @@ pub const SETTINGS: &[Setting] = &[
     known("download-speed", Number, "0", "Kilobytes a second, 0 for no limit."),
     known("eval-attrset-update-layer-rhs-threshold", Number, "16", "Largest right side of `//` that becomes a layer."),
     on("eval-cache", Bool, "true", "Remember what evaluations gave."),
-    known("eval-cores", Number, "0", "Threads of one evaluation; 0 is all."),
+    on("eval-cores", Number, "0", "Threads of one evaluation; 0 is all."),
     known("eval-profile-file", Text, "nix.profile", "Where the evaluation profiler writes."),
     known("eval-profiler", Choice(&["disabled", "flamegraph"]), "disabled", "The evaluation profiler."),
     known("eval-profiler-frequency", Number, "99", "Samples a second of the evaluation profiler."),

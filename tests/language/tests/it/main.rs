@@ -20,6 +20,21 @@ fn every_case_gives_it_under_constant_collection() {
     expect_all(&EvalOptions { heap, ..EvalOptions::default() });
 }
 
+/// Which thread was first must not show.
+#[test]
+fn every_case_gives_it_with_several_threads() {
+    with_several_threads(expect_all);
+}
+
+/// Evaluates with 2 and 8 threads, also under constant collection, `FIRN_ROUNDS` times (else once).
+fn with_several_threads(expect: impl Fn(&EvalOptions)) {
+    let rounds = std::env::var("FIRN_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    for (cores, stress) in [(2, None), (8, None), (2, Some(256)), (8, Some(256))].repeat(rounds) {
+        let heap = HeapOptions { stress, ..HeapOptions::default() };
+        expect(&EvalOptions { cores, heap, ..EvalOptions::default() });
+    }
+}
+
 fn expect_all(options: &EvalOptions) {
     let cases = cases();
     assert!(cases.len() > 80, "the cases were found");
@@ -34,5 +49,7 @@ fn expect_all(options: &EvalOptions) {
             Err(given) => wrong.push(format!("{}: {given}", case.name)),
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cases are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    let (number, cores, stress) = (wrong.len(), options.cores, options.heap.stress.is_some());
+    let (count, wrong) = (cases.len(), wrong.join("\n"));
+    assert!(number == 0, "{number} of {count} cases are wrong ({cores} threads, stress: {stress}):\n{wrong}");
 }

@@ -3,6 +3,7 @@
 use crate::builtins::{in_name_order, json};
 use crate::error::EvalError;
 use crate::eval::{Coerced, Coercion, Eval};
+use crate::parallel::Task;
 use crate::program::Symbol;
 use crate::value::{AttrSet, ContextId, Pos, Str, Value, sym};
 use store_model::derivation::StructuredAttrs;
@@ -75,17 +76,27 @@ pub(super) fn collect(eval: &mut Eval, name: &str, set: AttrSet) -> Result<Colle
         method: None,
         json: structured.then(|| vec![b'{']),
     };
-    for attr in in_name_order(eval, set) {
-        if attr.name == sym::IGNORE_NULLS {
-            continue;
-        }
-        let value = attr.value.get();
-        let result = collected.add(eval, attr.name, value, ignore_nulls);
-        result.map_err(|error| {
-            let key = eval.text(attr.name);
-            error.trace(attr.pos, format!("while evaluating attribute '{key}' of derivation '{name}'"))
-        })?;
-    }
+    let attrs = in_name_order(eval, set);
+    let task = if structured { Task::Json { copy: true } } else { Task::String(Coercion::DERIVATION) };
+    eval.go_through(
+        task,
+        || attrs.iter().map(|attr| attr.value.get()),
+        |eval, progress| {
+            for (index, attr) in attrs.iter().enumerate() {
+                if attr.name == sym::IGNORE_NULLS {
+                    continue;
+                }
+                progress.at(index);
+                let value = attr.value.get();
+                let result = collected.add(eval, attr.name, value, ignore_nulls);
+                result.map_err(|error| {
+                    let key = eval.text(attr.name);
+                    error.trace(attr.pos, format!("while evaluating attribute '{key}' of derivation '{name}'"))
+                })?;
+            }
+            Ok(())
+        },
+    )?;
     if let Some(mut json) = collected.json.take() {
         json.push(b'}');
         let text = String::from_utf8(json).map_err(|_| EvalError::eval("invalid UTF-8 in structured attributes"))?;
@@ -148,6 +159,7 @@ impl Collected {
         let string = self.coerce(eval, value, "")?;
         let bytes = string.bytes();
         if name == sym::JSON {
+            eval.effect()?;
             let derivation = &self.name;
             eval.activity.warn(&format!(
                 "In derivation '{derivation}': setting structured attributes via '__json' is deprecated, and may be \
@@ -211,12 +223,12 @@ impl Collected {
                 }
                 self.set_outputs(names.iter().map(String::as_str))?;
             }
-            _ => self.warn_ineffective(eval, name),
+            _ => self.warn_ineffective(eval, name)?,
         }
         Ok(())
     }
 
-    fn warn_ineffective(&self, eval: &Eval, name: Symbol) {
+    fn warn_ineffective(&self, eval: &Eval, name: Symbol) -> Result<(), EvalError> {
         const CHECKS: [&str; 6] = [
             "allowedReferences",
             "allowedRequisites",
@@ -227,12 +239,14 @@ impl Collected {
         ];
         let attribute = eval.bare_text(name);
         if CHECKS.contains(&&*attribute) {
+            eval.effect()?;
             let name = &self.name;
             eval.activity.warn(&format!(
                 "In a derivation named '{name}', 'structuredAttrs' disables the effect of the derivation attribute \
                  '{attribute}'; use 'outputChecks.<output>.{attribute}' instead"
             ));
         }
+        Ok(())
     }
 
     fn set_method(&mut self, eval: &Eval, mode: &str) -> Result<(), EvalError> {

@@ -6,6 +6,7 @@
 use crate::builtins::{TABLE, in_name_order};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coerced, Coercion, Eval};
+use crate::parallel::{Progress, Task};
 use crate::value::print::type_phrase;
 use crate::value::{AttrSet, ContextElement, Pos, Str, Value, View, sym};
 
@@ -72,13 +73,22 @@ impl Writer {
             View::Path(path) => self.text(path.bytes(), out),
             View::List(list) => {
                 out.bytes.push(b'[');
-                for (index, element) in list.iter().enumerate() {
-                    if index > 0 {
-                        out.bytes.push(b',');
-                    }
-                    self.value(eval, element, pos, out)
-                        .map_err(|error| error.trace(pos, format!("while evaluating list element at index {index}")))?;
-                }
+                self.go_through(
+                    eval,
+                    || list.iter(),
+                    |writer, eval, progress| {
+                        for (index, element) in list.iter().enumerate() {
+                            progress.at(index);
+                            if index > 0 {
+                                out.bytes.push(b',');
+                            }
+                            writer.value(eval, element, pos, out).map_err(|error| {
+                                error.trace(pos, format!("while evaluating list element at index {index}"))
+                            })?;
+                        }
+                        Ok(())
+                    },
+                )?;
                 out.bytes.push(b']');
             }
             View::Attrs(set) => return self.set(eval, set, pos, out),
@@ -96,6 +106,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Goes through values that are all written, perhaps with the help of others.
+    fn go_through<V: Iterator<Item = Value>>(
+        &mut self,
+        eval: &mut Eval,
+        values: impl Fn() -> V,
+        work: impl FnOnce(&mut Writer, &mut Eval, Progress<'_>) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        if !self.options.strict {
+            return work(self, eval, Progress::default());
+        }
+        let height = eval.stack.height();
+        let task = Task::Json { copy: self.options.copy };
+        let result = eval.go_through(task, values, |eval, progress| work(self, eval, progress));
+        eval.stack.truncate(height);
+        result
+    }
+
     fn set(&mut self, eval: &mut Eval, set: AttrSet, pos: Pos, out: &mut Coerced) -> Result<(), EvalError> {
         if let Some(function) = set.value(sym::TO_STRING) {
             let result = eval.call_at(function, &[set.into()], pos)?;
@@ -108,17 +135,26 @@ impl Writer {
             return self.value(eval, path.value.get(), path.pos, out);
         }
         out.bytes.push(b'{');
-        for (index, attr) in in_name_order(eval, set).into_iter().enumerate() {
-            if index > 0 {
-                out.bytes.push(b',');
-            }
-            let name = eval.shared.symbols.bytes(attr.name);
-            self.text(name, out);
-            out.bytes.push(b':');
-            self.value(eval, attr.value.get(), attr.pos, out).map_err(|error| {
-                error.trace(attr.pos, format!("while evaluating attribute '{}'", eval.text(attr.name)))
-            })?;
-        }
+        let attrs = in_name_order(eval, set);
+        self.go_through(
+            eval,
+            || attrs.iter().map(|attr| attr.value.get()),
+            |writer, eval, progress| {
+                for (index, attr) in attrs.iter().enumerate() {
+                    progress.at(index);
+                    if index > 0 {
+                        out.bytes.push(b',');
+                    }
+                    let name = eval.shared.symbols.bytes(attr.name);
+                    writer.text(name, out);
+                    out.bytes.push(b':');
+                    writer.value(eval, attr.value.get(), attr.pos, out).map_err(|error| {
+                        error.trace(attr.pos, format!("while evaluating attribute '{}'", eval.text(attr.name)))
+                    })?;
+                }
+                Ok(())
+            },
+        )?;
         out.bytes.push(b'}');
         Ok(())
     }
