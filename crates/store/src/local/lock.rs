@@ -1,7 +1,7 @@
 //! Locks between processes, C++ Nix's among them.
 //!
 //! A path is locked by an exclusive flock on `<path>.lock`, several in the order of their names. Whoever is done unlinks
-//! the file and writes a byte into it: a waiter that gets the lock of a file with that byte holds nothing and tries
+//! the file and makes it a byte long: a waiter that gets the lock of such a file holds nothing and tries
 //! again. Waiting is trying with pauses, so that it can be cancelled; every holder opens the file for itself, so threads
 //! exclude each other as well.
 //!
@@ -14,7 +14,6 @@ use crate::{Error, Result};
 use activity::{Activity, Cancelled};
 use rustix::fs::FlockOperation;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,10 +80,11 @@ pub(crate) fn is_stale(file: &File, path: &Path) -> Result<bool> {
 }
 
 /// Unlinks a lock file that we hold, and marks it for those who wait on it.
-pub(crate) fn delete_lock_file(mut file: &File, path: &Path) {
+pub(crate) fn delete_lock_file(file: &File, path: &Path) {
     // Removing the file is tidiness; a lock file that stays harms nobody.
     let _ = fs::remove_file(path);
-    let _ = file.write_all(b"d");
+    // Waiters look at the length alone; a hole takes neither memory nor a block.
+    let _ = file.set_len(1);
 }
 
 /// Exclusive locks on some paths, given back when dropped.

@@ -90,8 +90,9 @@ impl LocalStore {
                         id
                     }
                 };
+                // A row that is there already says the same, and need not be replaced, which would cost every row.
                 transaction
-                    .prepare_cached("insert or replace into Refs (referrer, reference) values (?, ?)")
+                    .prepare_cached("insert or ignore into Refs (referrer, reference) values (?, ?)")
                     .and_then(|mut s| s.execute([referrer, id]))
                     .map_err(&failed)?;
             }
