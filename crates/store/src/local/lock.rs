@@ -1,9 +1,9 @@
 //! Locks between processes, C++ Nix's among them.
 //!
 //! A path is locked by an exclusive flock on `<path>.lock`, several in the order of their names. Whoever is done unlinks
-//! the file and makes it a byte long: a waiter that gets the lock of such a file holds nothing and tries
-//! again. Waiting is trying with pauses, so that it can be cancelled; every holder opens the file for itself, so threads
-//! exclude each other as well.
+//! the file and makes it a byte long: a waiter that gets the lock of such a file holds nothing and tries again. Waiting is
+//! trying with pauses, so that it can be cancelled; every holder opens the file for itself, so threads exclude each other
+//! as well.
 //!
 //! Each path has a lock file of its own, also where many are locked together: a file under several names would be one lock
 //! for all of them to a process that finds them after we were killed. Lock files go away together at the end, as creating
