@@ -9,6 +9,7 @@
 //! to grow.
 
 use super::collect::{Marker, RootSource};
+use super::gang::Gang;
 use super::region::{BLOCK, Gap, Space, clear};
 use super::stack::{StackStorage, ValueStack};
 use crate::os::StackRange;
@@ -64,6 +65,7 @@ pub(crate) struct Region {
     /// The evaluating threads.
     threads: Mutex<Vec<Arc<ThreadRoots>>>,
     stops: Stops,
+    gang: Gang,
     collections: AtomicU32,
     pinned: Mutex<Vec<Box<dyn std::any::Any + Send + Sync>>>,
 }
@@ -96,6 +98,7 @@ impl Region {
             roots: Mutex::default(),
             threads: Mutex::default(),
             stops: Stops::default(),
+            gang: Gang::default(),
             collections: AtomicU32::new(0),
             pinned: Mutex::default(),
         }
@@ -224,7 +227,10 @@ impl Arena {
     /// Stops if a collection wants that.
     #[cold]
     pub(crate) fn pause(&mut self) {
-        self.stopped(Stops::pause);
+        let region = &*self.region;
+        let expected = region.gang.expect();
+        self.stopped(|stops| stops.pause(|| region.gang.assist(&expected)));
+        drop(expected);
         self.take_note();
     }
 
@@ -380,9 +386,14 @@ impl Arena {
     fn collect(&mut self) {
         let roots = lock(&self.region.roots).as_ref().and_then(Weak::upgrade);
         if let (Some(roots), Some(own)) = (roots, &self.roots) {
+            let region = &*self.region;
+            let expected = region.gang.expect();
             self.stopped(|stops| {
-                if stops.stop() {
-                    self.region.collect(&*roots, own);
+                if stops.stop(|| region.gang.assist(&expected)) {
+                    // Not one of those who assist.
+                    drop(expected);
+                    region.collect(&*roots, own);
+                    region.gang.end();
                     stops.resume();
                 }
             });
@@ -392,6 +403,24 @@ impl Arena {
 }
 
 impl Region {
+    /// Marks what can be reached.
+    fn mark<const SHARED: bool>(&self, space: &mut Space, roots: &dyn RootSource, threads: &[Arc<ThreadRoots>]) {
+        // What an earlier sweep did not reach must not look alive to a walk.
+        space.finish_sweep();
+        space.reset_marks(space.blocks.len() * BLOCK / 8);
+        let marks = space.marks.clone();
+        if SHARED {
+            self.gang.begin(space.start(), &marks);
+        }
+        let mut marker = Marker::<SHARED>::new(space.start(), &marks, &self.gang);
+        roots.each_root(&mut |value| marker.value(value));
+        threads.iter().for_each(|thread| thread.values.values().iter().for_each(|value| marker.value(*value)));
+        // What is reached so far needs no search for its beginning.
+        marker.finish();
+        marker.native_stacks(space, threads.iter().map(|thread| thread.stack()));
+        marker.finish();
+    }
+
     /// Collects, if nobody else did in the meantime. All threads are stopped, and their stacks published.
     fn collect(&self, roots: &dyn RootSource, own: &ThreadRoots) {
         let mut space = lock(&self.space);
@@ -404,13 +433,11 @@ impl Region {
             space.allowance = usize::MAX;
             return;
         }
-        let mut marker = Marker::new(&mut space);
-        roots.each_root(&mut |value| marker.value(value));
-        threads.iter().for_each(|thread| thread.values.values().iter().for_each(|value| marker.value(*value)));
-        // What is reached so far needs no search for its beginning.
-        marker.drain();
-        marker.native_stacks(threads.iter().map(|thread| thread.stack()));
-        marker.drain();
+        if self.gang.is_expected() {
+            self.mark::<true>(&mut space, roots, &threads);
+        } else {
+            self.mark::<false>(&mut space, roots, &threads);
+        }
         let live = space.begin_sweep();
         self.collections.fetch_add(1, Ordering::Release);
         let options = &self.options;

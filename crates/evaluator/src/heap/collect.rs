@@ -5,12 +5,17 @@
 //! so that each block is walked at most once to find where objects begin. In the heap every reference is known. A cell
 //! that holds an evaluated thunk gets the thunk's value instead.
 //!
+//! Threads that were stopped in their work help to mark (`gang.rs`): an object belongs to whoever marked its first word.
+//!
 //! Absent on purpose: when to collect (`arena.rs`), what becomes of the rest (`region.rs`).
 
+use super::gang::Gang;
 use super::layout::{KIND_MASK, Kind, MANY_SLOTS, object_words, references};
-use super::region::{BLOCK, Block, Space};
+use super::marks::Marks;
+use super::region::{Block, Space};
 use crate::os::StackRange;
 use crate::value::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a collection starts from, besides stacks.
 pub(crate) trait RootSource: Send + Sync {
@@ -26,23 +31,30 @@ const TAG_INT: u64 = 1;
 const TAG_IMMEDIATE: u64 = 7;
 /// Objects whose first words are on their way from memory.
 const IN_FLIGHT: usize = 16;
+/// Whoever has less to mark keeps it.
+const WORTH_SHARING: usize = 64;
 
-/// One marking.
-pub(super) struct Marker<'a> {
-    space: &'a mut Space,
+/// One thread of a marking; with `SHARED`, one of several.
+pub(super) struct Marker<'a, const SHARED: bool> {
+    /// The address of the first word that has a mark.
+    start: usize,
+    marks: &'a Marks,
+    gang: &'a Gang,
     work: Vec<usize>,
     /// Addresses asked for, a ring.
     flight: [usize; IN_FLIGHT],
     next: usize,
 }
 
-impl<'a> Marker<'a> {
-    /// Nothing is marked yet. What an earlier sweep did not reach is made filler first.
-    pub(super) fn new(space: &'a mut Space) -> Self {
-        space.finish_sweep();
-        let words = space.blocks.len() * BLOCK / 8;
-        space.marks.reset(words);
-        Marker { space, work: Vec::new(), flight: [0; IN_FLIGHT], next: 0 }
+impl<'a, const SHARED: bool> Marker<'a, SHARED> {
+    /// Nothing is found yet.
+    pub(super) fn new(start: usize, marks: &'a Marks, gang: &'a Gang) -> Self {
+        Marker { start, marks, gang, work: Vec::new(), flight: [0; IN_FLIGHT], next: 0 }
+    }
+
+    #[inline(always)]
+    fn word_of(&self, address: usize) -> usize {
+        (address - self.start) / 8
     }
 
     /// Marks what a value refers to.
@@ -60,40 +72,40 @@ impl<'a> Marker<'a> {
     /// Notes an object's address, once: its first word is marked now, the others when it is looked at.
     #[inline(always)]
     fn reach(&mut self, address: usize) {
-        if address != 0 && self.space.marks.set_one(self.space.word_of(address)) {
+        if address != 0 && self.marks.set_one::<SHARED>(self.word_of(address)) {
             self.work.push(address);
         }
     }
 
     /// Marks everything reachable from native stacks.
-    pub(super) fn native_stacks(&mut self, stacks: impl Iterator<Item = StackRange>) {
+    pub(super) fn native_stacks(&mut self, space: &Space, stacks: impl Iterator<Item = StackRange>) {
         let mut found: Vec<usize> = stacks.flat_map(StackRange::words).map(|word| word & !7).collect();
-        found.retain(|address| self.space.block_of(*address).is_some());
+        found.retain(|address| space.block_of(*address).is_some());
         found.sort_unstable();
         found.dedup();
         let (mut block, mut at) = (usize::MAX, 0);
         for address in found {
-            if self.space.marks.is_set(self.space.word_of(address)) {
+            if self.marks.is_set(self.word_of(address)) {
                 continue;
             }
-            let Some(mut own) = self.space.block_of(address) else { continue };
-            while self.space.blocks[own] == Block::Rest {
+            let Some(mut own) = space.block_of(address) else { continue };
+            while space.blocks[own] == Block::Rest {
                 own -= 1;
             }
-            if self.space.blocks[own] == Block::Free {
+            if space.blocks[own] == Block::Free {
                 continue;
             }
             if own != block {
-                (block, at) = (own, self.space.address(own));
+                (block, at) = (own, space.address(own));
             }
-            if let Some(object) = self.object_around(&mut at, address) {
+            if let Some(object) = Self::object_around(&mut at, address) {
                 self.reach(object);
             }
         }
     }
 
     /// Walks from `at` to the object that `address` lies in; `None` if that is filler.
-    fn object_around(&self, at: &mut usize, address: usize) -> Option<usize> {
+    fn object_around(at: &mut usize, address: usize) -> Option<usize> {
         loop {
             // SAFETY: the walk starts at the start of a block or of an object in it, steps by whole objects and filler,
             // and ends before it passes `address`, which lies in a block that was handed out.
@@ -109,9 +121,29 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Marks until nothing is left to mark.
-    pub(super) fn drain(&mut self) {
+    /// Marks until nothing is left to mark, in the hands of others neither.
+    pub(super) fn finish(&mut self) {
         loop {
+            self.drain();
+            if !SHARED || !self.gang.more_or_end(&mut self.work) {
+                return;
+            }
+        }
+    }
+
+    /// Marks what another thread had too much of.
+    pub(super) fn assist(&mut self, packet: Vec<usize>) {
+        self.work = packet;
+        self.drain();
+    }
+
+    /// Marks until this thread has nothing left to mark.
+    fn drain(&mut self) {
+        loop {
+            if SHARED && self.work.len() > WORTH_SHARING && self.gang.is_hungry() {
+                let half = self.work.len() / 2;
+                self.gang.give(self.work.drain(..half).collect());
+            }
             // What is taken from the work list is fetched now and looked at a little later.
             let address = match self.work.pop() {
                 Some(address) => {
@@ -131,31 +163,35 @@ impl<'a> Marker<'a> {
 
     #[inline(always)]
     fn object(&mut self, address: usize) {
-        let word = self.space.word_of(address);
-        // SAFETY: the address is that of an object: it came out of a value, an environment or a walk. All other threads
-        // wait, so plain reads and writes are fine; a cell is overwritten with the value of the thunk that it held.
+        let word = self.word_of(address);
+        // SAFETY: the address is that of an object: it came out of a value, an environment or a walk. No thread evaluates,
+        // and only this one looks into the object, so plain reads of its head are fine; a cell is overwritten with the
+        // value of the thunk that it held. Cells are aligned words of the heap, which are accessed as atomics.
         unsafe {
             let object = address as *mut u64;
             let head = *object;
             let words = object_words(head, || *object.sub(1));
             if matches!(head & KIND_MASK, 6 | 14) && head >> 48 == MANY_SLOTS {
-                self.space.marks.set(word - 1, words + 1);
+                self.marks.set::<SHARED>(word - 1, words + 1);
             } else {
-                self.space.marks.set(word, words);
+                self.marks.set::<SHARED>(word, words);
             }
             let second = if words > 1 { *object.add(1) } else { 0 };
             let references = references(head, second, words);
             self.reach(references.address as usize);
             for index in 0..references.count {
-                let cell = object.add(references.first + index * references.step);
-                let mut held = *cell;
+                let cell = AtomicU64::from_ptr(object.add(references.first + index * references.step));
+                let before = cell.load(Ordering::Relaxed);
+                let mut held = before;
                 while held != 0 && held & TAG_MASK == TAG_THUNK {
                     let thunk = held as *const u64;
                     if *thunk & KIND_MASK != Kind::Done as u64 {
                         break;
                     }
-                    held = *thunk.add(1);
-                    *cell = held;
+                    held = AtomicU64::from_ptr(thunk.add(1).cast_mut()).load(Ordering::Relaxed);
+                }
+                if held != before {
+                    cell.store(held, Ordering::Relaxed);
                 }
                 self.word(held);
             }

@@ -13,11 +13,13 @@
 //! | `region.rs` | blocks and gaps |
 //! | `marks.rs` | a bit per word |
 //! | `collect.rs` | roots and marking |
+//! | `gang.rs` | marking with several threads |
 //! | `stack.rs`, `roots.rs` | values that no object refers to |
 #![allow(unsafe_code, reason = "the heap is one of the two modules that the architecture allows")]
 
 mod arena;
 mod collect;
+mod gang;
 mod layout;
 mod marks;
 mod region;

@@ -11,6 +11,7 @@
 use super::layout::filler;
 use super::marks::Marks;
 use crate::os::Reservation;
+use std::sync::Arc;
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 32 << 10;
@@ -65,7 +66,7 @@ pub(crate) struct Space {
     run_at: usize,
     run_missing: usize,
     /// The marks of the last collection.
-    pub(super) marks: Marks,
+    pub(super) marks: Arc<Marks>,
     /// Where the next gap is looked for (a word from the start), and where the marks end.
     sweep_at: usize,
     sweep_end: usize,
@@ -99,7 +100,7 @@ impl Space {
             free: Vec::new(),
             run_at: 0,
             run_missing: usize::MAX,
-            marks: Marks::default(),
+            marks: Arc::default(),
             sweep_at: 0,
             sweep_end: 0,
             allowance: 0,
@@ -131,12 +132,6 @@ impl Space {
     pub(super) fn block_of(&self, address: usize) -> Option<usize> {
         let block = address.wrapping_sub(self.start()) / BLOCK;
         (block < self.blocks.len()).then_some(block)
-    }
-
-    /// The number of an address's word.
-    #[inline(always)]
-    pub(super) fn word_of(&self, address: usize) -> usize {
-        (address - self.start()) / 8
     }
 
     /// Puts gaps for small objects into `gaps`, the first to be used last: a free block, else gaps between objects (as
@@ -280,6 +275,18 @@ impl Space {
         while self.next_gap().is_some() {}
     }
 
+    /// Clears all marks.
+    pub(super) fn reset_marks(&mut self, words: usize) {
+        match Arc::get_mut(&mut self.marks) {
+            Some(marks) => marks.reset(words),
+            None => {
+                let mut marks = Marks::default();
+                marks.reset(words);
+                self.marks = Arc::new(marks);
+            }
+        }
+    }
+
     /// After marking: finds the blocks without a live object, and begins a new sweep. Gives the live bytes.
     pub(super) fn begin_sweep(&mut self) -> usize {
         self.free.clear();
@@ -335,10 +342,10 @@ mod tests {
     fn runs_of_free_blocks_are_used_again() {
         let mut space = Space::new();
         let blocks: Vec<usize> = [1, 2, 3, 1].iter().map(|count| space.take_large(count * BLOCK)).collect();
-        space.marks.reset(7 * BLOCK_WORDS);
+        space.reset_marks(7 * BLOCK_WORDS);
         // The first and the last stay.
-        space.marks.set(0, BLOCK_WORDS);
-        space.marks.set(6 * BLOCK_WORDS, BLOCK_WORDS);
+        space.marks.set::<false>(0, BLOCK_WORDS);
+        space.marks.set::<false>(6 * BLOCK_WORDS, BLOCK_WORDS);
         assert_eq!(space.begin_sweep(), 2 * BLOCK);
         let fresh = space.address(7);
         assert_eq!(space.take_large(6 * BLOCK), fresh);

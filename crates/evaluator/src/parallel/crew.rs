@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+/// Most threads wait at times when much depends on one value; then others must be there to divide that.
+const SPARES: u32 = 4;
+
 /// Values of which the one who offers them will need every one.
 pub(crate) struct Walk {
     /// What is done with each.
@@ -113,7 +116,7 @@ impl Crew {
         }
         if state.idle > 0 {
             self.offered.notify_one();
-        } else if (state.threads.len() as u32) < self.cores * 2 {
+        } else if (state.threads.len() as u32) < self.cores * SPARES + SPARES {
             // Owner 1 is the one who decides.
             state.threads.extend(start(state.threads.len() as u32 + 2));
         }

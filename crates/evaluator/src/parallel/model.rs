@@ -119,7 +119,7 @@ impl Team {
     /// As the arena does at a safepoint.
     fn safepoint(&self) {
         if self.stops.attention() & attention::STOP != 0 {
-            self.stops.pause();
+            self.stops.pause(|| ());
         }
     }
 }
@@ -286,7 +286,7 @@ fn a_collection_has_the_heap_for_itself() {
         };
         team.stops.unblock();
         let forced = team.force(1, None, &thunk, &mut |team| {
-            if team.stops.stop() {
+            if team.stops.stop(|| ()) {
                 assert_eq!(touched.load(Ordering::Relaxed), 0);
                 team.stops.resume();
             }

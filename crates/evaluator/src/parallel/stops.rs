@@ -72,14 +72,17 @@ impl Stops {
         }
     }
 
-    /// Stops the calling thread, which runs, as long as a collection needs.
-    pub(crate) fn pause(&self) {
+    /// Stops the calling thread, which runs, as long as a collection needs; meanwhile it may do `work` for it.
+    pub(crate) fn pause(&self, work: impl FnOnce()) {
         let mut state = lock(&self.state);
         if !state.stopping {
             return;
         }
         state.running -= 1;
         self.changed.notify_all();
+        drop(state);
+        work();
+        let mut state = lock(&self.state);
         while state.stopping {
             state = wait(&self.changed, state);
         }
@@ -87,12 +90,12 @@ impl Stops {
     }
 
     /// Waits until the calling thread, which runs, is the only one; then it must call [`Stops::resume`]. False if another
-    /// was faster: its collection is over then.
-    pub(crate) fn stop(&self) -> bool {
+    /// was faster: its collection is over then, for which this thread did `work`.
+    pub(crate) fn stop(&self, work: impl FnOnce()) -> bool {
         let mut state = lock(&self.state);
         if state.stopping {
             drop(state);
-            self.pause();
+            self.pause(work);
             return false;
         }
         state.stopping = true;
