@@ -12,7 +12,7 @@ use crate::program::{
     AttrName, AttrsDef, Binding, Constant, DynamicBinding, Formal, LambdaDef, NOWHERE, Node, NodeId, OperandOffsets,
     PathBase, Program, Range, SelectDef, Symbol,
 };
-use crate::value::{ContextId, Hint, List, ListBuilder, Pos, Str, Value};
+use crate::value::{ContextId, Hint, List, ListBuilder, Pos, ShapePlace, Str, Value};
 use std::sync::Arc;
 use syntax::{LineColumn, Origin, Source};
 
@@ -32,6 +32,8 @@ pub(crate) struct Code {
     pub(crate) names: Box<[AttrName]>,
     /// Sets and `let`s.
     pub(crate) attrs: Box<[AttrsDef]>,
+    /// The shapes of the sets that they make, where one was made.
+    pub(crate) shapes: Box<[ShapePlace]>,
     /// Their bindings.
     pub(crate) bindings: Box<[Binding]>,
     /// Their dynamic bindings.
@@ -59,6 +61,12 @@ impl Code {
     #[inline(always)]
     pub(crate) fn node(&self, id: NodeId) -> Node {
         self.nodes[id.0 as usize]
+    }
+
+    /// Calls `visit` with all that it holds of the heap.
+    pub(crate) fn each_root(&self, visit: &mut dyn FnMut(Value)) {
+        visit(self.constants.into());
+        self.shapes.iter().filter_map(ShapePlace::root).for_each(visit);
     }
 
     /// Where the name that a node looks up was found last.
@@ -237,6 +245,7 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
         extra: program.extra.into(),
         selects: program.selects.into(),
         names: names.into(),
+        shapes: program.attrs.iter().map(|_| ShapePlace::default()).collect(),
         attrs: program.attrs.into(),
         bindings: bindings.into(),
         dynamics: program.dynamics.into(),

@@ -291,8 +291,8 @@ impl World for TestWorld {
         Ok(())
     }
 
-    fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        self.keep(path, text, references);
+    fn add_derivation(&self, path: StorePath, text: &[u8], references: &[&StorePath]) -> Result<(), WorldError> {
+        self.keep(path, text.to_vec(), references.iter().copied().cloned().collect());
         Ok(())
     }
 

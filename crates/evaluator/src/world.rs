@@ -226,8 +226,9 @@ pub trait World: Send + Sync {
         references: &[StorePath],
     ) -> Result<(), WorldError>;
 
-    /// Takes a derivation to be written with the next batch; at once visible through [`World::read_derivation`].
-    fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError>;
+    /// Takes a derivation to be written with the next batch; at once visible through [`World::read_derivation`], except in
+    /// read-only mode, where it will never exist.
+    fn add_derivation(&self, path: StorePath, text: &[u8], references: &[&StorePath]) -> Result<(), WorldError>;
 
     /// Writes pending derivations, texts and sources, rooted first. Called before a path is shown to anybody, and by the implementation
     /// itself before it realises. Does nothing in read-only mode.

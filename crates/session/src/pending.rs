@@ -34,6 +34,8 @@ enum Place {
     Tree,
     /// In the batch that is being written.
     Leaving,
+    /// Nowhere: it is never written.
+    Mentioned,
 }
 
 /// What waits, in the order in which it came, which puts references first.
@@ -65,7 +67,12 @@ impl PendingObjects {
         self.size
     }
 
-    /// Whether a path waits.
+    /// Notes a path that is never written, where nothing may be: its text is not kept, as nobody can read it.
+    pub(crate) fn mention(&mut self, path: StorePath) {
+        self.places.entry(path).or_insert(Place::Mentioned);
+    }
+
+    /// Whether a path waits, or would.
     pub(crate) fn holds(&self, path: &StorePath) -> bool {
         self.places.contains_key(path)
     }
@@ -74,7 +81,7 @@ impl PendingObjects {
     pub(crate) fn text(&self, path: &StorePath) -> Option<&[u8]> {
         match self.places.get(path)? {
             Place::Text(at) => Some(&self.texts[*at].contents),
-            Place::Tree | Place::Leaving => None,
+            Place::Tree | Place::Leaving | Place::Mentioned => None,
         }
     }
 

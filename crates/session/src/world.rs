@@ -336,19 +336,24 @@ impl World for SessionWorld {
         text: &[u8],
         references: &[StorePath],
     ) -> Result<(), WorldError> {
-        let object = PendingText { path: path.clone(), contents: text.to_vec(), references: references.to_vec() };
         // Written with the derivations that use it: one transaction for all.
-        Self::kept(&self.pending).add_text(object);
-        Ok(())
+        let references: Vec<&StorePath> = references.iter().collect();
+        self.add_derivation(path.clone(), text, &references)
     }
 
-    fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        Self::kept(&self.pending).add_text(PendingText { path, contents: text, references });
+    fn add_derivation(&self, path: StorePath, text: &[u8], references: &[&StorePath]) -> Result<(), WorldError> {
+        let mut pending = Self::kept(&self.pending);
+        if self.session.read_only() {
+            pending.mention(path);
+        } else {
+            let references = references.iter().copied().cloned().collect();
+            pending.add_text(PendingText { path, contents: text.to_vec(), references });
+        }
         Ok(())
     }
 
     fn flush(&self, activity: &Activity) -> Result<(), WorldError> {
-        // What would have been written in read-only mode stays readable.
+        // What would have been written in read-only mode was only mentioned.
         if self.session.read_only() {
             return Ok(());
         }

@@ -104,7 +104,7 @@ fn list_to_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
         let name = eval.symbol_of(name);
         let Some(value) = element.get(sym::VALUE) else {
             // Only the first of equal names needs a value.
-            if set.contains(name) {
+            if set.find(name).is_some() {
                 continue;
             }
             return Err(eval
@@ -169,14 +169,14 @@ fn cat_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
 
 fn map_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
     let set = eval.expect_attrs(args[1], "while evaluating the second argument passed to builtins.mapAttrs")?;
-    let mut mapped = AttrSetBuilder::new(&mut eval.arena, set.len());
+    let mut mapped = set.same_names(&mut eval.arena);
     for attr in set.iter() {
         let name = eval.shared.symbols.value(attr.name);
         let partly = Thunk::call(&mut eval.arena, args[0], name);
         let value = Thunk::call(&mut eval.arena, partly.into(), attr.value.get());
-        mapped.push(attr.name, Pos::NONE, value.into());
+        mapped.push(value.into());
     }
-    Ok(mapped.finish_sorted(&mut eval.arena).into())
+    Ok(mapped.finish().into())
 }
 
 fn zip_attrs_with(eval: &mut Eval, args: &[Value]) -> Outcome {

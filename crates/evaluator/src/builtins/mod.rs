@@ -12,7 +12,7 @@
 //! * The result may be a thunk (`head`); the caller forces it. "while calling the 'x' builtin" is added by the caller.
 //! * No `Value` in `Vec` or `HashMap`: push scratch values on `eval.stack` (note its height first; the caller of the
 //!   builtin truncates it), or fill a `ListBuilder`/`AttrSetBuilder` of known capacity. References to attributes
-//!   (`&Attr`) may be kept in a `Vec` while the set itself is held in a variable.
+//!   (`Attr`) may be kept in a `Vec` while the set itself is held in a variable.
 //! * Strings: `eval.string(bytes)`, `Str::new(&mut eval.arena, bytes, context)`; text is bytes, never assumed UTF-8.
 //!   Contexts are joined with `eval.shared.contexts.union`. `eval.coerce(value, Coercion::…, text)` gives a string.
 //! * Names: `eval.symbol_of(str)`, `eval.intern(bytes)`, fixed ones in `value::sym`. Whatever shows names sorts them:
@@ -326,10 +326,10 @@ pub(crate) fn base_scope(eval: &mut Eval) -> List {
 
 /// The attributes of a set by the bytes of their names. The set is kept on the value stack, so that the attributes stay
 /// as long as the builtin that asks runs.
-pub(crate) fn in_name_order(eval: &mut Eval, set: AttrSet) -> Vec<&'static Attr> {
+pub(crate) fn in_name_order(eval: &mut Eval, set: AttrSet) -> Vec<Attr> {
     eval.stack.push(set.into());
     // The first sixteen bytes decide most comparisons without following a pointer.
-    let mut attrs: Vec<(u128, &'static [u8], &'static Attr)> = set
+    let mut attrs: Vec<(u128, &'static [u8], Attr)> = set
         .iter()
         .map(|attr| {
             let name = eval.shared.symbols.bytes(attr.name);

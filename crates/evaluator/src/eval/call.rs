@@ -319,23 +319,18 @@ impl Eval {
         }
         let formals = code.formals(lambda);
         let used = match set.flat() {
-            Some(attrs) if attrs.len() <= 4 * formals.len() => {
-                let mut rest = attrs.iter();
-                let mut next = rest.next();
+            Some(own) if own.len() <= 4 * formals.len() => {
+                let names = own.names();
+                let mut at = 0;
                 let mut used = 0;
                 for formal in formals {
-                    while let Some(attr) = next {
-                        if attr.name >= formal.name {
-                            break;
-                        }
-                        next = rest.next();
+                    while names.get(at).is_some_and(|name| name.name < formal.name) {
+                        at += 1;
                     }
-                    if let Some(attr) = next
-                        && attr.name == formal.name
-                    {
-                        env.slot(formal.slot).set(attr.value.get());
+                    if names.get(at).is_some_and(|name| name.name == formal.name) {
+                        env.slot(formal.slot).set(own.get(at).value.get());
                         used += 1;
-                        next = rest.next();
+                        at += 1;
                     }
                 }
                 used

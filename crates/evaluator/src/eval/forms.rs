@@ -3,8 +3,8 @@
 use super::{Eval, Outcome};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError};
-use crate::program::{AttrsDef, BindingKind, Node, NodeId};
-use crate::value::{AttrSet, AttrSetBuilder, Env, List, ListBuilder, Pos, Thunk, Value, sym};
+use crate::program::{AttrsDef, Binding, BindingKind, Node, NodeId};
+use crate::value::{AttrSet, AttrSetBuilder, Env, Filling, List, ListBuilder, Name, Pos, Shape, Thunk, Value, sym};
 
 impl Eval {
     /// The link with the sources of `inherit (e)`, above `env`; `env` itself if there are none.
@@ -44,27 +44,55 @@ impl Eval {
     pub(super) fn attrs(&mut self, code: &'static Code, index: u32, env: Env) -> Outcome {
         let def = &code.attrs[index as usize];
         if def.recursive {
-            return self.recursive_attrs(code, def, env);
+            return self.recursive_attrs(code, index, env);
         }
         let inherit = self.inherit_env(code, def, env);
-        let mut set = AttrSetBuilder::new(&mut self.arena, (def.bindings.len + def.dynamics.len) as usize);
+        if def.dynamics.len > 0 {
+            let mut set = AttrSetBuilder::new(&mut self.arena, (def.bindings.len + def.dynamics.len) as usize);
+            for binding in &code.bindings[def.bindings.indices()] {
+                let scope = if binding.kind == BindingKind::From { inherit } else { env };
+                let value = self.delay(code, binding.value, scope);
+                set.push(binding.name, code.pos_of(binding.offset), value);
+            }
+            return self.dynamic_attrs(code, def, set, env);
+        }
+        let shape = self.literal_shape(code, index);
+        let mut set = Filling::new(&mut self.arena, shape);
         for binding in &code.bindings[def.bindings.indices()] {
             let scope = if binding.kind == BindingKind::From { inherit } else { env };
             let value = self.delay(code, binding.value, scope);
-            set.push(binding.name, code.pos_of(binding.offset), value);
+            set.push(value);
         }
-        if def.dynamics.len > 0 {
-            return self.dynamic_attrs(code, def, set, env);
+        Ok(set.finish().into())
+    }
+
+    /// The shape of what a set literal without dynamic attributes makes.
+    #[inline(always)]
+    fn literal_shape(&mut self, code: &'static Code, index: u32) -> Shape {
+        let shape = code.shapes[index as usize].get();
+        if shape == Shape::NONE && code.attrs[index as usize].bindings.len > 0 {
+            return self.make_literal_shape(code, index);
         }
-        Ok(set.finish_sorted(&mut self.arena).into())
+        shape
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_literal_shape(&mut self, code: &'static Code, index: u32) -> Shape {
+        let bindings = &code.bindings[code.attrs[index as usize].bindings.indices()];
+        let name = |binding: &Binding| Name { name: binding.name, pos: code.pos_of(binding.offset) };
+        let shape = Shape::new(&mut self.arena, bindings.iter().map(name));
+        code.shapes[index as usize].set(shape);
+        shape
     }
 
     #[inline(never)]
-    fn recursive_attrs(&mut self, code: &'static Code, def: &'static AttrsDef, outside: Env) -> Outcome {
+    fn recursive_attrs(&mut self, code: &'static Code, index: u32, outside: Env) -> Outcome {
+        let def = &code.attrs[index as usize];
         let env = outside.extend(&mut self.arena, def.slots as usize);
         let inherit = self.inherit_env(code, def, env);
-        let mut set = AttrSetBuilder::new(&mut self.arena, (def.bindings.len + def.dynamics.len) as usize);
-        for binding in &code.bindings[def.bindings.indices()] {
+        let bindings = &code.bindings[def.bindings.indices()];
+        for binding in bindings {
             let scope = match binding.kind {
                 BindingKind::Plain => env,
                 BindingKind::Inherited => outside,
@@ -77,15 +105,23 @@ impl Eval {
                 self.delay(code, binding.value, scope)
             };
             env.slot(binding.slot).set(value);
-            set.push(binding.name, code.pos_of(binding.offset), value);
         }
-        if def.overrides {
-            set = self.override_attrs(code, def, set, env)?;
-        }
-        if def.dynamics.len > 0 {
+        if def.overrides || def.dynamics.len > 0 {
+            let mut set = AttrSetBuilder::new(&mut self.arena, (def.bindings.len + def.dynamics.len) as usize);
+            for binding in bindings {
+                set.push(binding.name, code.pos_of(binding.offset), env.slot(binding.slot).get());
+            }
+            if def.overrides {
+                set = self.override_attrs(code, def, set, env)?;
+            }
             return self.dynamic_attrs(code, def, set, env);
         }
-        Ok(set.finish(&mut self.arena).into())
+        let shape = self.literal_shape(code, index);
+        let mut set = Filling::new(&mut self.arena, shape);
+        for binding in bindings {
+            set.push(env.slot(binding.slot).get());
+        }
+        Ok(set.finish().into())
     }
 
     #[cold]
@@ -97,7 +133,7 @@ impl Eval {
         env: Env,
     ) -> Result<AttrSetBuilder, EvalError> {
         let bindings = &code.bindings[def.bindings.indices()];
-        let Some(overrides) = set.attrs().iter().find(|attr| attr.name == sym::OVERRIDES) else { return Ok(set) };
+        let Some(overrides) = set.find(sym::OVERRIDES) else { return Ok(set) };
         let text = "while evaluating the `__overrides` attribute";
         let overrides = self.expect_attrs(overrides.value.get(), text)?;
         let room = set.attrs().len() + overrides.len() + def.dynamics.len as usize;
@@ -134,7 +170,7 @@ impl Eval {
             let text = "while evaluating the name of a dynamic attribute";
             let name = self.expect_plain_string_at(name, pos, text)?;
             let symbol = self.symbol_of(name);
-            if let Some(first) = set.attrs().iter().find(|attr| attr.name == symbol) {
+            if let Some(first) = set.find(symbol) {
                 return Err(self.defined_twice(symbol, first.pos, pos));
             }
             let value = self.delay(code, dynamic.value, env);

@@ -99,7 +99,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl RootSource for Shared {
     fn each_root(&self, visit: &mut dyn FnMut(Value)) {
         self.symbols.each_value(visit);
-        (0..).map_while(|number| self.codes.get(number)).for_each(|code| visit(code.constants.into()));
+        (0..).map_while(|number| self.codes.get(number)).for_each(|code| code.each_root(visit));
         self.globals.get().into_iter().for_each(|globals| visit((*globals).into()));
         lock(&self.roots).each(visit);
     }
@@ -132,6 +132,8 @@ pub(crate) struct Eval {
     pub(crate) ahead: Option<Arc<Walk>>,
     /// Only of the thread that decides.
     _foreman: Option<Foreman>,
+    /// Where derivations are printed.
+    pub(crate) draft_buffers: store_model::derivation::DraftBuffers,
     /// What is being done, for messages and fetches.
     pub(crate) activity: Arc<Activity>,
     cancelled: Arc<AtomicBool>,
@@ -253,6 +255,7 @@ impl Eval {
             alone: true,
             ahead: None,
             _foreman: None,
+            draft_buffers: Default::default(),
             activity: Arc::new(Activity::silent()),
             cancelled: Arc::default(),
             tracker: None,
@@ -416,7 +419,7 @@ impl Eval {
     #[inline(never)]
     pub(crate) fn force_thunk_at(&mut self, thunk: Thunk, place: Place) -> Outcome {
         self.check_stack()?;
-        let (claim, claimed) = match thunk.claim(self.owner) {
+        let (claim, claimed) = match thunk.claim(self.owner, self.alone) {
             Ok(claim) => claim,
             Err(ThunkState::Done(value)) => return Ok(value),
             Err(ThunkState::Witnessed(value, reads)) => {

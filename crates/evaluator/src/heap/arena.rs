@@ -306,9 +306,21 @@ impl Arena {
     /// Gives back the last `words` words of the latest allocation, which ended at `end`; they must still be zero.
     #[inline(always)]
     pub(crate) fn give_back(&mut self, end: NonNull<u64>, words: usize) {
-        if end.as_ptr() as usize == self.next {
+        if self.is_last(end) {
             self.next -= words * 8;
         }
+    }
+
+    /// Whether so many words lie among other small objects.
+    #[inline(always)]
+    pub(crate) fn is_small(&self, words: usize) -> bool {
+        words <= LARGE
+    }
+
+    /// Whether the latest allocation ended at `end`.
+    #[inline(always)]
+    pub(crate) fn is_last(&self, end: NonNull<u64>) -> bool {
+        end.as_ptr() as usize == self.next
     }
 
     /// What the region did so far.

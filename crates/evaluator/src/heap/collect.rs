@@ -180,7 +180,7 @@ impl<'a, const SHARED: bool> Marker<'a, SHARED> {
             let references = references(head, second, words);
             self.reach(references.address as usize);
             for index in 0..references.count {
-                let cell = AtomicU64::from_ptr(object.add(references.first + index * references.step));
+                let cell = AtomicU64::from_ptr(object.add(references.first + index));
                 let before = cell.load(Ordering::Relaxed);
                 let mut held = before;
                 while held != 0 && held & TAG_MASK == TAG_THUNK {

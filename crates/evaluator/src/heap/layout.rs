@@ -20,6 +20,9 @@ const WIDE: u64 = 1 << KIND_BITS;
 /// [`ReadSet`](crate::record::ReadSet) that whoever looks at the value takes over. It is told apart from `Done` so that the
 /// fast path stays one comparison.
 pub(crate) const WITNESSED: u64 = 1 << (KIND_BITS + 1);
+/// Where the head of a set says how many layers it has, and that there is one.
+const LAYERS_MASK: u64 = 0xf0;
+const ONE_LAYER: u64 = 1 << KIND_BITS;
 /// The bit of filler that says that it is one word long and the rest of it a number.
 const NUMBER: u64 = 1 << KIND_BITS;
 
@@ -41,7 +44,7 @@ pub(crate) enum Kind {
     /// Slots; the count in the high 16 bits, the address of the link above between. Since that address is only 8-byte
     /// aligned, bit 3 belongs to it: kind 14 is an environment too.
     Environment = 6,
-    /// A set: own elements of two words; base layer in the second word.
+    /// A set: the address of its names in the second word, the set below if it has more than one layer, its own values.
     Attrs = 7,
     /// Elements of one word; the count above bit 8.
     List = 8,
@@ -88,7 +91,7 @@ pub(crate) fn object_words(head: u64, before: impl FnOnce() -> u64) -> usize {
             MANY_SLOTS => 1 + number_in(before()),
             slots => 1 + slots as usize,
         },
-        7 => 2 + 2 * ((head >> 8) & 0x0fff_ffff) as usize,
+        7 => 2 + ((head >> 8) & 0x0fff_ffff) as usize + usize::from(head & LAYERS_MASK != ONE_LAYER),
         8 => 1 + (head >> 8) as usize,
         9 => 2 + ((head >> 8) as usize).div_ceil(8),
         _ => 1 + ((head >> KIND_BITS) & 0xf) as usize,
@@ -104,14 +107,12 @@ pub(crate) struct References {
     pub(crate) first: usize,
     /// How many.
     pub(crate) count: usize,
-    /// Words from one to the next.
-    pub(crate) step: usize,
 }
 
 /// What the object with this head, second word and size refers to.
 #[inline(always)]
 pub(crate) fn references(head: u64, second: u64, words: usize) -> References {
-    let none = References { address: 0, first: 0, count: 0, step: 1 };
+    let none = References { address: 0, first: 0, count: 0 };
     match head & KIND_MASK {
         1 => References { address: second, ..none },
         // A bit of a function's second word is no part of the address.
@@ -121,8 +122,8 @@ pub(crate) fn references(head: u64, second: u64, words: usize) -> References {
         3 => References { address: second, ..none },
         4 | 12 => References { first: 1, count: 1, ..none },
         5 if head & WITNESSED != 0 => References { first: 1, count: 1, ..none },
-        6 | 14 => References { address: head & UP_MASK, first: 1, count: words - 1, step: 1 },
-        7 => References { address: second, first: 3, count: (words - 2) / 2, step: 2 },
+        6 | 14 => References { address: head & UP_MASK, first: 1, count: words - 1 },
+        7 => References { address: second, first: 2, count: words - 2 },
         8 | 15 => References { first: 1, count: words - 1, ..none },
         _ => none,
     }

@@ -36,7 +36,8 @@ pub(crate) use stack::{StackStorage, ValueStack};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{AttrSet, ContextId, Env, Lambda, List, Partial, Str, Thunk, Value};
+    use crate::program::Symbol;
+    use crate::value::{AttrSet, AttrSetBuilder, ContextId, Env, Lambda, List, Partial, Pos, Str, Thunk, Value};
     use std::sync::Arc;
 
     /// Every kind of object says its own size: a walk from the start of the chunk ends exactly at the last object.
@@ -73,9 +74,30 @@ mod tests {
         note(arena, 3);
         AttrSet::empty(arena);
         note(arena, 2);
+        let mut set = AttrSetBuilder::new(arena, 3);
+        set.push(Symbol(1), Pos::NONE, Value::NULL);
+        set.push(Symbol(2), Pos::NONE, Value::NULL);
+        let mut set = set.finish(arena);
+        note(arena, 4);
+        note(arena, 4);
+        for name in 0..36 {
+            let mut other = AttrSetBuilder::new(arena, 1);
+            other.push(Symbol(name), Pos::NONE, Value::NULL);
+            let other = other.finish(arena);
+            note(arena, 3);
+            note(arena, 3);
+            let layered = set.len() >= 32;
+            set = set.update(arena, other);
+            if layered {
+                note(arena, 4);
+            } else {
+                note(arena, 2 + set.len());
+                note(arena, 2 + set.len());
+            }
+        }
         let finished = Thunk::call(arena, Value::builtin(3), Value::NULL);
         note(arena, 3);
-        let (_, claimed) = finished.claim(crate::parallel::OwnerId(1)).ok().unwrap();
+        let (_, claimed) = finished.claim(crate::parallel::OwnerId(1), true).ok().unwrap();
         finished.finish(Value::NULL, claimed, true);
 
         let mut at = start;

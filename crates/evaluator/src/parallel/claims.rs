@@ -36,10 +36,15 @@ pub(crate) fn owner_of(state: u64) -> Option<OwnerId> {
 }
 
 /// Takes a thunk whose word was `suspended`; `more` are bits that the word has as long as the claim lasts. False if
-/// another was faster.
+/// another was faster; `alone` promises that there is none.
 #[inline(always)]
-pub(crate) fn claim(word: &impl StateWord, suspended: u64, more: u64, owner: OwnerId) -> bool {
-    word.exchange(suspended, Kind::Running as u64 | more | u64::from(owner.0) << OWNER_SHIFT)
+pub(crate) fn claim(word: &impl StateWord, suspended: u64, more: u64, owner: OwnerId, alone: bool) -> bool {
+    let running = Kind::Running as u64 | more | u64::from(owner.0) << OWNER_SHIFT;
+    if alone {
+        word.store(running);
+        return true;
+    }
+    word.exchange(suspended, running)
 }
 
 /// Ends a claim. Tells whether somebody waits, who must be woken then; `alone` promises that nobody does.

@@ -88,7 +88,7 @@ impl Team {
                         return Forced::GaveUp;
                     }
                 }
-                _ if claims::claim(thunk, state, 0, owner) => {
+                _ if claims::claim(thunk, state, 0, owner, false) => {
                     let mut forced = work(self);
                     if stop.is_some() && !matches!(forced, Forced::Value(_)) {
                         forced = Forced::GaveUp;

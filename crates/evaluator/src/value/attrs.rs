@@ -1,14 +1,17 @@
-//! Attribute sets: sorted arrays in layers.
+//! Attribute sets: values beside shared names, in layers.
 //!
-//! An object is two words (kind, number of layers, own elements, elements in all; address of the layer below) and its own
-//! elements, each a symbol, a position and a cell, sorted by symbol. An element of an upper layer hides those below. `a //
-//! b` makes a layer when `b` is small and `a` large, else one flat array; iteration merges the layers.
+//! An object is two words (kind, number of layers, own elements, elements in all; address of its [`Shape`]), for a layer
+//! above another the set below as a value, and the cells of its own elements, in the order of the shape's names. An
+//! element of an upper layer hides those below. `a // b` makes a layer when `b` is small and `a` large, else one flat
+//! array; iteration merges the layers.
 //!
 //! Absent on purpose: the order of names. Symbols are numbered by first sight; whoever shows names sorts them.
 
+use super::shape::{Name, Shape};
 use super::{Cell, NonNull, Ordering, Pos, TAG_ATTRS, Value};
 use crate::heap::{Arena, Kind};
 use crate::program::Symbol;
+use smallvec::SmallVec;
 use std::sync::atomic::AtomicU16;
 
 /// The largest right side that becomes a layer.
@@ -17,18 +20,21 @@ const LAYER_MOST: usize = 16;
 const LAYER_BASE_LEAST: usize = 32;
 /// The most layers of a set.
 const LAYERS: usize = 8;
+/// Room for all elements of the layers above the lowest.
+const UPPER: usize = 128;
+const _: () = assert!(LAYER_MOST * (LAYERS - 1) <= UPPER);
 /// Own elements up to which a search is a plain walk.
 const LINEAR: usize = 8;
 
 /// One attribute.
-#[repr(C)]
+#[derive(Clone, Copy)]
 pub(crate) struct Attr {
     /// Its name.
     pub(crate) name: Symbol,
     /// Where it was defined.
     pub(crate) pos: Pos,
     /// Its value.
-    pub(crate) value: Cell,
+    pub(crate) value: &'static Cell,
 }
 
 /// Where a name was found last, counted from the start of its layer. Any number is as safe as another.
@@ -51,9 +57,44 @@ impl From<AttrSet> for Value {
     }
 }
 
+#[inline(always)]
 fn head(layers: usize, own: usize, total: usize) -> u64 {
     assert!(total < 1 << 28, "a set has fewer than 2^28 attributes");
     Kind::Attrs as u64 | (layers as u64) << 4 | (own as u64) << 8 | (total as u64) << 36
+}
+
+/// The elements of one layer.
+#[derive(Clone, Copy)]
+pub(crate) struct Own {
+    names: &'static [Name],
+    cells: &'static [Cell],
+}
+
+impl Own {
+    const NONE: Own = Own { names: &[], cells: &[] };
+
+    /// Number of elements.
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.names.len()
+    }
+
+    /// Their names, sorted by symbol.
+    #[inline(always)]
+    pub(crate) fn names(self) -> &'static [Name] {
+        self.names
+    }
+
+    /// One of them; the index must be below the number.
+    #[inline(always)]
+    pub(crate) fn get(self, index: usize) -> Attr {
+        let Name { name, pos } = self.names[index];
+        Attr { name, pos, value: &self.cells[index] }
+    }
+
+    fn skip_first(self) -> Own {
+        Own { names: &self.names[1..], cells: &self.cells[1..] }
+    }
 }
 
 impl AttrSet {
@@ -66,7 +107,7 @@ impl AttrSet {
 
     /// The set without attributes.
     pub(crate) fn empty(arena: &mut Arena) -> AttrSet {
-        AttrSetBuilder::new(arena, 0).finish(arena)
+        Filling::new(arena, Shape::NONE).finish()
     }
 
     #[inline(always)]
@@ -75,23 +116,40 @@ impl AttrSet {
         unsafe { self.0.read() }
     }
 
+    #[inline(always)]
     fn layers(self) -> usize {
         ((self.head() >> 4) & 0xf) as usize
+    }
+
+    #[inline(always)]
+    fn shape(self) -> Shape {
+        // SAFETY: the second word of a set is the address of its shape, and immutable once the set is published.
+        unsafe { Shape::from_address(self.0.add(1).read()) }
     }
 
     /// The layer below.
     #[inline(always)]
     fn base(self) -> Option<AttrSet> {
-        // SAFETY: the second word of a set is null or the address of another set, and immutable.
-        NonNull::new(unsafe { self.0.add(1).read() } as *mut u64).map(AttrSet)
+        if self.layers() == 1 {
+            return None;
+        }
+        // SAFETY: the third word of a set with layers is the set below, as a value, and immutable.
+        let below = unsafe { self.0.add(2).read() };
+        NonNull::new((below & !TAG_ATTRS) as *mut u64).map(AttrSet)
     }
 
     /// The elements of the uppermost layer, sorted by symbol.
     #[inline(always)]
-    fn own(self) -> &'static [Attr] {
-        let count = ((self.head() >> 8) & 0x0fff_ffff) as usize;
-        // SAFETY: that many elements of two words follow the head; their cells are accessed only as atomics.
-        unsafe { std::slice::from_raw_parts(self.0.add(2).as_ptr().cast(), count) }
+    fn own(self) -> Own {
+        let head = self.head();
+        let count = ((head >> 8) & 0x0fff_ffff) as usize;
+        let first = 2 + usize::from((head >> 4) & 0xf != 1);
+        // SAFETY: the shape of a set has as many names as the head says, and as many cells follow the first words; they
+        // are accessed only as atomics.
+        unsafe {
+            let cells = std::slice::from_raw_parts(self.0.add(first).as_ptr().cast(), count);
+            Own { names: self.shape().names(count), cells }
+        }
     }
 
     /// Number of attributes.
@@ -107,17 +165,18 @@ impl AttrSet {
 
     /// The elements sorted by symbol, if they lie in one array.
     #[inline(always)]
-    pub(crate) fn flat(self) -> Option<&'static [Attr]> {
-        self.base().is_none().then(|| self.own())
+    pub(crate) fn flat(self) -> Option<Own> {
+        (self.layers() == 1).then(|| self.own())
     }
 
     /// An attribute.
     #[inline]
-    pub(crate) fn get(self, name: Symbol) -> Option<&'static Attr> {
+    pub(crate) fn get(self, name: Symbol) -> Option<Attr> {
         let mut layer = self;
         loop {
-            if let Some(attr) = find(layer.own(), name) {
-                return Some(attr);
+            let own = layer.own();
+            if let Some(index) = find(own.names, name) {
+                return Some(own.get(index));
             }
             layer = layer.base()?;
         }
@@ -126,21 +185,19 @@ impl AttrSet {
     /// As [`AttrSet::get`], for a place in a program that looks the same name up again and again: `hint` is where it was
     /// found last, in most cases the right place in another set too.
     #[inline(always)]
-    pub(crate) fn get_hinted(self, name: Symbol, hint: &Hint) -> Option<&'static Attr> {
+    pub(crate) fn get_hinted(self, name: Symbol, hint: &Hint) -> Option<Attr> {
         let mut layer = self;
         loop {
             let own = layer.own();
-            if let Some(attr) = own.get(hint.0.load(Ordering::Relaxed) as usize)
-                && attr.name == name
-            {
-                return Some(attr);
+            let index = hint.0.load(Ordering::Relaxed) as usize;
+            if own.names.get(index).is_some_and(|found| found.name == name) {
+                return Some(own.get(index));
             }
-            if let Some(attr) = find(own, name) {
-                let index = (std::ptr::from_ref(attr) as usize - own.as_ptr() as usize) / size_of::<Attr>();
+            if let Some(index) = find(own.names, name) {
                 if let Ok(index) = u16::try_from(index) {
                     hint.0.store(index, Ordering::Relaxed);
                 }
-                return Some(attr);
+                return Some(own.get(index));
             }
             layer = layer.base()?;
         }
@@ -154,11 +211,10 @@ impl AttrSet {
 
     /// All attributes, sorted by symbol.
     pub(crate) fn iter(self) -> AttrIter {
-        let top = self.own().iter();
-        if self.base().is_none() {
-            return AttrIter { flat: top, layered: None };
+        if self.layers() == 1 {
+            return AttrIter { flat: self.own(), next: 0, layered: None };
         }
-        let mut layers = [&[][..]; LAYERS];
+        let mut layers = [Own::NONE; LAYERS];
         let mut count = 0;
         let mut layer = Some(self);
         while let Some(set) = layer {
@@ -166,7 +222,7 @@ impl AttrSet {
             count += 1;
             layer = set.base();
         }
-        AttrIter { flat: [].iter(), layered: Some(Layers { layers, count, left: self.len() }) }
+        AttrIter { flat: Own::NONE, next: 0, layered: Some(Layers { layers, count, left: self.len() }) }
     }
 
     /// `self // other`.
@@ -184,204 +240,356 @@ impl AttrSet {
         let mut merged = AttrSetBuilder::new(arena, left + right);
         if let (Some(left), Some(right)) = (self.flat(), other.flat()) {
             merged.merge(left, right);
-        } else {
-            let mut left = self.iter().peekable();
-            let mut right = other.iter().peekable();
-            loop {
-                let from_left = match (left.peek(), right.peek()) {
-                    (Some(a), Some(b)) if a.name == b.name => {
-                        left.next();
-                        false
-                    }
-                    (Some(a), Some(b)) => a.name < b.name,
-                    (Some(_), None) => true,
-                    (None, _) => false,
-                };
-                let Some(attr) = (if from_left { left.next() } else { right.next() }) else { break };
+            return merged.finish_sorted(arena);
+        }
+        let mut right = other.flattened();
+        let mut next = right.next();
+        for attr in self.flattened() {
+            while let Some(other) = next.filter(|other| other.name < attr.name) {
+                merged.push(other.name, other.pos, other.value.get());
+                next = right.next();
+            }
+            if next.is_none_or(|other| other.name != attr.name) {
                 merged.push(attr.name, attr.pos, attr.value.get());
             }
+        }
+        for attr in next.into_iter().chain(right) {
+            merged.push(attr.name, attr.pos, attr.value.get());
         }
         merged.finish_sorted(arena)
     }
 
+    /// As [`AttrSet::iter`], for all of a large set: the upper layers are merged first.
+    fn flattened(self) -> Flattened {
+        let mut flattened = Flattened { upper: SmallVec::new(), next: 0, lower: self.own(), at: 0 };
+        let mut layer = self;
+        while let Some(below) = layer.base() {
+            flattened.upper.extend((0..flattened.lower.len()).map(|index| flattened.lower.get(index)));
+            flattened.lower = below.own();
+            layer = below;
+        }
+        // Of equal names the one of the uppermost layer stays.
+        flattened.upper.sort_by_key(|attr| attr.name);
+        flattened.upper.dedup_by_key(|attr| attr.name);
+        flattened
+    }
+
+    /// `other` is smaller than any set with layers, so it is flat.
     fn with_layer(self, arena: &mut Arena, other: AttrSet) -> AttrSet {
-        let mut layer = AttrSetBuilder::new(arena, other.len());
-        let mut hidden = 0;
-        for attr in other.iter() {
-            hidden += usize::from(self.get(attr.name).is_some());
-            layer.push(attr.name, attr.pos, attr.value.get());
-        }
-        let own = layer.len;
-        let set = layer.finish_sorted(arena);
-        // SAFETY: the set was made just now and nobody else knows it yet.
+        let own = other.own();
+        let hidden = own.names.iter().filter(|name| self.get(name.name).is_some()).count();
+        let object = arena.allocate(3 + own.len());
+        // SAFETY: the words were just allocated; nobody else knows them.
         unsafe {
-            set.0.write(head(self.layers() + 1, own, self.len() + own - hidden));
-            set.0.add(1).write(self.0.as_ptr() as u64);
+            object.write(head(self.layers() + 1, own.len(), self.len() + own.len() - hidden));
+            object.add(1).write(other.shape().address());
+            object.add(2).write(Value::from(self).word());
+            for (index, cell) in own.cells.iter().enumerate() {
+                object.add(3 + index).write(cell.get().word());
+            }
         }
-        set
+        AttrSet(object)
+    }
+
+    /// A set with the same names, defined nowhere, to be filled with values in their order.
+    pub(crate) fn same_names(self, arena: &mut Arena) -> Filling {
+        let shape = match self.flat() {
+            Some(own) if own.names.iter().all(|name| name.pos == Pos::NONE) => self.shape(),
+            _ => Shape::new(arena, self.iter().map(|attr| Name { name: attr.name, pos: Pos::NONE })),
+        };
+        Filling::new(arena, shape)
     }
 }
 
-/// Searches a sorted array.
+/// Searches sorted names.
 #[inline(always)]
-fn find(attrs: &'static [Attr], name: Symbol) -> Option<&'static Attr> {
-    if attrs.len() <= LINEAR {
-        return attrs.iter().find(|attr| attr.name == name);
+fn find(names: &[Name], name: Symbol) -> Option<usize> {
+    if names.len() <= LINEAR {
+        return names.iter().position(|candidate| candidate.name == name);
     }
     let mut base = 0;
-    let mut size = attrs.len();
+    let mut size = names.len();
     while size > 1 {
         let half = size / 2;
         let middle = base + half;
-        base = if attrs[middle].name <= name { middle } else { base };
+        base = if names[middle].name <= name { middle } else { base };
         size -= half;
     }
-    (attrs[base].name == name).then(|| &attrs[base])
+    (names[base].name == name).then_some(base)
 }
 
 struct Layers {
     /// What is left of each layer, the uppermost first.
-    layers: [&'static [Attr]; LAYERS],
+    layers: [Own; LAYERS],
     count: usize,
     left: usize,
 }
 
 impl Layers {
-    fn next(&mut self) -> Option<&'static Attr> {
+    fn next(&mut self) -> Option<Attr> {
         let layers = &mut self.layers[..self.count];
-        let mut best: Option<&'static Attr> = None;
-        for layer in layers.iter() {
-            if let Some(attr) = layer.first()
-                && best.is_none_or(|best| attr.name < best.name)
+        let mut best: Option<(Symbol, usize)> = None;
+        for (index, layer) in layers.iter().enumerate() {
+            if let Some(first) = layer.names.first()
+                && best.is_none_or(|(best, _)| first.name < best)
             {
-                best = Some(attr);
+                best = Some((first.name, index));
             }
         }
-        let best = best?;
-        for layer in layers.iter_mut() {
-            if let Some((attr, rest)) = layer.split_first()
-                && attr.name == best.name
-            {
-                *layer = rest;
+        let (name, index) = best?;
+        let attr = layers[index].get(0);
+        for layer in &mut layers[index..] {
+            if layer.names.first().is_some_and(|first| first.name == name) {
+                *layer = layer.skip_first();
             }
         }
         self.left -= 1;
-        Some(best)
+        Some(attr)
+    }
+}
+
+/// What [`AttrSet::flattened`] gives.
+struct Flattened {
+    /// All layers but the lowest, never more than fit: the collector must see what is walked.
+    upper: SmallVec<[Attr; UPPER]>,
+    next: usize,
+    lower: Own,
+    at: usize,
+}
+
+impl Iterator for Flattened {
+    type Item = Attr;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Attr> {
+        let upper = self.upper.get(self.next);
+        if self.at < self.lower.len() {
+            let attr = self.lower.get(self.at);
+            match upper {
+                Some(upper) if upper.name <= attr.name => self.at += usize::from(upper.name == attr.name),
+                _ => {
+                    self.at += 1;
+                    return Some(attr);
+                }
+            }
+        }
+        self.next += 1;
+        upper.copied()
     }
 }
 
 /// Iterates over a set in the order of symbols.
 pub(crate) struct AttrIter {
-    flat: std::slice::Iter<'static, Attr>,
+    flat: Own,
+    next: usize,
     /// On the stack, not in a box: the collector must see what is walked.
     layered: Option<Layers>,
 }
 
 impl Iterator for AttrIter {
-    type Item = &'static Attr;
+    type Item = Attr;
 
     #[inline]
-    fn next(&mut self) -> Option<&'static Attr> {
+    fn next(&mut self) -> Option<Attr> {
         match &mut self.layered {
-            None => self.flat.next(),
+            None if self.next < self.flat.len() => {
+                self.next += 1;
+                Some(self.flat.get(self.next - 1))
+            }
+            None => None,
             Some(layers) => layers.next(),
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.layered.as_ref().map_or(self.flat.len(), |layers| layers.left);
+        let left = self.layered.as_ref().map_or(self.flat.len() - self.next, |layers| layers.left);
         (left, Some(left))
     }
 }
 
 impl ExactSizeIterator for AttrIter {}
 
-/// A set being filled, in any order; of equal names the one to keep is said at the end.
+/// A set whose names are known, being filled with values in their order.
+pub(crate) struct Filling {
+    object: NonNull<u64>,
+    #[cfg(test)]
+    shape: Shape,
+    capacity: usize,
+    len: usize,
+}
+
+impl Filling {
+    /// A set of this shape, all of whose values must be pushed.
+    #[inline(always)]
+    pub(crate) fn new(arena: &mut Arena, shape: Shape) -> Filling {
+        let capacity = shape.len();
+        let object = arena.allocate(2 + capacity);
+        // SAFETY: the words were just allocated; nobody else knows them.
+        unsafe {
+            object.write(head(1, capacity, capacity));
+            object.add(1).write(shape.address());
+        }
+        Filling {
+            object,
+            #[cfg(test)]
+            shape,
+            capacity,
+            len: 0,
+        }
+    }
+
+    /// The next value.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, value: Value) {
+        assert!(self.len < self.capacity, "a set gets as many values as it has names");
+        // SAFETY: the word lies inside the allocation, which nobody else knows yet.
+        unsafe { self.object.add(2 + self.len).write(value.word()) };
+        self.len += 1;
+    }
+
+    /// The set.
+    #[inline(always)]
+    pub(crate) fn finish(self) -> AttrSet {
+        assert!(self.len == self.capacity, "a set gets as many values as it has names");
+        AttrSet(self.object)
+    }
+}
+
+/// A set being filled, in any order; of equal names the one to keep is said at the end. Its shape is filled with it.
 pub(crate) struct AttrSetBuilder {
+    shape: NonNull<u64>,
     object: NonNull<u64>,
     capacity: usize,
     len: usize,
 }
 
 impl AttrSetBuilder {
-    /// Room for `capacity` attributes; it grows when there are more.
+    /// Room for `capacity` attributes.
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> AttrSetBuilder {
-        let object = arena.allocate(2 + 2 * capacity);
-        // SAFETY: the words were just allocated; nobody else knows them.
-        unsafe { object.write(head(1, capacity, capacity)) };
-        AttrSetBuilder { object, capacity, len: 0 }
+        let words = Shape::words(capacity);
+        // One allocation for both, unless each would get blocks for itself.
+        let together = arena.is_small(words + 2 + capacity);
+        let shape = arena.allocate(if together { words + 2 + capacity } else { words });
+        // SAFETY: the words were just allocated and zeroed, and nobody else knows them; zeros read as names and values
+        // that are nothing.
+        unsafe {
+            Shape::begin(shape, capacity);
+            let object = if together { shape.add(words) } else { arena.allocate(2 + capacity) };
+            object.write(head(1, capacity, capacity));
+            object.add(1).write(shape.as_ptr() as u64);
+            AttrSetBuilder { shape, object, capacity, len: 0 }
+        }
     }
 
     /// Adds an attribute; there must be room for it.
     #[inline(always)]
     pub(crate) fn push(&mut self, name: Symbol, pos: Pos, value: Value) {
         assert!(self.len < self.capacity, "a set gets no more attributes than it was given room for");
-        // SAFETY: the two words lie inside the allocation, which nobody else knows yet.
+        // SAFETY: both words lie inside the allocations, which nobody else knows yet.
         unsafe {
-            let place = self.object.add(2 + 2 * self.len);
-            place.write(u64::from(name.0) | u64::from(pos.0) << 32);
-            place.add(1).write(value.word());
+            self.names_mut().write(self.len, Name { name, pos });
+            self.object.add(2 + self.len).write(value.word());
         }
         self.len += 1;
     }
 
-    /// Whether one of the attributes so far has this name (a walk over all).
-    pub(crate) fn contains(&self, name: Symbol) -> bool {
-        self.attrs().iter().any(|attr| attr.name == name)
+    #[inline(always)]
+    fn names_mut(&self) -> Shape {
+        // SAFETY: the shape was begun with the builder.
+        unsafe { Shape::from_address(self.shape.as_ptr() as u64) }
+    }
+
+    fn names(&self) -> &[Name] {
+        // SAFETY: so many names were written.
+        unsafe { self.names_mut().names(self.len) }
+    }
+
+    /// The attribute of this name among those so far (a walk over all).
+    pub(crate) fn find(&self, name: Symbol) -> Option<Attr> {
+        self.attrs().find(|attr| attr.name == name)
     }
 
     /// The attributes so far.
-    pub(crate) fn attrs(&self) -> &[Attr] {
-        // SAFETY: `len` elements were written.
-        unsafe { std::slice::from_raw_parts(self.object.add(2).as_ptr().cast(), self.len) }
+    pub(crate) fn attrs(&self) -> impl ExactSizeIterator<Item = Attr> + '_ {
+        // SAFETY: as many cells were written as there are names; they are accessed only as atomics.
+        let cells: &'static [Cell] =
+            unsafe { std::slice::from_raw_parts(self.object.add(2).as_ptr().cast(), self.len) };
+        self.names().iter().zip(cells).map(|(name, value)| Attr { name: name.name, pos: name.pos, value })
     }
 
-    fn merge(&mut self, left: &[Attr], right: &[Attr]) {
+    fn merge(&mut self, left: Own, right: Own) {
         assert!(left.len() + right.len() <= self.capacity - self.len, "both sides fit");
         let (mut i, mut j) = (0, 0);
         while i < left.len() && j < right.len() {
-            let (a, b) = (&left[i], &right[j]);
-            let attr = if a.name < b.name { a } else { b };
-            i += usize::from(a.name <= b.name);
-            j += usize::from(b.name <= a.name);
+            let (a, b) = (left.names[i].name, right.names[j].name);
+            let attr = if a < b { left.get(i) } else { right.get(j) };
+            i += usize::from(a <= b);
+            j += usize::from(b <= a);
             self.push(attr.name, attr.pos, attr.value.get());
         }
-        for attr in left[i..].iter().chain(&right[j..]) {
-            self.push(attr.name, attr.pos, attr.value.get());
+        for (side, rest) in [(left, i), (right, j)] {
+            for index in rest..side.len() {
+                let attr = side.get(index);
+                self.push(attr.name, attr.pos, attr.value.get());
+            }
         }
     }
 
     /// The set, if the attributes were pushed in the order of symbols, each once.
     #[inline(always)]
     pub(crate) fn finish_sorted(self, arena: &mut Arena) -> AttrSet {
-        debug_assert!(self.attrs().windows(2).all(|pair| pair[0].name < pair[1].name), "sorted and unique");
-        let unused = 2 * (self.capacity - self.len);
-        if unused > 0 {
-            // SAFETY: one past the end of the allocation.
-            arena.give_back(unsafe { self.object.add(2 + 2 * self.capacity) }, unused);
+        debug_assert!(self.names().windows(2).all(|pair| pair[0].name < pair[1].name), "sorted and unique");
+        if self.len < self.capacity {
+            return self.shrink(arena);
         }
-        // SAFETY: nobody else knows the object yet; if the arena could not take the rest back, it is zero, i.e. filler.
-        unsafe { self.object.write(head(1, self.len, self.len)) };
         AttrSet(self.object)
+    }
+
+    #[inline(never)]
+    fn shrink(self, arena: &mut Arena) -> AttrSet {
+        let (len, unused) = (self.len, self.capacity - self.len);
+        let mut object = self.object;
+        // SAFETY: all of this lies inside the allocations, which nobody else knows yet. Where the rest cannot be given
+        // back it is zero, i.e. filler.
+        unsafe {
+            Shape::begin(self.shape, len);
+            let end = object.add(2 + self.capacity);
+            if object == self.shape.add(Shape::words(self.capacity)) && arena.is_last(end) {
+                // The set moves to the end of its shape.
+                object = self.shape.add(Shape::words(len));
+                std::ptr::copy(self.object.as_ptr(), object.as_ptr(), 2 + len);
+                std::ptr::write_bytes(object.add(2 + len).as_ptr(), 0, 2 * unused);
+                arena.give_back(end, 2 * unused);
+            } else {
+                arena.give_back(end, unused);
+            }
+            object.write(head(1, len, len));
+        }
+        AttrSet(object)
     }
 
     /// The set; of equal names the first pushed stays.
     pub(crate) fn finish(mut self, arena: &mut Arena) -> AttrSet {
-        // SAFETY: `len` elements of two plain words were written, and nobody else knows them.
-        let words: &mut [[u64; 2]] =
-            unsafe { std::slice::from_raw_parts_mut(self.object.add(2).as_ptr().cast(), self.len) };
-        let name = |element: &[u64; 2]| element[0] as u32;
-        if words.windows(2).any(|pair| name(&pair[0]) >= name(&pair[1])) {
-            words.sort_by_key(name);
-            let mut kept = 0;
-            for index in 0..words.len() {
-                if kept == 0 || name(&words[kept - 1]) != name(&words[index]) {
-                    words[kept] = words[index];
-                    kept += 1;
-                }
+        if self.names().windows(2).any(|pair| pair[0].name >= pair[1].name) {
+            // SAFETY: as many words were written as there are names, and nobody else knows them.
+            let words: &mut [u64] =
+                unsafe { std::slice::from_raw_parts_mut(self.object.add(2).as_ptr().cast(), self.len) };
+            // Nothing is allocated in the heap while the values stand in this vector.
+            let mut sorted: SmallVec<[(Name, u64); 16]> =
+                self.names().iter().copied().zip(words.iter().copied()).collect();
+            sorted.sort_by_key(|(name, _)| name.name);
+            sorted.dedup_by_key(|(name, _)| name.name);
+            words[sorted.len()..].fill(0);
+            for (index, (name, word)) in sorted.iter().enumerate() {
+                words[index] = *word;
+                // SAFETY: there were at least so many names.
+                unsafe { self.names_mut().write(index, *name) };
             }
-            words[kept..].fill([0, 0]);
-            self.len = kept;
+            for index in sorted.len()..self.len {
+                // SAFETY: as above; what is no name any more is zero.
+                unsafe { self.names_mut().write(index, Name { name: Symbol(0), pos: Pos::NONE }) };
+            }
+            self.len = sorted.len();
         }
         self.finish_sorted(arena)
     }
@@ -432,5 +640,21 @@ mod tests {
                 assert_eq!(found, model.get(&name).copied());
             }
         }
+    }
+
+    #[test]
+    fn names_are_shared() {
+        let mut arena = Arena::new(Arc::new(Region::default()));
+        let (a, b) = (set(&mut arena, [1, 3, 5], 0), set(&mut arena, [2, 3], 1));
+        let first = a.update(&mut arena, b);
+        assert_eq!(list(first), [(1, 1000), (2, 2001), (3, 3001), (5, 5000)]);
+        // What the doubled name took was given back, and is zero.
+        assert_eq!(arena.allocate(0).as_ptr() as u64, Value::from(first).word() - TAG_ATTRS + 8 * 6);
+        let mut same = first.same_names(&mut arena);
+        (0..4).for_each(|n| same.push(Value::small_int(n).unwrap()));
+        let same = same.finish();
+        assert_eq!(list(same), [(1, 0), (2, 1), (3, 2), (5, 3)]);
+        assert!(same.iter().all(|attr| attr.pos == Pos::NONE));
+        assert!(same.same_names(&mut arena).shape == same.shape());
     }
 }

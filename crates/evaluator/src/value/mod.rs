@@ -24,14 +24,16 @@ mod closure;
 mod context;
 mod list;
 pub(crate) mod print;
+mod shape;
 mod string;
 mod symbol;
 mod thunk;
 
-pub(crate) use attrs::{Attr, AttrSet, AttrSetBuilder, Hint};
+pub(crate) use attrs::{Attr, AttrSet, AttrSetBuilder, Filling, Hint};
 pub(crate) use closure::{Env, Lambda, Partial};
 pub(crate) use context::{ContextElement, ContextId, Contexts};
 pub(crate) use list::{List, ListBuilder};
+pub(crate) use shape::{Name, Shape, ShapePlace};
 pub(crate) use string::Str;
 pub(crate) use symbol::{AppendTable, Symbols, sym};
 pub(crate) use thunk::{Claim, FailureId, Thunk, ThunkState};

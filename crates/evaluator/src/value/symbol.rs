@@ -3,7 +3,7 @@
 //! Numbers are given by first sight; 0.. are the names in [`sym`]. A symbol's text is a string value, made once, so that
 //! `attrNames` and the like allocate nothing. Numbers must never show in results: whoever shows names sorts by bytes.
 
-use super::{ContextId, Str, Value};
+use super::{AtomicU64, ContextId, NonZeroU64, Ordering, Str, Value};
 use crate::heap::Arena;
 use crate::program::Symbol;
 use hashbrown::HashTable;
@@ -26,18 +26,20 @@ impl<T> Default for AppendTable<T> {
     }
 }
 
-impl<T> AppendTable<T> {
-    fn place(index: u32) -> (usize, usize) {
-        let shifted = index + (1 << FIRST_CHUNK_BITS);
-        let chunk = shifted.ilog2() - FIRST_CHUNK_BITS;
-        (chunk as usize, (shifted - (1 << (chunk + FIRST_CHUNK_BITS))) as usize)
-    }
+/// Chunk and place in it; each chunk is twice as long as the one before.
+#[inline(always)]
+fn place(index: u32) -> (usize, usize) {
+    let shifted = index + (1 << FIRST_CHUNK_BITS);
+    let chunk = shifted.ilog2() - FIRST_CHUNK_BITS;
+    (chunk as usize, (shifted - (1 << (chunk + FIRST_CHUNK_BITS))) as usize)
+}
 
+impl<T> AppendTable<T> {
     /// Adds an element and gives its number.
     pub(crate) fn push(&self, element: T) -> u32 {
         let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
         let index = *len;
-        let (chunk, at) = Self::place(index);
+        let (chunk, at) = place(index);
         let chunk_len = 1usize << (chunk as u32 + FIRST_CHUNK_BITS);
         let cells = self.chunks[chunk].get_or_init(|| (0..chunk_len).map(|_| OnceLock::new()).collect());
         let fresh = cells[at].set(element).is_ok();
@@ -48,7 +50,7 @@ impl<T> AppendTable<T> {
 
     /// The element with this number, if there is one.
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
-        let (chunk, at) = Self::place(index);
+        let (chunk, at) = place(index);
         self.chunks[chunk].get()?.get(at)?.get()
     }
 
@@ -58,10 +60,40 @@ impl<T> AppendTable<T> {
     }
 }
 
+/// The names by number: as [`AppendTable`], for words that are never zero, so that a place costs no more than its word
+/// and fresh places need not be written.
+#[derive(Debug, Default)]
+struct NameTable {
+    chunks: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
+}
+
+impl NameTable {
+    /// Sets the name with a number; only its holder, who holds the lock on the numbers.
+    fn set(&self, index: u32, name: Value) {
+        let (chunk, at) = place(index);
+        let cells = self.chunks[chunk].get_or_init(|| zeroed(1 << (chunk as u32 + FIRST_CHUNK_BITS)));
+        cells[at].store(name.word(), Ordering::Release);
+    }
+
+    /// The name with a number.
+    #[inline(always)]
+    fn get(&self, index: u32) -> Option<Value> {
+        let (chunk, at) = place(index);
+        NonZeroU64::new(self.chunks[chunk].get()?.get(at)?.load(Ordering::Acquire)).map(Value)
+    }
+}
+
+/// So many zero words, which the system need not make present before they are used.
+fn zeroed(len: usize) -> Box<[AtomicU64]> {
+    let words = Box::into_raw(vec![0u64; len].into_boxed_slice());
+    // SAFETY: an atomic has the size and alignment of its integer, and every value of one is a value of the other.
+    unsafe { Box::from_raw(words as *mut [AtomicU64]) }
+}
+
 /// Names by number and numbers by name.
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
-    names: AppendTable<Value>,
+    names: NameTable,
     numbers: Mutex<HashTable<Entry>>,
 }
 
@@ -118,7 +150,9 @@ impl Symbols {
         if let Some(entry) = numbers.find(Entry::spread(hash), is_it) {
             return entry.symbol;
         }
-        let symbol = Symbol(self.names.push(Value::from(text)));
+        // As many names as there are entries, and their lock is held.
+        let symbol = Symbol(u32::try_from(numbers.len()).expect("fewer than 2^32 names"));
+        self.names.set(symbol.0, text.into());
         text.cache_symbol(symbol);
         let entry = Entry { hash, symbol, text };
         numbers.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
@@ -146,12 +180,12 @@ impl Symbols {
 
     /// Calls `visit` with every name, without a lock that an allocation may happen under.
     pub(crate) fn each_value(&self, visit: &mut dyn FnMut(Value)) {
-        (0..).map_while(|number| self.names.get(number)).for_each(|value| visit(*value));
+        (0..).map_while(|number| self.names.get(number)).for_each(visit);
     }
 
     /// The name as a string value.
     pub(crate) fn value(&self, symbol: Symbol) -> Value {
-        *self.names.get(symbol.0).expect("symbols come from this interner")
+        self.names.get(symbol.0).expect("symbols come from this interner")
     }
 
     /// The name.

@@ -187,15 +187,17 @@ impl Thunk {
     }
 
     /// Takes the thunk to evaluate it as `owner`; gives the work and the word for `restore`, or how far it is already.
+    /// `alone` says that no other thread evaluates: then nothing can come between looking and taking, and the exchange,
+    /// which costs as much as all the rest of a short evaluation, is left out.
     #[inline(always)]
-    pub(crate) fn claim(self, owner: OwnerId) -> Result<(Claim, u64), ThunkState> {
+    pub(crate) fn claim(self, owner: OwnerId, alone: bool) -> Result<(Claim, u64), ThunkState> {
         let state = self.state_word().load(Ordering::Acquire);
         let kind = state & KIND_MASK;
         if kind != Kind::Suspended as u64 && kind != Kind::SuspendedCall as u64 {
             return Err(self.state());
         }
         let wide = if kind == Kind::SuspendedCall as u64 { WIDE } else { 0 };
-        if !claims::claim(&self, state, wide, owner) {
+        if !claims::claim(&self, state, wide, owner, alone) {
             return Err(self.state());
         }
         let payload = self.payload().load(Ordering::Relaxed);

@@ -336,8 +336,8 @@ impl World for Recorder {
         self.world.add_text(&self.plain, path, text, references)
     }
 
-    fn add_derivation(&self, path: StorePath, text: Vec<u8>, references: Vec<StorePath>) -> Result<(), WorldError> {
-        self.kept().write(path.clone(), references.clone());
+    fn add_derivation(&self, path: StorePath, text: &[u8], references: &[&StorePath]) -> Result<(), WorldError> {
+        self.kept().write(path.clone(), references.iter().copied().cloned().collect());
         self.world.add_derivation(path, text, references)
     }
 

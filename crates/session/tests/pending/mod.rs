@@ -177,7 +177,7 @@ fn what_cannot_be_written_is_not_forgotten() {
     rig.write("file", "one");
     rig.copy("file");
     let broken = StorePath::from_parts([1; 20], "broken.drv").unwrap();
-    rig.world.add_derivation(broken, b"Derive(".to_vec(), Vec::new()).unwrap();
+    rig.world.add_derivation(broken, b"Derive(", &[]).unwrap();
     for _ in 0..2 {
         assert_ne!(rig.world.flush(&rig.activity).unwrap_err().class, WorldErrorClass::NotFound);
         assert_eq!(rig.valid(), 0);

@@ -53,41 +53,55 @@ pub struct DerivationDraft<'a> {
 
 /// What a draft became.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instantiated {
+pub struct Instantiated<'a> {
     /// The derivation's path.
     pub path: StorePath,
     /// Its text.
-    pub text: Vec<u8>,
+    pub text: &'a [u8],
     /// What it refers to, sorted.
-    pub references: Vec<StorePath>,
+    pub references: Vec<&'a StorePath>,
     /// Its hash for those that use it.
     pub hash: HashModulo,
     /// The paths of the outputs, in order, where they are known.
     pub outputs: Vec<Option<StorePath>>,
 }
 
+/// Memory that one draft after the other is printed in.
+#[derive(Debug, Default)]
+pub struct DraftBuffers {
+    tail: Tail,
+    text: Vec<u8>,
+    by_hash: Vec<u8>,
+}
+
 /// Text after the inputs, with the outputs' paths left out.
+#[derive(Debug, Default)]
 struct Tail {
     text: Vec<u8>,
     /// Where the path of which output belongs.
     open: Vec<(usize, usize)>,
 }
 
-impl DerivationDraft<'_> {
+impl<'d> DerivationDraft<'d> {
     /// Computes everything. `lookup` gives the hash of an input.
     ///
     /// # Errors
     /// Those of `lookup`; a name that cannot be a store path's; a use of an output that an input does not have; the
     /// variable `__json`.
-    pub fn instantiate<E: From<Error>>(
+    pub fn instantiate<'a, E: From<Error>>(
         &self,
         store_dir: &StoreDir,
+        buffers: &'a mut DraftBuffers,
         lookup: &mut dyn FnMut(&StorePath) -> Result<HashModulo, E>,
-    ) -> Result<Instantiated, E> {
+    ) -> Result<Instantiated<'a>, E>
+    where
+        'd: 'a,
+    {
         if self.env.iter().any(|(name, _)| *name == JSON_VARIABLE.as_bytes()) {
             return Err(Error::ReservedJsonVariable.into());
         }
-        let tail = self.tail(store_dir);
+        let DraftBuffers { tail, text, by_hash } = buffers;
+        self.tail(store_dir, tail);
         let names: std::sync::Arc<[OutputName]> = self.outputs.iter().map(|output| output.name.to_owned()).collect();
         let fixed = match self.outputs.first().map(|output| &output.output) {
             Some(DerivationOutput::CAFixed(address)) => Some(address),
@@ -111,29 +125,28 @@ impl DerivationDraft<'_> {
                 }
                 inputs.sort_unstable();
                 inputs.dedup();
-                let mut by_hash = Vec::with_capacity(inputs.len() * 80);
-                print_hashes(&mut by_hash, &inputs);
+                by_hash.clear();
+                print_hashes(by_hash, &inputs);
                 if !deferred {
-                    let masked = self.digest(store_dir, &by_hash, &tail, &[]);
+                    let masked = self.digest(store_dir, by_hash, tail, &[]);
                     for (output, path) in self.outputs.iter().zip(&mut outputs) {
                         *path = Some(store_dir.output_path(output.name, &Hash::sha256(masked), self.name)?);
                     }
                 }
-                HashModulo::new(self.digest(store_dir, &by_hash, &tail, &outputs), deferred, names)
+                HashModulo::new(self.digest(store_dir, by_hash, tail, &outputs), deferred, names)
             }
         };
-        let text = self.text(store_dir, &tail, &outputs);
+        self.text(store_dir, tail, &outputs, text);
         let references = self.references();
-        let text_hash = Hash::of(HashAlgorithm::Sha256, &text);
+        let text_hash = Hash::of(HashAlgorithm::Sha256, text);
         let name = [self.name, DRV_EXTENSION].concat();
         let path = store_dir.text_path_of(&name, &text_hash, &references)?;
-        let references = references.into_iter().cloned().collect();
         Ok(Instantiated { path, text, references, hash, outputs })
     }
 
     /// Inputs and sources as one sorted list.
-    fn references(&self) -> Vec<&StorePath> {
-        let mut all: Vec<&StorePath> = self.input_drvs.iter().map(|(path, _)| *path).collect();
+    fn references(&self) -> Vec<&'d StorePath> {
+        let mut all: Vec<&'d StorePath> = self.input_drvs.iter().map(|(path, _)| *path).collect();
         all.extend(&self.input_srcs);
         // Two sorted runs, which the sort joins.
         all.sort();
@@ -163,53 +176,46 @@ impl DerivationDraft<'_> {
         sha256_of(hasher)
     }
 
-    fn text(&self, store_dir: &StoreDir, tail: &Tail, outputs: &[Option<StorePath>]) -> Vec<u8> {
-        let path = store_dir.as_str().len() + 80;
-        let room = tail.text.len() + (self.input_drvs.len() + 2 * outputs.len() + 1) * path;
-        let mut out = Vec::with_capacity(room);
-        self.head(store_dir, outputs, &mut out);
+    fn text(&self, store_dir: &StoreDir, tail: &Tail, outputs: &[Option<StorePath>], out: &mut Vec<u8>) {
+        out.clear();
+        self.head(store_dir, outputs, out);
         for (index, (path, used)) in self.input_drvs.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(b"(\"");
-            store_dir.print_into(path, &mut out);
+            store_dir.print_into(path, out);
             out.extend_from_slice(b"\",");
-            names(&mut out, used.iter().copied());
+            names(out, used.iter().copied());
             out.push(b')');
         }
         tail.pieces(store_dir, outputs, &mut |piece| out.extend_from_slice(piece));
-        out
     }
 
-    fn tail(&self, store_dir: &StoreDir) -> Tail {
-        let variables: usize = self.env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-        let args: usize = self.args.iter().map(|arg| arg.len() + 8).sum();
-        let json = self.structured_attrs.map_or(0, |attrs| attrs.len() * 5 / 4);
-        let room = 256 + (variables + args) * 17 / 16 + json + self.input_srcs.len() * (store_dir.as_str().len() + 80);
-        let mut out = Vec::with_capacity(room);
+    fn tail(&self, store_dir: &StoreDir, tail: &mut Tail) {
+        tail.text.clear();
+        tail.open.clear();
+        let out = &mut tail.text;
         out.extend_from_slice(b"],[");
         for (index, path) in self.input_srcs.iter().enumerate() {
             out.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
-            store_dir.print_into(path, &mut out);
+            store_dir.print_into(path, out);
             out.push(b'"');
         }
         out.extend_from_slice(b"],");
-        plain(&mut out, self.platform);
+        plain(out, self.platform);
         out.push(b',');
-        escaped(&mut out, self.builder);
+        escaped(out, self.builder);
         out.extend_from_slice(b",[");
         for (index, arg) in self.args.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            escaped(&mut out, arg);
+            escaped(out, arg);
         }
         out.extend_from_slice(b"],[");
-        let mut tail = Tail { text: out, open: Vec::with_capacity(self.outputs.len()) };
-        self.variables(&mut tail);
+        self.variables(tail);
         tail.text.extend_from_slice(b"])");
-        tail
     }
 
     /// Merges variables, outputs and structured attributes in the order of their names.

@@ -13,7 +13,7 @@ pub mod json;
 pub mod options;
 mod structured_attrs;
 
-pub use draft::{DerivationDraft, DraftOutput, Instantiated};
+pub use draft::{DerivationDraft, DraftBuffers, DraftOutput, Instantiated};
 pub use hash_modulo::HashModulo;
 pub use options::DerivationOptions;
 pub use structured_attrs::StructuredAttrs;

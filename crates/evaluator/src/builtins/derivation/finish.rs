@@ -33,21 +33,24 @@ pub(super) fn finish(
         outputs: outputs.clone(),
     };
     let mut failure = None;
+    let mut buffers = std::mem::take(&mut eval.draft_buffers);
     let mut lookup =
         |input: &StorePath| eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error));
-    let made = match draft.instantiate(store_dir, &mut lookup) {
+    let made = match draft.instantiate(store_dir, &mut buffers, &mut lookup) {
         Ok(made) => made,
         Err(stopped) => return Err(stopped.into_error(failure)),
     };
     let path = made.path;
-    shared.world.add_derivation(path.clone(), made.text, made.references)?;
+    shared.world.add_derivation(path.clone(), made.text, &made.references)?;
+    let outputs_made = made.outputs;
     shared.derivations.insert(path.clone(), made.hash);
+    eval.draft_buffers = buffers;
 
     let mut set = AttrSetBuilder::new(&mut eval.arena, 1 + outputs.len());
     let context = shared.contexts.single(ContextElement::Whole(path.clone()));
     let printed = Str::new(&mut eval.arena, store_dir.print(&path).as_bytes(), context);
     set.push(sym::DRV_PATH, Pos::NONE, printed.into());
-    for (output, known) in outputs.iter().zip(&made.outputs) {
+    for (output, known) in outputs.iter().zip(&outputs_made) {
         let name = eval.intern(output.name.as_bytes());
         let value = output_string(eval, &path, output.name, known.as_ref());
         set.push(name, Pos::NONE, value);
