@@ -239,8 +239,14 @@ pub(crate) fn stack_limit() -> usize {
     low + MARGIN.min((here - low) / 2)
 }
 
-#[cfg(target_os = "linux")]
+/// The lowest and highest address of the current thread's stack, asked of the system once in each thread.
 fn stack_bounds() -> Option<(usize, usize)> {
+    thread_local!(static BOUNDS: std::cell::OnceCell<Option<(usize, usize)>> = const { std::cell::OnceCell::new() });
+    BOUNDS.with(|bounds| *bounds.get_or_init(ask_stack_bounds))
+}
+
+#[cfg(target_os = "linux")]
+fn ask_stack_bounds() -> Option<(usize, usize)> {
     // SAFETY: the attributes are initialised by pthread_getattr_np before they are read, only if it succeeds, and
     // destroyed once.
     unsafe {
@@ -257,7 +263,7 @@ fn stack_bounds() -> Option<(usize, usize)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn stack_bounds() -> Option<(usize, usize)> {
+fn ask_stack_bounds() -> Option<(usize, usize)> {
     None
 }
 

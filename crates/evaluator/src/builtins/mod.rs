@@ -328,19 +328,12 @@ pub(crate) fn base_scope(eval: &mut Eval) -> List {
 /// as long as the builtin that asks runs.
 pub(crate) fn in_name_order(eval: &mut Eval, set: AttrSet) -> Vec<Attr> {
     eval.stack.push(set.into());
-    // The first sixteen bytes decide most comparisons without following a pointer.
-    let mut attrs: Vec<(u128, &'static [u8], Attr)> = set
-        .iter()
-        .map(|attr| {
-            let name = eval.shared.symbols.bytes(attr.name);
-            let mut start = [0; 16];
-            let len = name.len().min(16);
-            start[..len].copy_from_slice(&name[..len]);
-            (u128::from_be_bytes(start), name, attr)
-        })
-        .collect();
-    attrs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)));
-    attrs.into_iter().map(|(_, _, attr)| attr).collect()
+    let symbols = &eval.shared.symbols;
+    let mut attrs: Vec<(u64, Attr)> = set.iter().map(|attr| (symbols.start(attr.name), attr)).collect();
+    // The first bytes decide most comparisons without following a pointer.
+    let name = |attr: &Attr| symbols.bytes(attr.name);
+    attrs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(&a.1).cmp(name(&b.1))));
+    attrs.into_iter().map(|(_, attr)| attr).collect()
 }
 
 /// Evaluates to a Boolean what a predicate gave.

@@ -23,6 +23,8 @@ const LARGE: usize = BLOCK / 16;
 /// Objects of at least so many words, if they do not fit the gap in use, leave it and go to a block of their own kind.
 const MEDIUM: usize = 64;
 
+/// What may be handed out between collections, in bytes for each that is alive.
+const GROWTH: usize = 16;
 /// Above this much, what may be handed out between collections grows only with what is alive.
 const MOST_GROWTH: usize = 256 << 20;
 
@@ -459,8 +461,8 @@ impl Region {
             self.stops.lower(attention::EXHAUSTED);
         }
         let least = options.first_collection;
-        // What lives is left to grow: marking it again and again would cost more than its memory.
-        space.allowance = least.max((live * 5).min(MOST_GROWTH)).max(live + live / 2);
+        // What lives is left to grow: to mark a byte costs several times what it costs to touch a fresh one.
+        space.allowance = least.max((live * GROWTH).min(MOST_GROWTH)).max(live + live / 2);
         if let Some(limit) = options.limit {
             space.allowance = space.allowance.min(limit.saturating_sub(live).max(least / 8));
         }

@@ -60,34 +60,46 @@ impl<T> AppendTable<T> {
     }
 }
 
-/// The names by number: as [`AppendTable`], for words that are never zero, so that a place costs no more than its word
-/// and fresh places need not be written.
+/// The names by number: as [`AppendTable`], for words that are never zero, so that a place costs no more than its words
+/// and fresh places need not be written. Beside each name stand its first eight bytes as a number, which decides most
+/// comparisons of names.
 #[derive(Debug, Default)]
 struct NameTable {
-    chunks: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
+    chunks: [OnceLock<Box<[[AtomicU64; 2]]>>; CHUNKS],
 }
 
 impl NameTable {
     /// Sets the name with a number; only its holder, who holds the lock on the numbers.
-    fn set(&self, index: u32, name: Value) {
+    fn set(&self, index: u32, name: Str) {
         let (chunk, at) = place(index);
         let cells = self.chunks[chunk].get_or_init(|| zeroed(1 << (chunk as u32 + FIRST_CHUNK_BITS)));
-        cells[at].store(name.word(), Ordering::Release);
+        cells[at][1].store(start_of(name.bytes()), Ordering::Relaxed);
+        cells[at][0].store(Value::from(name).word(), Ordering::Release);
     }
 
-    /// The name with a number.
+    /// The name with a number, and how it starts.
     #[inline(always)]
-    fn get(&self, index: u32) -> Option<Value> {
+    fn get(&self, index: u32) -> Option<(Value, u64)> {
         let (chunk, at) = place(index);
-        NonZeroU64::new(self.chunks[chunk].get()?.get(at)?.load(Ordering::Acquire)).map(Value)
+        let [name, start] = self.chunks[chunk].get()?.get(at)?;
+        let name = NonZeroU64::new(name.load(Ordering::Acquire)).map(Value)?;
+        Some((name, start.load(Ordering::Relaxed)))
     }
 }
 
+/// The first eight bytes as a number that orders as they do; what is missing counts as zeros.
+fn start_of(bytes: &[u8]) -> u64 {
+    let mut start = [0; 8];
+    let len = bytes.len().min(8);
+    start[..len].copy_from_slice(&bytes[..len]);
+    u64::from_be_bytes(start)
+}
+
 /// So many zero words, which the system need not make present before they are used.
-fn zeroed(len: usize) -> Box<[AtomicU64]> {
-    let words = Box::into_raw(vec![0u64; len].into_boxed_slice());
+fn zeroed(len: usize) -> Box<[[AtomicU64; 2]]> {
+    let words = Box::into_raw(vec![[0u64; 2]; len].into_boxed_slice());
     // SAFETY: an atomic has the size and alignment of its integer, and every value of one is a value of the other.
-    unsafe { Box::from_raw(words as *mut [AtomicU64]) }
+    unsafe { Box::from_raw(words as *mut [[AtomicU64; 2]]) }
 }
 
 /// Names by number and numbers by name.
@@ -152,7 +164,7 @@ impl Symbols {
         }
         // As many names as there are entries, and their lock is held.
         let symbol = Symbol(u32::try_from(numbers.len()).expect("fewer than 2^32 names"));
-        self.names.set(symbol.0, text.into());
+        self.names.set(symbol.0, text);
         text.cache_symbol(symbol);
         let entry = Entry { hash, symbol, text };
         numbers.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
@@ -180,12 +192,18 @@ impl Symbols {
 
     /// Calls `visit` with every name, without a lock that an allocation may happen under.
     pub(crate) fn each_value(&self, visit: &mut dyn FnMut(Value)) {
-        (0..).map_while(|number| self.names.get(number)).for_each(visit);
+        (0..).map_while(|number| self.names.get(number)).for_each(|(name, _)| visit(name));
     }
 
     /// The name as a string value.
     pub(crate) fn value(&self, symbol: Symbol) -> Value {
-        self.names.get(symbol.0).expect("symbols come from this interner")
+        self.names.get(symbol.0).expect("symbols come from this interner").0
+    }
+
+    /// The first eight bytes of the name as a number that orders as they do.
+    #[inline(always)]
+    pub(crate) fn start(&self, symbol: Symbol) -> u64 {
+        self.names.get(symbol.0).expect("symbols come from this interner").1
     }
 
     /// The name.
