@@ -74,6 +74,8 @@ pub(crate) struct Space {
     pub(super) allowance: usize,
     /// Bytes handed out since the last collection.
     pub(super) since_collection: usize,
+    /// Bytes alive at the last collection.
+    pub(super) live: usize,
     /// Bytes handed out in all.
     pub(super) handed_out: usize,
     /// Free memory is filled with a pattern, to find its users.
@@ -105,6 +107,7 @@ impl Space {
             sweep_end: 0,
             allowance: 0,
             since_collection: 0,
+            live: 0,
             handed_out: 0,
             poison: false,
         }
@@ -324,6 +327,7 @@ impl Space {
         self.sweep_at = 0;
         self.sweep_end = self.blocks.len() * BLOCK_WORDS;
         self.since_collection = 0;
+        self.live = live;
         live
     }
 }

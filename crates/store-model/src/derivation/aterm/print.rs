@@ -218,15 +218,31 @@ static ESCAPES: [u8; 256] = {
 
 /// A string with its escapes.
 pub(in crate::derivation) fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|b| ESCAPES[usize::from(*b)] != 0) {
+    while let Some(at) = first_escape(rest) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Where the first byte is that needs an escape. Most pieces of this size have none, which many bytes at a time can be
+/// asked for without branches.
+fn first_escape(text: &[u8]) -> Option<usize> {
+    const PIECE: usize = 32;
+    let mut clean = 0;
+    for piece in text.chunks_exact(PIECE) {
+        let escapes = |b: u8| (b == b'"') | (b == b'\\') | (b == b'\n') | (b == b'\r') | (b == b'\t');
+        if piece.iter().fold(false, |any, b| any | escapes(*b)) {
+            break;
+        }
+        clean += PIECE;
+    }
+    text[clean..].iter().position(|b| ESCAPES[usize::from(*b)] != 0).map(|at| clean + at)
 }
 
 /// Bytes that the result will need, roughly; one too small costs a copy.
