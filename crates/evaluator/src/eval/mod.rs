@@ -213,7 +213,7 @@ impl Eval {
         shared.region.set_roots(roots);
         let globals = List::new(&mut arena, &[]);
         shared.region.stops().unblock();
-        let mut eval = Eval::over(shared.clone(), arena, globals, OwnerId(1));
+        let mut eval = Eval::over(shared.clone(), arena, ValueStack::default(), globals, OwnerId(1));
         eval._foreman = Some(Foreman(shared));
         eval.set_activity(activity);
         eval.globals = crate::builtins::base_scope(&mut eval);
@@ -221,22 +221,22 @@ impl Eval {
         eval
     }
 
-    /// A thread that evaluates ahead; it is the calling one.
-    pub(crate) fn helper(shared: Arc<Shared>, owner: OwnerId) -> Eval {
+    /// A thread that evaluates ahead; it is the calling one. `None` if there is no memory for it.
+    pub(crate) fn helper(shared: Arc<Shared>, owner: OwnerId) -> Option<Eval> {
+        let stack = ValueStack::new()?;
         shared.region.stops().unblock();
         let mut arena = Arena::new(shared.region.clone());
         let globals = match shared.globals.get() {
             Some(globals) => *globals,
             None => List::new(&mut arena, &[]),
         };
-        let mut eval = Eval::over(shared, arena, globals, owner);
+        let mut eval = Eval::over(shared, arena, stack, globals, owner);
         eval.enter_thread();
         eval.alone = false;
-        eval
+        Some(eval)
     }
 
-    fn over(shared: Arc<Shared>, mut arena: Arena, globals: List, owner: OwnerId) -> Eval {
-        let stack = ValueStack::default();
+    fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, globals: List, owner: OwnerId) -> Eval {
         arena.watch(&stack);
         let EvalOptions { max_call_depth, show_trace, .. } = shared.options;
         Eval {

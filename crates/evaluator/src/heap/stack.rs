@@ -50,20 +50,26 @@ pub(crate) struct ValueStack {
 
 impl Default for ValueStack {
     fn default() -> Self {
+        ValueStack::new().unwrap_or_else(|| panic!("out of memory: cannot reserve {LEAST} bytes"))
+    }
+}
+
+impl ValueStack {
+    /// An empty one; `None` if the system refuses even a small one.
+    pub(crate) fn new() -> Option<ValueStack> {
         let mut size = WANTED;
         let cells = loop {
             match Reservation::new(size) {
                 Some(cells) => break cells,
                 None if size > LEAST => size /= 2,
-                None => panic!("out of memory: cannot reserve {size} bytes"),
+                None => return None,
             }
         };
         let capacity = cells.len() / size_of::<Value>();
-        ValueStack { storage: Arc::new(StackStorage { cells, height: AtomicUsize::new(0) }), height: 0, capacity }
+        let storage = Arc::new(StackStorage { cells, height: AtomicUsize::new(0) });
+        Some(ValueStack { storage, height: 0, capacity })
     }
-}
 
-impl ValueStack {
     /// Its storage, for the collector and for threads that work ahead.
     pub(crate) fn storage(&self) -> &Arc<StackStorage> {
         &self.storage

@@ -56,7 +56,7 @@ fn start(shared: &Arc<Shared>, number: u32) -> Option<JoinHandle<()>> {
 
 /// A helper's life.
 fn help(shared: Arc<Shared>, owner: OwnerId) {
-    let mut eval = Eval::helper(shared.clone(), owner);
+    let Some(mut eval) = Eval::helper(shared.clone(), owner) else { return };
     let start = |number| start(&shared, number);
     while let Some((walk, index)) = eval.arena.blocked(|| shared.crew.take(&start)) {
         eval.evaluate_ahead(&walk, index);
