@@ -6,7 +6,7 @@
 //! ([`StoreDir`]), so one process can speak of several stores.
 //!
 //! Absent by intent: files, databases, the network, the clock, randomness, settings. Experimental features are not gated
-//! here: the parsers accept all forms that C++ Nix 2.34 knows (except the hash algorithm blake3), and whoever creates such an object decides
+//! here: the parsers accept all forms that C++ Nix 2.34 knows, and whoever creates such an object decides
 //! whether it is allowed.
 
 pub mod build_result;

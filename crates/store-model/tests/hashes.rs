@@ -43,12 +43,7 @@ fn errors_in_the_oracles_words() {
             format!("invalid base16 hash '{}', length 0 != expected length 32", zeros("zz", 64)),
         ),
         ("sha256-abc", Some(HashAlgorithm::Md5), "hash 'sha256-abc' should have type 'md5'".to_owned()),
-        (
-            "blake3-abc",
-            None,
-            "experimental Nix feature 'blake3-hashes' is disabled; add '--extra-experimental-features blake3-hashes' to enable it"
-                .to_owned(),
-        ),
+        ("blake3-AAAA", None, "invalid SRI hash 'AAAA', length 3 != expected length 32".to_owned()),
         ("sha256-AAAA", None, "invalid SRI hash 'AAAA', length 3 != expected length 32".to_owned()),
         ("abc", None, "hash 'abc' does not include a type, nor is the type otherwise known from context".to_owned()),
         (
@@ -69,6 +64,23 @@ fn errors_in_the_oracles_words() {
     ] {
         assert_eq!(Hash::parse_any(text, expected).unwrap_err().to_string(), message);
     }
+}
+
+#[test]
+fn experimental_algorithms_must_be_permitted() {
+    for algorithm in HashAlgorithm::ALL {
+        assert_eq!(algorithm.permitted(|feature| feature == "blake3-hashes"), Ok(algorithm));
+        let refused = (algorithm == HashAlgorithm::Blake3).then(|| {
+            "experimental Nix feature 'blake3-hashes' is disabled; add '--extra-experimental-features blake3-hashes' \
+             to enable it"
+                .to_owned()
+        });
+        assert_eq!(algorithm.permitted(|_| false).err().map(|error| error.to_string()), refused);
+    }
+    assert_eq!(HashAlgorithm::of_prefix("blake3-x"), Some(HashAlgorithm::Blake3));
+    assert_eq!(HashAlgorithm::of_prefix("sha1:x-y"), Some(HashAlgorithm::Sha1));
+    assert_eq!(HashAlgorithm::of_prefix("sha1"), None);
+    assert_eq!(HashAlgorithm::of_prefix("of-x"), None);
 }
 
 #[test]

@@ -72,6 +72,29 @@ pub fn parse<A: clap::Parser>(words: Vec<OsString>, stops: &[&str]) -> Result<Wo
     Ok(Words { args: A::from_arg_matches(&matches)?, given })
 }
 
+/// Reads the configuration and applies the settings among the words.
+///
+/// # Errors
+/// A configuration that cannot be read, a setting that is unknown or has a wrong value.
+pub fn configuration(surface: &Surface, given: &[Given]) -> Result<Settings, CommandError> {
+    let (mut settings, warnings) = Settings::load(session::settings::Surroundings::of_process())?;
+    for warning in warnings {
+        surface.warn(&warning.0);
+    }
+    if surface.progress.shows_logs() {
+        // An error need not repeat what was shown already.
+        settings.set("log-lines", "0")?;
+    }
+    for setting in given {
+        match settings.set(&setting.name, &setting.value) {
+            // C++ Nix goes on after an unknown `--option`.
+            Err(session::SessionError::UnknownSetting { name }) => surface.warn(&format!("unknown setting '{name}'")),
+            result => result?,
+        }
+    }
+    Ok(settings)
+}
+
 /// Reads the configuration, applies what the words said, and opens the session.
 ///
 /// # Errors
@@ -89,21 +112,7 @@ pub fn open(surface: &Surface, given: &[Given], common: &CommonArgs) -> Result<A
     if common.print_build_logs {
         surface.progress.set_logs(true);
     }
-    let (mut settings, warnings) = Settings::load(session::settings::Surroundings::of_process())?;
-    for warning in warnings {
-        surface.warn(&warning.0);
-    }
-    if surface.progress.shows_logs() {
-        // An error need not repeat what was shown already.
-        settings.set("log-lines", "0")?;
-    }
-    for setting in given {
-        match settings.set(&setting.name, &setting.value) {
-            // C++ Nix goes on after an unknown `--option`.
-            Err(session::SessionError::UnknownSetting { name }) => surface.warn(&format!("unknown setting '{name}'")),
-            result => result?,
-        }
-    }
+    let mut settings = configuration(surface, given)?;
     if let Some(jobs) = &common.max_jobs {
         settings.set("max-jobs", jobs)?;
     }

@@ -10,7 +10,7 @@ use store_model::hash::encoding::{base16_encode, base64_encode, nix32_encode};
 use store_model::{Hash, HashAlgorithm, HashFormat, Hasher};
 
 use crate::command::{CommandError, CommandResult, Surface};
-use crate::input::common::parse;
+use crate::input::common::{configuration, parse};
 
 /// Compute the hash of files or trees, or convert hashes
 ///
@@ -36,7 +36,7 @@ struct Args {
     /// Fold the hash to 160 bits
     #[arg(long)]
     truncate: bool,
-    /// The algorithm: md5, sha1, sha256, sha512
+    /// The algorithm: md5, sha1, sha256, sha512, blake3
     #[arg(long = "type", value_name = "ALGORITHM")]
     algorithm: Option<String>,
     /// Convert hashes to base-16
@@ -57,8 +57,12 @@ struct Args {
 
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
-    let args = parse::<Args>(words, &[])?.args;
+    let words = parse::<Args>(words, &[])?;
+    let args = words.args;
+    let settings = configuration(surface, &words.given)?;
+    let permitted = |algorithm: HashAlgorithm| algorithm.permitted(|feature| settings.feature(feature)).map_err(wrong);
     let algorithm = args.algorithm.as_deref().map(HashAlgorithm::parse).transpose().map_err(wrong)?;
+    let algorithm = algorithm.map(permitted).transpose()?;
     let convert = [
         (args.to_base16, HashFormat::Base16),
         (args.to_base32, HashFormat::Nix32),
@@ -67,7 +71,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     ];
     if let Some((_, format)) = convert.into_iter().find(|(wanted, _)| *wanted) {
         for argument in &args.arguments {
-            let hash = Hash::parse_any(&argument.to_string_lossy(), algorithm).map_err(wrong)?;
+            let text = argument.to_string_lossy();
+            HashAlgorithm::of_prefix(&text).map(permitted).transpose()?;
+            let hash = Hash::parse_any(&text, algorithm).map_err(wrong)?;
             surface.line(&hash.format(format, format == HashFormat::Sri));
         }
         return Ok(0);

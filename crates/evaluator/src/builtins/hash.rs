@@ -7,9 +7,9 @@ use crate::value::Value;
 use store_model::{Hash, HashAlgorithm, HashFormat};
 
 builtins! {
-    /// The hash of a string in base 16, by `md5`, `sha1`, `sha256` or `sha512`.
+    /// The hash of a string in base 16, by `md5`, `sha1`, `sha256`, `sha512` or `blake3`.
     "__hashString" / 2 => hash_string;
-    /// The hash of a file's contents in base 16, by `md5`, `sha1`, `sha256` or `sha512`.
+    /// The hash of a file's contents in base 16, by `md5`, `sha1`, `sha256`, `sha512` or `blake3`.
     "__hashFile" / 2 => hash_file;
     /// A hash in another form: of `{ hash, toHashFormat, hashAlgo }`, where the format is `base16`, `nix32`, `base64` or
     /// `sri`, and the algorithm may be left out if the hash says it.
@@ -19,12 +19,23 @@ builtins! {
 /// An algorithm by its name. Unknown ones are refused in the words of the caller's builtin.
 fn algorithm(eval: &mut Eval, value: Value, text: &'static str) -> Result<HashAlgorithm, EvalError> {
     let name = eval.expect_plain_string(value, text)?;
-    parse_algorithm(name.bytes())
+    let name = crate::text::bytes_as_text(name.bytes());
+    let algorithm = HashAlgorithm::parse(&name).map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
+    permitted(eval, algorithm)
 }
 
-fn parse_algorithm(name: &[u8]) -> Result<HashAlgorithm, EvalError> {
-    let name = String::from_utf8_lossy(name);
-    HashAlgorithm::parse(&name).map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))
+/// Fails where an algorithm is experimental and not switched on.
+pub(crate) fn permitted(eval: &Eval, algorithm: HashAlgorithm) -> Result<HashAlgorithm, EvalError> {
+    let enabled = |feature: &str| eval.shared.options.has_feature(feature);
+    algorithm.permitted(enabled).map_err(|error| EvalError::eval(error.to_string()))
+}
+
+/// A hash that users wrote.
+pub(crate) fn parse_any(eval: &Eval, text: &str, expected: Option<HashAlgorithm>) -> Result<Hash, EvalError> {
+    if let Some(algorithm) = HashAlgorithm::of_prefix(text).or(expected) {
+        permitted(eval, algorithm)?;
+    }
+    Hash::parse_any(text, expected).map_err(|error| EvalError::eval(error.to_string()))
 }
 
 fn hash_string(eval: &mut Eval, args: &[Value]) -> Outcome {
@@ -64,8 +75,7 @@ fn convert_hash(eval: &mut Eval, args: &[Value]) -> Outcome {
     }
     let format = HashFormat::parse(&String::from_utf8_lossy(format.bytes()));
     let format = format.map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
-    let hash = Hash::parse_any(&String::from_utf8_lossy(hash.bytes()), algorithm);
-    let hash = hash.map_err(|error| EvalError::eval(error.to_string()))?;
+    let hash = parse_any(eval, &String::from_utf8_lossy(hash.bytes()), algorithm)?;
     let text = hash.format(format, format == HashFormat::Sri);
     Ok(eval.string(text.as_bytes()))
 }

@@ -1,6 +1,7 @@
 //! The store: texts, paths, placeholders, building what a context names.
 
 use super::builtins;
+use super::hash::{parse_any, permitted};
 use super::paths::replace_all;
 use crate::code::canonical;
 use crate::error::{ErrorKind, EvalError};
@@ -30,12 +31,12 @@ pub(crate) fn parse_hash(eval: &Eval, text: &str, algorithm: Option<HashAlgorith
         let Some(algorithm) = algorithm else {
             return Err(EvalError::eval("empty hash requires explicit hash algorithm"));
         };
-        let zero = Hash::zero(algorithm);
+        let zero = Hash::zero(permitted(eval, algorithm)?);
         eval.effect()?;
         eval.activity.warn(&format!("found empty hash, assuming '{}'", zero.to_sri()));
         return Ok(zero);
     }
-    Hash::parse_any(text, algorithm).map_err(|error| EvalError::eval(error.to_string()))
+    parse_any(eval, text, algorithm)
 }
 
 fn to_file(eval: &mut Eval, args: &[Value]) -> Outcome {

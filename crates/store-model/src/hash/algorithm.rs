@@ -3,7 +3,7 @@
 use crate::Error;
 use std::fmt;
 
-/// Nix's hash algorithms, in C++ Nix's order. blake3 is experimental there and not offered here.
+/// Nix's hash algorithms, in C++ Nix's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HashAlgorithm {
     /// 16 bytes; broken, for old sources only.
@@ -14,43 +14,57 @@ pub enum HashAlgorithm {
     Sha256,
     /// 64 bytes.
     Sha512,
+    /// 32 bytes; where users name it, the experimental feature `blake3-hashes` must be on ([`HashAlgorithm::permitted`]).
+    Blake3,
 }
 
 impl HashAlgorithm {
     /// Every algorithm.
-    pub const ALL: [HashAlgorithm; 4] =
-        [HashAlgorithm::Md5, HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha512];
+    pub const ALL: [HashAlgorithm; 5] =
+        [HashAlgorithm::Md5, HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha512, HashAlgorithm::Blake3];
 
     /// Bytes in a digest.
     pub const fn size(self) -> usize {
         match self {
             HashAlgorithm::Md5 => 16,
             HashAlgorithm::Sha1 => 20,
-            HashAlgorithm::Sha256 => 32,
+            HashAlgorithm::Sha256 | HashAlgorithm::Blake3 => 32,
             HashAlgorithm::Sha512 => 64,
         }
     }
 
-    /// The name that expressions and paths use: `md5`, `sha1`, `sha256`, `sha512`.
+    /// The name that expressions and paths use: `md5`, `sha1`, `sha256`, `sha512`, `blake3`.
     pub const fn name(self) -> &'static str {
         match self {
             HashAlgorithm::Md5 => "md5",
             HashAlgorithm::Sha1 => "sha1",
             HashAlgorithm::Sha256 => "sha256",
             HashAlgorithm::Sha512 => "sha512",
+            HashAlgorithm::Blake3 => "blake3",
         }
     }
 
-    /// Reads a name; `blake3` is an error of its own.
+    /// Reads a name.
     pub fn parse(name: &str) -> Result<HashAlgorithm, Error> {
         match name {
             "md5" => Ok(HashAlgorithm::Md5),
             "sha1" => Ok(HashAlgorithm::Sha1),
             "sha256" => Ok(HashAlgorithm::Sha256),
             "sha512" => Ok(HashAlgorithm::Sha512),
-            "blake3" => Err(Error::Blake3Disabled),
+            "blake3" => Ok(HashAlgorithm::Blake3),
             other => Err(Error::UnknownHashAlgorithm(other.to_owned())),
         }
+    }
+
+    /// The algorithm that a hash begins with (`sha256:…`, `sha256-…`), if it is one.
+    pub fn of_prefix(hash: &str) -> Option<HashAlgorithm> {
+        let (name, _) = hash.split_once(':').or_else(|| hash.split_once('-'))?;
+        HashAlgorithm::parse(name).ok()
+    }
+
+    /// The algorithm itself, or an error if it is experimental and `enabled` does not know its feature.
+    pub fn permitted(self, enabled: impl FnOnce(&str) -> bool) -> Result<HashAlgorithm, Error> {
+        if self == HashAlgorithm::Blake3 && !enabled("blake3-hashes") { Err(Error::Blake3Disabled) } else { Ok(self) }
     }
 }
 

@@ -13,6 +13,8 @@ enum State {
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
     Sha512(sha2::Sha512),
+    // Much larger than the others.
+    Blake3(Box<blake3::Hasher>),
 }
 
 /// A hash being computed.
@@ -30,6 +32,7 @@ impl Hasher {
             HashAlgorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             HashAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             HashAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
+            HashAlgorithm::Blake3 => State::Blake3(Box::default()),
         };
         Hasher { state, bytes: 0 }
     }
@@ -42,6 +45,7 @@ impl Hasher {
             State::Sha1(s) => s.update(data),
             State::Sha256(s) => s.update(data),
             State::Sha512(s) => s.update(data),
+            State::Blake3(s) => _ = s.update(data),
         }
     }
 
@@ -57,6 +61,7 @@ impl Hasher {
             State::Sha1(s) => (HashAlgorithm::Sha1, &s.finalize()),
             State::Sha256(s) => (HashAlgorithm::Sha256, &s.finalize()),
             State::Sha512(s) => (HashAlgorithm::Sha512, &s.finalize()),
+            State::Blake3(s) => (HashAlgorithm::Blake3, &<[u8; 32]>::from(s.finalize())),
         };
         let mut bytes = [0; super::MAX_DIGEST];
         bytes[..digest.len()].copy_from_slice(digest);

@@ -1,6 +1,6 @@
 //! Hashes: an algorithm and its digest, inline and `Copy`.
 //!
-//! `algorithm.rs` names the four algorithms, `encoding.rs` holds the digit systems, `hasher.rs` computes, `parse.rs`
+//! `algorithm.rs` names the five algorithms, `encoding.rs` holds the digit systems, `hasher.rs` computes, `parse.rs`
 //! reads every form that C++ Nix reads. Rules: the Nix manual, "protocols/store-path", and `nix hash`.
 
 mod algorithm;
@@ -159,6 +159,7 @@ mod tests {
             hex(HashAlgorithm::Sha512),
             "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
         );
+        assert_eq!(hex(HashAlgorithm::Blake3), "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
     }
 
     #[test]

@@ -52,12 +52,17 @@ fn method(args: &Args) -> ContentAddressMethod {
     if args.recursive { ContentAddressMethod::NixArchive } else { ContentAddressMethod::Flat }
 }
 
+fn parse_algorithm(opened: &Opened<'_>, name: &str) -> Result<HashAlgorithm, CommandError> {
+    let enabled = |feature: &str| opened.session.settings.feature(feature);
+    HashAlgorithm::parse(name).and_then(|algorithm| algorithm.permitted(enabled)).map_err(wrong)
+}
+
 /// `--add-fixed`.
 pub fn add_fixed(opened: &Opened<'_>, args: &Args) -> CommandResult {
     let Some((algorithm, files)) = args.arguments.split_first() else {
         return Err(CommandError::usage("first argument must be hash algorithm"));
     };
-    let algorithm = HashAlgorithm::parse(algorithm).map_err(wrong)?;
+    let algorithm = parse_algorithm(opened, algorithm)?;
     for file in files {
         put(opened, file, method(args), algorithm)?;
     }
@@ -69,7 +74,7 @@ pub fn print_fixed_path(opened: &Opened<'_>, args: &Args) -> CommandResult {
     let [algorithm, hash, name] = args.arguments.as_slice() else {
         return Err(CommandError::usage("'--print-fixed-path' requires three arguments"));
     };
-    let algorithm = HashAlgorithm::parse(algorithm).map_err(wrong)?;
+    let algorithm = parse_algorithm(opened, algorithm)?;
     let hash = Hash::parse_any(hash, Some(algorithm)).map_err(wrong)?;
     let path = opened.session.store_dir().fixed_output_path(method(args), &hash, name, &References::default());
     opened.surface.line(&opened.show(&path.map_err(wrong)?));
