@@ -42,7 +42,8 @@ impl Evaluator {
 
 impl Eval {
     pub(crate) fn auto_call(&mut self, value: Value, arguments: AutoArguments<'_>) -> Outcome {
-        let value = self.force(value)?;
+        let place = self.pos_of_value(value);
+        let value = self.force_at(value, place)?;
         if let Some(functor) = value.as_attrs().and_then(|set| set.value(sym::FUNCTOR)) {
             let function = self.call(functor, &[value])?;
             return self.auto_call(function, arguments);

@@ -3,9 +3,9 @@
 //! Values leave only as [`Rooted`] handles, which keep them and know nothing; everything is asked of the
 //! [`Evaluator`] they came from. An evaluator belongs to one thread at a time.
 
-use crate::error::{ErrorReport, EvalError, Origin, TraceFrame};
+use crate::error::{ErrorReport, EvalError, Origin, Position, TraceFrame};
 use crate::eval::{Coercion, Eval, Shared, lock};
-use crate::heap::RootId;
+use crate::heap::{HeapStatistics, RootId};
 use crate::options::EvalOptions;
 use crate::record::{Before, ReadLog, Tracker};
 use crate::stored::ProgramCache;
@@ -83,6 +83,34 @@ pub enum StringContextElement {
     Output(StorePath, String),
     /// A derivation with its closure and all its outputs.
     Whole(StorePath),
+}
+
+/// What an evaluation did.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// The memory of values.
+    pub heap: HeapStatistics,
+    /// Expressions in the programs that were read.
+    pub expressions: u64,
+    /// Names.
+    pub symbols: u32,
+    /// Their bytes.
+    pub symbol_bytes: u64,
+    /// Calls of builtins with all their arguments, by name.
+    pub builtin_calls: Vec<(&'static str, u64)>,
+    /// Calls of functions of the language, in the order in which their programs were read.
+    pub function_calls: Vec<FunctionCalls>,
+}
+
+/// How often a function of the language was called. One that gives functions is counted for each argument.
+#[derive(Clone, Debug)]
+pub struct FunctionCalls {
+    /// The name that it is bound to, if it is.
+    pub name: Option<String>,
+    /// Where it stands.
+    pub position: Option<Position>,
+    /// The calls.
+    pub count: u64,
 }
 
 /// A part of the work that was begun. What it read is told by [`Evaluator::end_part`].
@@ -328,8 +356,13 @@ impl Evaluator {
         }
     }
 
+    /// What was done so far. Calls are known only if [`EvalOptions::counting`] was set.
+    pub fn statistics(&mut self) -> Statistics {
+        self.eval.statistics()
+    }
+
     /// What the memory of values did so far.
-    pub fn heap_statistics(&self) -> crate::heap::HeapStatistics {
+    pub fn heap_statistics(&self) -> HeapStatistics {
         self.eval.arena.statistics()
     }
 

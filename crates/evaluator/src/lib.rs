@@ -33,7 +33,7 @@ mod value;
 mod world;
 
 pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame};
-pub use evaluator::{Evaluator, PartMark, Rooted, StringContextElement, ValueKind};
+pub use evaluator::{Evaluator, FunctionCalls, PartMark, Rooted, Statistics, StringContextElement, ValueKind};
 pub use heap::{HeapOptions, HeapStatistics};
 pub use inputs::{Input, InputAttributes, InputSyntax};
 pub use options::{EvalOptions, SearchPathEntry};

@@ -38,6 +38,8 @@ pub struct EvalOptions {
     pub trace_verbose: bool,
     /// Traces name every call on the way (`show-trace`); without it no call is noted.
     pub show_trace: bool,
+    /// Calls are counted, for [`Evaluator::statistics`](crate::Evaluator::statistics).
+    pub counting: bool,
     /// `warn` aborts.
     pub abort_on_warn: bool,
     /// Enabled experimental features.
@@ -68,6 +70,7 @@ impl Default for EvalOptions {
             import_from_derivation: true,
             trace_verbose: false,
             show_trace: false,
+            counting: false,
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),

@@ -5,7 +5,9 @@ mod programs;
 mod properties;
 
 use activity::Activity;
-use evaluator::{ErrorKind, EvalOptions, Evaluator, HeapOptions, Origin, PrintOptions, TestWorld, with_large_stack};
+use evaluator::{
+    ErrorKind, EvalOptions, Evaluator, HeapOptions, Origin, PrintOptions, SearchPathEntry, TestWorld, with_large_stack,
+};
 use std::sync::Arc;
 
 /// Evaluators and their values go from thread to thread.
@@ -286,5 +288,60 @@ fn more_than_the_heap_may_hold_is_an_error_that_passes() {
         let value =
             evaluator.eval_text(b"builtins.length (builtins.genList (x: x) 1000)", b"/", Origin::String).unwrap();
         assert_eq!(evaluator.print_plain(&value).unwrap(), b"1000");
+    });
+}
+
+#[test]
+fn names_are_looked_up_in_the_search_path() {
+    let world = TestWorld::new().file("/lib/default.nix", "1").file("/named.nix", "2");
+    let entry = |prefix: &str, value: &str| SearchPathEntry { prefix: prefix.into(), value: value.into() };
+    let options =
+        EvalOptions { search_path: vec![entry("n", "/named.nix"), entry("", "/lib")], ..EvalOptions::default() };
+    let mut evaluator = Evaluator::new(Arc::new(world), options, Activity::silent());
+    assert_eq!(evaluator.find_file(b"n").unwrap(), b"/named.nix");
+    assert_eq!(evaluator.find_file(b"default.nix").unwrap(), b"/lib/default.nix");
+    assert!(evaluator.find_file(b"other").is_err());
+}
+
+#[test]
+fn calls_are_counted_where_that_was_asked_for() {
+    let text = b"let f = x: y: x + y; in builtins.length (map (f 1) [ 1 2 3 ]) + f 1 2 + f 3 4 + builtins.length [ ]";
+    for counting in [false, true] {
+        let options = EvalOptions { counting, ..EvalOptions::default() };
+        let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent());
+        let value = evaluator.eval_text(text, b"/", Origin::String).unwrap();
+        assert_eq!(evaluator.print_plain(&value).unwrap(), b"13");
+        let statistics = evaluator.statistics();
+        assert!(statistics.expressions > 10 && statistics.symbols > 100 && statistics.symbol_bytes > 500);
+        assert!(statistics.heap.allocated > 0);
+        let functions: Vec<_> = statistics.function_calls.iter().map(|f| (f.name.as_deref(), f.count)).collect();
+        if counting {
+            assert_eq!(statistics.builtin_calls, [("length", 2), ("map", 1)]);
+            // The elements that `map` makes are never looked at; two calls take two arguments each.
+            assert_eq!(functions.iter().map(|(_, count)| count).sum::<u64>(), 4);
+            let f = statistics.function_calls.iter().find(|function| function.name.as_deref() == Some("f")).unwrap();
+            let place = f.position.as_ref().map(|place| (place.line, place.column));
+            assert_eq!((f.count, place), (2, Some((1, 9))));
+        } else {
+            assert!(statistics.builtin_calls.is_empty() && functions.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_budget_ends_what_would_go_on() {
+    let heap = HeapOptions { first_collection: 1 << 20, budget: Some(8 << 20), ..HeapOptions::default() };
+    with_large_stack(|| {
+        for text in [
+            // Everything made dies at once.
+            "builtins.foldl' (a: n: a + n * 1.5) 0 (builtins.genList (n: n) 300000)",
+            "builtins.genList (n: n) 10000000",
+            "builtins.match \"(a|aa)*b\" (builtins.concatStringsSep \"\" (builtins.genList (_: \"a\") 60))",
+        ] {
+            let options = EvalOptions { heap: heap.clone(), ..EvalOptions::default() };
+            let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent());
+            let error = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::OutOfMemory), "{text}: {}", error.message());
+        }
     });
 }

@@ -10,7 +10,7 @@ pub enum Error {
     /// The algorithm's name is none of Nix's.
     #[error("unknown hash algorithm '{0}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'")]
     UnknownHashAlgorithm(String),
-    /// blake3 is known to C++ Nix, but experimental there and absent here.
+    /// blake3 is experimental and not switched on.
     #[error(
         "experimental Nix feature 'blake3-hashes' is disabled; add '--extra-experimental-features blake3-hashes' to enable it"
     )]
@@ -295,6 +295,9 @@ pub enum DerivationSyntax {
     /// An output that has a path and may not.
     #[error("{0} derivation output should not specify output path")]
     PathNotAllowed(&'static str),
+    /// A name that would be written with escapes.
+    #[error("bad output name '{0}' in derivation")]
+    OutputName(String),
     /// Text that must be UTF-8 and is not.
     #[error("{0} is not UTF-8")]
     NotUtf8(&'static str),

@@ -3,11 +3,15 @@
 //!
 //! `tests/properties.rs` runs them under `cargo test`; the targets in `tests/fuzz` hand them to a fuzzer.
 
+mod lossless;
+
 use std::io::{Seek as _, Write as _};
 use std::sync::Arc;
 
 use activity::Activity;
-use evaluator::{EvalOptions, Evaluator, Origin, TestWorld, with_large_stack};
+use evaluator::{
+    ErrorKind, EvalError, EvalOptions, Evaluator, HeapOptions, Origin, Rooted, TestWorld, with_large_stack,
+};
 use fetchers::{FlakeRef, InputRules};
 use file_tree::archive::{ArchiveTree, Forms, read_archive};
 use file_tree::{MemoryTree, TreePath};
@@ -102,14 +106,114 @@ pub fn texts(bytes: &[u8]) {
     let _ = NarInfo::parse(&dir, &text, "here");
 }
 
-/// A Nix expression, compiled and evaluated in a world with nothing in it.
+/// The lexer over every byte: where the grammar refuses a token, reading begins anew behind it.
+///
+/// # Panics
+/// If tokens and trivia do not cover the text without gap or overlap.
+pub fn tokens(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some(refused) = lossless::read(rest).refused {
+        // An error at the end of a text has nothing behind it.
+        rest = rest.get((refused.start as usize + 1).max(refused.end as usize)..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
+        }
+    }
+}
+
+/// The parser: the lossless tree of a text that it took gives back the text.
+///
+/// # Panics
+/// If it does not.
+pub fn tree(bytes: &[u8]) {
+    let read = lossless::read(bytes);
+    let mut text = Vec::new();
+    read.tree.iter().for_each(|element| element.write(bytes, &mut text));
+    let rest = &bytes[text.len()..];
+    assert!(bytes.starts_with(&text), "the tree's text is the source");
+    match read.refused {
+        None => assert!(rest.first().is_none_or(|byte| *byte == 0), "nothing but a NUL ends a text early"),
+        Some(refused) => assert!(refused.start as usize <= bytes.len()),
+    }
+}
+
+/// An evaluator whose work has an end: few calls nest, and a number of bytes may be handed out, which bounds the calls too.
+fn evaluator() -> Evaluator {
+    let features = ["flakes", "fetch-closure", "pipe-operators", "parse-toml-timestamps", "dynamic-derivations"];
+    let options = EvalOptions {
+        max_call_depth: 300,
+        heap: HeapOptions { first_collection: 1 << 20, budget: Some(24 << 20), ..HeapOptions::default() },
+        experimental_features: features.iter().map(|name| name.to_string()).collect(),
+        ..EvalOptions::default()
+    };
+    Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent())
+}
+
+/// What a builtin gives for a text, and what `builtins.toJSON` makes of that.
+fn read_text(evaluator: &mut Evaluator, reader: &str, text: &[u8]) -> Option<Vec<u8>> {
+    let reader = evaluator.eval_text(reader.as_bytes(), b"/", Origin::String).expect("a builtin");
+    let text = evaluator.make_string(text);
+    let value = shown(evaluator, |evaluator| evaluator.call(&reader, &[&text]))?;
+    let writer = evaluator.eval_text(b"builtins.toJSON", b"/", Origin::String).expect("a builtin");
+    let json = shown(evaluator, |evaluator| evaluator.call(&writer, &[&value]))?;
+    Some(evaluator.string(&json, false).expect("a string").0)
+}
+
+/// The result, or nothing if it is an error, which then was rendered.
+fn shown(evaluator: &mut Evaluator, work: impl FnOnce(&mut Evaluator) -> Result<Rooted, EvalError>) -> Option<Rooted> {
+    work(evaluator).inspect_err(|error| drop(evaluator.report(error))).ok()
+}
+
+/// `builtins.fromJSON`.
+///
+/// # Panics
+/// If what was understood and written is not read as the same again.
+pub fn json_text(bytes: &[u8]) {
+    with_large_stack(|| {
+        let mut evaluator = evaluator();
+        let Some(json) = read_text(&mut evaluator, "builtins.fromJSON", bytes) else { return };
+        let again = read_text(&mut evaluator, "builtins.fromJSON", &json).expect("what was written");
+        assert_eq!(again, json, "print after parse");
+    });
+}
+
+/// `builtins.fromTOML`.
+///
+/// # Panics
+/// If what was understood is no value that can be written.
+pub fn toml_text(bytes: &[u8]) {
+    with_large_stack(|| {
+        let mut evaluator = evaluator();
+        if let Some(json) = read_text(&mut evaluator, "builtins.fromTOML", bytes) {
+            read_text(&mut evaluator, "builtins.fromJSON", &json).expect("what was written");
+        }
+    });
+}
+
+/// A Nix expression, compiled and evaluated, also in its depth, in a world with nothing in it.
 pub fn expression(bytes: &[u8]) {
     with_large_stack(|| {
-        let options = EvalOptions { max_call_depth: 300, ..EvalOptions::default() };
-        let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent());
-        match evaluator.eval_text(bytes, b"/", Origin::String) {
-            Ok(value) => drop(evaluator.print_plain(&value)),
-            Err(error) => drop(evaluator.report(&error)),
+        let mut evaluator = evaluator();
+        let value = shown(&mut evaluator, |evaluator| evaluator.eval_text(bytes, b"/", Origin::String));
+        let Some(value) = value else { return };
+        if let Err(error) = evaluator.force_deep(&value) {
+            drop(evaluator.report(&error));
+            // The same thunks answer the same again.
+            let again = evaluator.force_deep(&value).err();
+            let kind = |error: &EvalError| std::mem::discriminant(error.kind());
+            let [spent, deep] =
+                [ErrorKind::OutOfMemory, ErrorKind::StackOverflow].map(|kind| std::mem::discriminant(&kind));
+            match again {
+                // The end of the work may come anywhere; what was too deep may be reached by what is evaluated now.
+                again
+                    if [Some(&error), again.as_ref()]
+                        .into_iter()
+                        .flatten()
+                        .any(|e| [spent, deep].contains(&kind(e))) => {}
+                Some(again) => assert_eq!(kind(&again), kind(&error)),
+                None => panic!("a failure was forgotten: {}", error.message()),
+            }
         }
+        drop(evaluator.print_plain(&value));
     });
 }

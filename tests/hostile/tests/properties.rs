@@ -102,6 +102,48 @@ const PARTS: &[&str] = &[
     ".zip",
 ];
 
+/// Pieces that JSON and TOML are made of.
+const MARKS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    ":",
+    ",",
+    "=",
+    ".",
+    "\"",
+    "\"a\"",
+    "'",
+    "\"\"\"",
+    "'''",
+    "a",
+    "b.c",
+    "true",
+    "null",
+    "inf",
+    "nan",
+    "1",
+    "-0",
+    "1.5e3",
+    "0x1f",
+    "1_0",
+    "07:32:00",
+    "1979-05-27",
+    "T",
+    "Z",
+    "\\u0041",
+    "\\ud800",
+    "\\",
+    "\n",
+    "\r\n",
+    " ",
+    "#c\n",
+    "\0",
+];
+
 /// A tar of a folder, a file and a link.
 fn tar() -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -195,6 +237,10 @@ proptest! {
         hostile::packed(&bytes);
         hostile::references(&bytes);
         hostile::texts(&bytes);
+        hostile::tokens(&bytes);
+        hostile::tree(&bytes);
+        hostile::json_text(&bytes);
+        hostile::toml_text(&bytes);
         hostile::expression(&bytes);
     }
 
@@ -220,9 +266,40 @@ proptest! {
 
     #[test]
     fn soups_of_words(words in prop::collection::vec(prop::sample::select(WORDS), 0..40)) {
-        hostile::expression(words.join(" ").as_bytes());
-        hostile::expression(words.concat().as_bytes());
+        for text in [words.join(" "), words.concat()] {
+            hostile::tokens(text.as_bytes());
+            hostile::tree(text.as_bytes());
+            hostile::expression(text.as_bytes());
+        }
     }
+
+    #[test]
+    fn soups_of_data(words in prop::collection::vec(prop::sample::select(MARKS), 0..30)) {
+        hostile::json_text(words.concat().as_bytes());
+        hostile::toml_text(words.concat().as_bytes());
+    }
+}
+
+/// Found by fuzzing: what went on for ever, or as long as there was stack.
+#[test]
+fn what_once_did_not_end_ends() {
+    // A pattern that can be taken apart in a great many ways.
+    hostile::expression(format!("builtins.match \"a{}a* \" \"a\"", "*".repeat(82)).as_bytes());
+    hostile::expression(
+        b"builtins.match \"(a|aa)*b\" (builtins.concatStringsSep \"\" (builtins.genList (_: \"a\") 99))",
+    );
+    // Passing over what is wrong leads back to the start of the line.
+    hostile::toml_text(b"c=[{a,}{\xff\xfftr[\xed\x00=\xed# \x02\n[t.u\xed\xff 00");
+    hostile::toml_text(&b"c=[{a,}{x[y=".repeat(50));
+    hostile::toml_text(b"J=[[1],[2[[1],[2[\xff[\xff\n[\xff=[[1],[2[\xff\n1=07:304\n");
+}
+
+/// Found by fuzzing: names of outputs are printed as they are.
+#[test]
+fn names_of_outputs_have_no_quotes() {
+    let damaged = String::from_utf8_lossy(DRV).replace(r#"["out"])]"#, r#"["a\",\"b"])]"#);
+    assert!(damaged.as_bytes() != DRV);
+    hostile::derivation(damaged.as_bytes());
 }
 
 #[test]

@@ -207,6 +207,7 @@ fn options(show_trace: bool, base: &EvalOptions) -> EvalOptions {
         experimental_features: FEATURES.split_whitespace().map(str::to_owned).collect(),
         read_only: true,
         show_trace,
+        inputs: Some(Arc::new(crate::inputs::Inputs)),
         ..base.clone()
     }
 }

@@ -10,6 +10,7 @@
 #[path = "../../../crates/cli/src/output/diagnostic.rs"]
 mod diagnostic;
 pub mod expressions;
+mod inputs;
 #[path = "../../../crates/cli/src/output/plain.rs"]
 mod plain;
 

@@ -56,7 +56,7 @@ impl Eval {
         if context == ContextId::NONE {
             return Ok(path);
         }
-        let shown = String::from_utf8_lossy(&path).into_owned();
+        let shown = crate::text::bytes_as_text(&path).into_owned();
         let text = move || format!("while realising the context of path '{shown}'");
         let rewrites = self.realise_context(context).map_err(|error| error.trace(Pos::NONE, text()))?;
         Ok(rewrites.into_iter().fold(path, |path, (from, to)| replace_all(&path, from.as_bytes(), to.as_bytes())))
@@ -81,7 +81,7 @@ impl Eval {
         if let Some(file) = name.strip_prefix(b"nix/") {
             return Ok([crate::code::INTERNAL.as_bytes(), file].concat());
         }
-        let shown = String::from_utf8_lossy(name);
+        let shown = crate::text::bytes_as_text(name);
         let message = if self.shared.options.pure {
             format!("cannot look up '<{shown}>' in pure evaluation mode (use '--impure' to override)")
         } else {
@@ -102,7 +102,7 @@ impl Eval {
         self.effect()?;
         let missing = &self.shared.caches.missing_entries;
         if missing.lock().unwrap_or_else(PoisonError::into_inner).insert(value.to_vec()) {
-            let shown = String::from_utf8_lossy(value);
+            let shown = crate::text::bytes_as_text(value);
             self.activity.warn(&format!("Nix search path entry '{shown}' does not exist, ignoring"));
         }
         Ok(None)

@@ -157,6 +157,9 @@ impl Eval {
                         env
                     };
                     taken += 1;
+                    if self.counting {
+                        self.count_function(code.number, index);
+                    }
                     if taken == arguments.len() {
                         if self.show_trace {
                             self.entered.push(Entered { code, lambda: index, pos });
@@ -257,6 +260,9 @@ impl Eval {
     #[inline(always)]
     fn call_builtin(&mut self, number: u16, arguments: &[Value], pos: Pos) -> Outcome {
         let builtin = &TABLE[number as usize];
+        if self.counting {
+            self.count_builtin(number);
+        }
         let height = self.stack.height();
         let outcome = match (builtin.function)(self, arguments) {
             Ok(value) => self.force(value),

@@ -187,7 +187,7 @@ impl Eval {
             outcome => return outcome,
         };
         let file = self.resolve_expression_path(path).unwrap_or_else(|_| path.to_vec());
-        let shown = String::from_utf8_lossy(&file);
+        let shown = crate::text::bytes_as_text(&file);
         Err(failed.trace(Pos::NONE, format!("while evaluating the file '{shown}':")))
     }
 
@@ -277,13 +277,13 @@ impl Eval {
                 }
                 Some(_) => return Ok(path),
                 None => {
-                    let shown = String::from_utf8_lossy(&path);
+                    let shown = crate::text::bytes_as_text(&path);
                     let message = format!("path '{shown}' does not exist");
                     return Err(WorldError::new(WorldErrorClass::NotFound, message).into());
                 }
             }
         }
-        let shown = String::from_utf8_lossy(&path);
+        let shown = crate::text::bytes_as_text(&path);
         Err(EvalError::eval(format!("too many symbolic links encountered while traversing the path '{shown}'")))
     }
 
@@ -304,7 +304,7 @@ impl Eval {
             return Ok(());
         }
         let mode = if options.pure { "pure evaluation mode (use '--impure' to override)" } else { "restricted mode" };
-        let shown = String::from_utf8_lossy(path);
+        let shown = crate::text::bytes_as_text(path);
         Err(EvalError::new(ErrorKind::Restricted, format!("access to absolute path '{shown}' is forbidden in {mode}")))
     }
 

@@ -9,6 +9,7 @@
 mod call;
 mod coerce;
 mod compare;
+mod counts;
 mod expect;
 mod forms;
 mod import;
@@ -122,6 +123,9 @@ pub(crate) struct Eval {
     /// Bodies entered and not yet left, kept for traces if `show_trace`.
     entered: Vec<call::Entered>,
     show_trace: bool,
+    /// Calls are counted.
+    counting: bool,
+    counts: counts::Counts,
     stack_limit: usize,
     /// Names that were not in a set, see [`select`].
     absent: select::Absent,
@@ -238,7 +242,7 @@ impl Eval {
 
     fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, globals: List, owner: OwnerId) -> Eval {
         arena.watch(&stack);
-        let EvalOptions { max_call_depth, show_trace, .. } = shared.options;
+        let EvalOptions { max_call_depth, show_trace, counting, .. } = shared.options;
         Eval {
             shared,
             arena,
@@ -249,6 +253,8 @@ impl Eval {
             max_depth: max_call_depth,
             entered: Vec::new(),
             show_trace,
+            counting,
+            counts: counts::Counts::default(),
             stack_limit: crate::os::stack_limit(),
             absent: select::Absent::default(),
             owner,
@@ -560,8 +566,14 @@ impl Eval {
     #[cold]
     pub(crate) fn heap_exhausted(&mut self) -> EvalError {
         self.arena.region().stops().lower(attention::EXHAUSTED);
-        let limit = self.shared.options.heap.limit.unwrap_or_default() >> 20;
-        let message = format!("out of memory: more than {limit} MB of values are in use (see the setting 'max-heap')");
+        let heap = &self.shared.options.heap;
+        let message = match (heap.limit, heap.budget) {
+            (None, Some(budget)) => format!("more than {} MB of values were made", budget >> 20),
+            (limit, _) => {
+                let limit = limit.unwrap_or_default() >> 20;
+                format!("out of memory: more than {limit} MB of values are in use (see the setting 'max-heap')")
+            }
+        };
         EvalError::new(ErrorKind::OutOfMemory, message)
     }
 
@@ -595,6 +607,12 @@ impl Eval {
             return self.attend();
         }
         Ok(())
+    }
+
+    /// The same after `steps` steps of a loop whose length no size of a value bounds: they count against the budget.
+    pub(crate) fn poll_after(&mut self, steps: u64) -> Result<(), EvalError> {
+        self.arena.spend(steps as usize);
+        self.poll()
     }
 
     /// Evaluates a node.
@@ -736,7 +754,7 @@ impl Eval {
         }
         let mut quoted = Vec::new();
         crate::value::print::push_name(&mut quoted, name);
-        String::from_utf8_lossy(&quoted).into_owned().into()
+        crate::text::bytes_as_text(&quoted).into_owned().into()
     }
 
     /// A name as it is.

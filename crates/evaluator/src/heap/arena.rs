@@ -41,6 +41,9 @@ pub struct HeapOptions {
     pub first_collection: usize,
     /// Live bytes above which evaluation fails; `None` for no limit (`max-heap`).
     pub limit: Option<usize>,
+    /// Bytes handed out in all above which evaluation fails, also if most of them died: an end, the same on every machine,
+    /// for expressions from strangers. A step of a long search counts as a byte.
+    pub budget: Option<usize>,
     /// For tests: collect each time this many bytes (at most a block) are used up, and overwrite what is free.
     pub stress: Option<usize>,
 }
@@ -58,7 +61,7 @@ pub struct HeapStatistics {
 
 impl Default for HeapOptions {
     fn default() -> Self {
-        HeapOptions { first_collection: 32 << 20, limit: None, stress: None }
+        HeapOptions { first_collection: 32 << 20, limit: None, budget: None, stress: None }
     }
 }
 
@@ -72,6 +75,8 @@ pub(crate) struct Region {
     stops: Stops,
     gang: Gang,
     collections: AtomicU32,
+    /// Work that handed nothing out, as bytes; counted where there is a budget.
+    spent: AtomicUsize,
     pinned: Mutex<Vec<Box<dyn std::any::Any + Send + Sync>>>,
 }
 
@@ -105,6 +110,7 @@ impl Region {
             stops: Stops::default(),
             gang: Gang::default(),
             collections: AtomicU32::new(0),
+            spent: AtomicUsize::new(0),
             pinned: Mutex::default(),
         }
     }
@@ -113,6 +119,14 @@ impl Region {
     #[inline(always)]
     pub(crate) fn stops(&self) -> &Stops {
         &self.stops
+    }
+
+    /// Ends evaluation when more was handed out or spent than the budget.
+    fn check_budget(&self, handed_out: usize) {
+        let spent = self.spent.load(Ordering::Relaxed);
+        if self.options.budget.is_some_and(|budget| handed_out.saturating_add(spent) > budget) {
+            self.stops.raise(attention::EXHAUSTED);
+        }
     }
 
     /// Says what collections start from. Until then there are none.
@@ -289,9 +303,18 @@ impl Arena {
         self.region.stops.attention()
     }
 
+    /// Counts work that hands nothing out, as so many bytes.
+    pub(crate) fn spend(&self, bytes: usize) {
+        if self.region.options.budget.is_some() {
+            self.region.spent.fetch_add(bytes, Ordering::Relaxed);
+            self.region.check_budget(lock(&self.region.space).handed_out);
+        }
+    }
+
     /// Whether there can be an object of so many words at all: for builtins that make one of a size that a number says.
     pub(crate) fn admits(&self, words: usize) -> bool {
-        let limit = self.region.options.limit.unwrap_or(MOST_AT_ONCE);
+        let HeapOptions { limit, budget, .. } = &self.region.options;
+        let limit = limit.unwrap_or(MOST_AT_ONCE).min(budget.unwrap_or(MOST_AT_ONCE));
         words.checked_mul(8).is_some_and(|bytes| bytes <= limit)
     }
 
@@ -366,6 +389,7 @@ impl Arena {
         // SAFETY: the region lives as long as `self.region`, which nothing here replaces.
         let region = unsafe { &*Arc::as_ptr(&self.region) };
         let mut space = lock(&region.space);
+        region.check_budget(space.handed_out);
         if words > LARGE {
             return address(space.take_large(bytes));
         }

@@ -171,6 +171,11 @@ impl Symbols {
         symbol
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.names.len()
+    }
+
     /// The number of a string's text.
     #[inline]
     pub(crate) fn of(&self, arena: &mut Arena, string: Str) -> Symbol {
@@ -213,7 +218,7 @@ impl Symbols {
 
     /// The name as text.
     pub(crate) fn text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
-        String::from_utf8_lossy(self.bytes(symbol))
+        crate::text::bytes_as_text(self.bytes(symbol))
     }
 }
 

@@ -201,7 +201,7 @@ pub(crate) fn refuse_nul(bytes: &[u8]) -> Step<()> {
     if !bytes.contains(&0) {
         return Ok(());
     }
-    let shown = String::from_utf8_lossy(bytes).replace('\0', "␀");
+    let shown = crate::text::bytes_as_text(bytes).replace('\0', "␀");
     Err(EvalError::eval(format!(
         "input string '{shown}' cannot be represented as Nix string because it contains null bytes"
     )))

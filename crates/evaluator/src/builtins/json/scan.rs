@@ -86,7 +86,7 @@ impl<'a> Scanner<'a> {
                 byte => shown.push(*byte),
             }
         }
-        String::from_utf8_lossy(&shown).into_owned()
+        crate::text::bytes_as_text(&shown).into_owned()
     }
 
     fn get(&mut self) -> Option<u8> {

@@ -22,11 +22,11 @@ pub(crate) enum Stopped<E> {
 }
 
 /// The most steps of one attempt.
-const MOST_STEPS: u64 = 4_000_000_000;
+const MOST_STEPS: u64 = 1_000_000_000;
 /// The most things to try again that are remembered at a time.
 const MOST_FRAMES: usize = 1 << 24;
 /// The poll is asked every so many steps.
-const POLL: u64 = 1 << 12;
+pub(crate) const POLL: u64 = 1 << 12;
 
 #[derive(Clone, Copy)]
 struct Slot {

@@ -10,7 +10,7 @@ use super::builtins;
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome, lock};
 use crate::value::{ListBuilder, Value};
-use matcher::{Attempt, Group, Matcher, Stopped};
+use matcher::{Attempt, Group, Matcher, POLL, Stopped};
 use pattern::{Pattern, PatternError};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ fn pattern_argument(
 
 #[cold]
 fn refused(error: PatternError, source: &[u8]) -> EvalError {
-    let source = String::from_utf8_lossy(source);
+    let source = crate::text::bytes_as_text(source);
     EvalError::eval(match error {
         PatternError::Invalid => format!("invalid regular expression '{source}'"),
         PatternError::TooLarge => format!("memory limit exceeded by regular expression '{source}'"),
@@ -87,7 +87,7 @@ fn match_whole(eval: &mut Eval, args: &[Value]) -> Outcome {
         pattern_argument(eval, args[0], "while evaluating the first argument passed to builtins.match")?;
     let text = eval.expect_string(args[1], "while evaluating the second argument passed to builtins.match")?.bytes();
     let mut matcher = Matcher::new(&pattern, text);
-    let matched = matcher.whole(&mut || eval.poll()).map_err(|error| stopped(error, source))?;
+    let matched = matcher.whole(&mut || eval.poll_after(POLL)).map_err(|error| stopped(error, source))?;
     Ok(if matched { group_list(eval, &matcher, text) } else { Value::NULL })
 }
 
@@ -100,7 +100,7 @@ fn split(eval: &mut Eval, args: &[Value]) -> Outcome {
     let height = eval.stack.height();
     let mut rest = 0;
     let mut inside = false;
-    let mut found = matcher.search(0, inside, &mut || eval.poll()).map_err(|error| stopped(error, source))?;
+    let mut found = matcher.search(0, inside, &mut || eval.poll_after(POLL)).map_err(|error| stopped(error, source))?;
     while let Some((start, end)) = found {
         let before = eval.string(&text[rest..start]);
         eval.stack.push(before);
@@ -128,11 +128,11 @@ fn next_match(
             return Ok(None);
         }
         let attempt = Attempt { start: end, whole: false, not_empty: true, inside: *inside };
-        if let Some(end) = matcher.attempt(attempt, &mut || eval.poll())? {
+        if let Some(end) = matcher.attempt(attempt, &mut || eval.poll_after(POLL))? {
             return Ok(Some((start, end)));
         }
         from += 1;
     }
     *inside = true;
-    matcher.search(from, true, &mut || eval.poll())
+    matcher.search(from, true, &mut || eval.poll_after(POLL))
 }

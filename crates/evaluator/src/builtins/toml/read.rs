@@ -22,12 +22,16 @@ pub(super) struct Reader<'s> {
     fits: &'s dyn Fn() -> bool,
     /// There was none.
     pub(super) too_deep: bool,
+    /// Brackets open while something wrong is passed over.
+    pub(super) skipping: usize,
+    /// How often passing over led back.
+    pub(super) returns: usize,
 }
 
 impl<'s> Reader<'s> {
     /// Begins; `fits` says whether there is room to go deeper.
     pub(super) fn new(source: &'s Source, fits: &'s dyn Fn() -> bool) -> Reader<'s> {
-        Reader { source, at: 0, problems: Vec::new(), fits, too_deep: false }
+        Reader { source, at: 0, problems: Vec::new(), fits, too_deep: false, skipping: 0, returns: 0 }
     }
 
     pub(super) fn text(&self) -> &'s [u8] {
@@ -102,14 +106,18 @@ impl<'s> Reader<'s> {
         (self.at > start).then_some(ended)
     }
 
+    /// Ends reading: the text is too deep.
+    pub(super) fn give_up(&mut self) {
+        self.too_deep = true;
+        self.at = self.text().len();
+    }
+
     /// Whether there is room to go deeper; else reading ends.
     pub(super) fn may_descend(&mut self) -> bool {
-        let fits = (self.fits)();
-        if !fits {
-            self.too_deep = true;
-            self.at = self.text().len();
+        if !self.too_deep && !(self.fits)() {
+            self.give_up();
         }
-        fits
+        !self.too_deep
     }
 
     /// Any value.
@@ -155,9 +163,9 @@ impl<'s> Reader<'s> {
         let title = format!("toml::parse_{name}_integer: invalid integer: {name}_int must be like: {like}");
         let digits = self.matched(&title, pattern)?;
         let digits: String = digits.iter().filter(|byte| **byte != b'_').map(|byte| char::from(*byte)).collect();
-        let digits =
-            if radix == 10 { &digits } else { digits.trim_start_matches('0').trim_start_matches(['x', 'o', 'b']) };
-        i64::from_str_radix(if digits.is_empty() { "0" } else { digits }, radix).map_err(|_| {
+        // What is not decimal begins with its two letters, of which the second may also be a digit.
+        let digits = if radix == 10 { &digits[..] } else { &digits[2..] };
+        i64::from_str_radix(digits, radix).map_err(|_| {
             let title = format!("toml::parse_{name}_integer: too large integer: current {largest} = 2^63");
             let problem = self.here(&title, "must be < 2^63");
             self.at = start;

@@ -59,9 +59,34 @@ impl Reader<'_> {
     }
 
     fn skip_list(&mut self) {
-        if !self.may_descend() {
-            return;
+        self.descend(Self::skip_inside_list);
+    }
+
+    /// Passes over something with brackets. Going back to the start of a line may lead here again without end, where C++
+    /// Nix's stack overflows; no text of brackets nests deeper than it is long.
+    fn descend(&mut self, inside: fn(&mut Self)) {
+        if self.skipping > self.text().len() {
+            self.give_up();
         }
+        if self.may_descend() {
+            self.skipping += 1;
+            inside(self);
+            self.skipping -= 1;
+        }
+    }
+
+    /// Back to the start of the line. What does so more often than the text has bytes goes round in a circle, where C++
+    /// Nix never ends.
+    fn return_to_line(&mut self) {
+        let before = &self.text()[..self.at];
+        self.at = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        self.returns += 1;
+        if self.returns > self.text().len() {
+            self.give_up();
+        }
+    }
+
+    fn skip_inside_list(&mut self) {
         self.at += 1;
         while !self.ends() {
             match self.byte() {
@@ -71,8 +96,7 @@ impl Reader<'_> {
                 b'[' if self.begins_head() => break,
                 b'[' => self.skip_list(),
                 b'=' => {
-                    let before = &self.text()[..self.at];
-                    self.at = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                    self.return_to_line();
                     break;
                 }
                 b']' => break,
@@ -82,9 +106,10 @@ impl Reader<'_> {
     }
 
     fn skip_table(&mut self) {
-        if !self.may_descend() {
-            return;
-        }
+        self.descend(Self::skip_inside_table);
+    }
+
+    fn skip_inside_table(&mut self) {
         self.at += 1;
         while !self.ends() {
             match self.byte() {

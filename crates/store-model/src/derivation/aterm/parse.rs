@@ -96,7 +96,7 @@ impl<'a> Cursor<'a> {
         self.expect("[")?;
         while !self.end_of_list() {
             self.expect("(")?;
-            let output = self.text("the name of an output")?;
+            let output = self.output_name()?;
             let value = self.output()?;
             outputs.entry(output).or_insert(value);
         }
@@ -168,7 +168,7 @@ impl<'a> Cursor<'a> {
                 self.expect(",[")?;
                 while !self.end_of_list() {
                     self.expect("(")?;
-                    let output = self.text("the name of an output")?;
+                    let output = self.output_name()?;
                     self.expect(",")?;
                     let child = self.input(dynamic, depth + 1)?;
                     node.dynamic.insert(output, child);
@@ -187,7 +187,7 @@ impl<'a> Cursor<'a> {
         let mut names = BTreeSet::new();
         self.expect("[")?;
         while !self.end_of_list() {
-            names.insert(self.text("the name of an output")?);
+            names.insert(self.output_name()?);
         }
         Ok(names)
     }
@@ -225,6 +225,12 @@ impl<'a> Cursor<'a> {
         let path = self.string()?;
         validate_path(&path)?;
         Ok(path)
+    }
+
+    /// The name of an output: printed without escapes, so it has none.
+    fn output_name(&mut self) -> Outcome<String> {
+        let name = self.text("the name of an output")?;
+        if name.contains(['"', '\\', '\n', '\r', '\t']) { Err(DerivationSyntax::OutputName(name)) } else { Ok(name) }
     }
 
     fn text(&mut self, noun: &'static str) -> Outcome<String> {
