@@ -1,5 +1,7 @@
 //! The arguments of everything that evaluates, and the evaluator they open.
 
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use session::remembered::{Request, Start, Work};
 use session::{Inputs, Session, SessionWorld, Settings, remembered};
 
 use crate::command::{CommandError, Surface};
-use crate::output::diagnostic;
+use crate::output::{diagnostic, folded, statistics};
 
 /// What evaluation is told.
 #[derive(Args, Debug, Default)]
@@ -43,6 +45,10 @@ pub struct Evaluation {
     /// What functions that are met are called with.
     pub arguments: Vec<(String, Rooted)>,
     show_trace: bool,
+    /// Who wants to know what was done, and has not been told.
+    curious: Option<Settings>,
+    /// The folder of what is evaluated.
+    folder: PathBuf,
     /// For one of the older commands.
     legacy: bool,
 }
@@ -67,8 +73,10 @@ impl Evaluation {
         let options = EvalOptions { read_only: session.read_only(), ..options(&session.settings, &args.include) };
         let evaluator = start.evaluator(options);
         let show_trace = session.settings.flag("show-trace");
-        let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, legacy };
         let here = here()?;
+        let folder = PathBuf::from(OsString::from_vec(here.clone()));
+        let curious = statistics::wanted(&session.settings).then(|| session.settings.clone());
+        let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, curious, folder, legacy };
         for pair in args.arg.chunks_exact(2) {
             let value = evaluation.evaluator.delay_text(pair[1].as_bytes(), &here, Origin::String);
             let value = value.map_err(|error| evaluation.failed(&error))?;
@@ -92,12 +100,26 @@ impl Evaluation {
         if error.is_cancelled() {
             return CommandError::Interrupted;
         }
-        let text = diagnostic::render(&self.evaluator.report(error), self.show_trace);
+        let report = self.evaluator.report(error);
+        let text = if self.show_trace || !std::io::stderr().is_terminal() {
+            diagnostic::render(&report, self.show_trace)
+        } else {
+            folded::render(&report, &self.folder)
+        };
         let mismatch = |error: &WorldError| error.class == WorldErrorClass::HashMismatch;
         match error.kind() {
             ErrorKind::Usage => CommandError::EvaluationUsage(text),
             ErrorKind::World(error) if mismatch(error) => CommandError::Evaluation { text, status: 102 },
             _ => CommandError::Evaluation { text, status: 1 },
+        }
+    }
+
+    /// Tells what was done, if that is wanted (`NIX_SHOW_STATS`) and was not told yet.
+    pub fn show_statistics(&mut self) {
+        let Some(settings) = self.curious.take() else { return };
+        if let Err(error) = statistics::show(&settings, &self.evaluator.statistics()) {
+            let file = settings.around.text("NIX_SHOW_STATS_PATH").unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "warning: cannot write statistics to '{file}': {error}");
         }
     }
 
@@ -126,6 +148,7 @@ impl Evaluation {
             return self.run(|evaluator| evaluator.eval_text(&text, &here, Origin::Stdin));
         }
         let path = self.locate(name)?;
+        self.folder = folder_of(Path::new(OsStr::from_bytes(&path)));
         let legacy = self.legacy;
         self.run(|evaluator| if legacy { evaluator.run_file(&path) } else { evaluator.eval_file(&path) })
     }
@@ -157,6 +180,21 @@ impl Evaluation {
     }
 }
 
+/// The folder of a file that is evaluated, links resolved as the evaluator shows it.
+fn folder_of(path: &Path) -> PathBuf {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match real.parent() {
+        Some(parent) if !real.is_dir() => parent.to_owned(),
+        _ => real,
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        self.show_statistics();
+    }
+}
+
 /// A question to be answered from memory or by evaluating.
 pub struct Question<'a> {
     /// The command.
@@ -182,8 +220,11 @@ impl Question<'_> {
         work: &mut W,
     ) -> Result<(), CommandError> {
         let activity = surface.activity.with_token(surface.cancel.clone());
-        // What comes from elsewhere than the tree is not asked for again.
-        if !args.arg_from_file.is_empty() || self.sources.iter().any(|source| source == "-") {
+        // What comes from elsewhere than the tree is not asked for again, and who counts wants it done.
+        if statistics::wanted(&session.settings)
+            || !args.arg_from_file.is_empty()
+            || self.sources.iter().any(|source| source == "-")
+        {
             remembered::run_without(session, &activity, work)?;
             return Ok(());
         }
@@ -237,6 +278,7 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         import_from_derivation: settings.flag("allow-import-from-derivation"),
         trace_verbose: settings.flag("trace-verbose"),
         show_trace: settings.flag("show-trace"),
+        counting: statistics::wanted(settings),
         lints: Lints {
             url_literals: Lint::of(settings.text("lint-url-literals")),
             absolute_path_literals: Lint::of(settings.text("lint-absolute-path-literals")),

@@ -19,14 +19,19 @@ pub fn render(report: &ErrorReport, show_trace: bool) -> String {
         trace(&mut text, &report.trace, show_trace);
         text.push_str("\nerror: ");
     }
+    message(&mut text, report);
+    indented("error: ", without_numbers(&text).trim_end())
+}
+
+/// Writes what an error says itself, with its place and what may have been meant.
+pub fn message(text: &mut String, report: &ErrorReport) {
     let _ = writeln!(text, "{}", report.message);
     if let Some(position) = &report.position {
-        place(&mut text, "", position);
+        place(text, "", position);
     }
     if let Some(meant) = suggestions(&report.suggestions) {
         let _ = writeln!(text, "Did you mean {meant}?");
     }
-    indented("error: ", without_numbers(&text).trim_end())
 }
 
 /// Puts a head before the first line and as many spaces before the others; no line ends in spaces.
@@ -95,7 +100,7 @@ fn show_skipped(text: &mut String, skipped: &mut Vec<&TraceFrame>) -> usize {
 }
 
 /// Writes a frame; gives what it counts beside itself.
-fn frame(text: &mut String, frame: &TraceFrame) -> usize {
+pub fn frame(text: &mut String, frame: &TraceFrame) -> usize {
     let _ = writeln!(text, "\n… {}", frame.text);
     match &frame.position {
         Some(position) => {

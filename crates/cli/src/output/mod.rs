@@ -3,6 +3,8 @@
 pub mod build;
 pub mod diagnostic;
 pub mod error;
+pub mod folded;
 pub mod plain;
 pub mod progress;
+pub mod statistics;
 pub mod value;
