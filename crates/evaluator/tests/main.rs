@@ -293,7 +293,7 @@ fn more_than_the_heap_may_hold_is_an_error_that_passes() {
 
 #[test]
 fn names_are_looked_up_in_the_search_path() {
-    let world = TestWorld::new().file("/lib/default.nix", "1").file("/named.nix", "2");
+    let world = TestWorld::new().file("/lib/default.nix", b"1").file("/named.nix", b"2");
     let entry = |prefix: &str, value: &str| SearchPathEntry { prefix: prefix.into(), value: value.into() };
     let options =
         EvalOptions { search_path: vec![entry("n", "/named.nix"), entry("", "/lib")], ..EvalOptions::default() };

@@ -298,6 +298,9 @@ pub enum DerivationSyntax {
     /// A name that would be written with escapes.
     #[error("bad output name '{0}' in derivation")]
     OutputName(String),
+    /// A system that would be written with escapes.
+    #[error("bad system type '{0}' in derivation")]
+    Platform(String),
     /// Text that must be UTF-8 and is not.
     #[error("{0} is not UTF-8")]
     NotUtf8(&'static str),

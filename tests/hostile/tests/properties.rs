@@ -288,6 +288,15 @@ fn what_once_did_not_end_ends() {
     hostile::expression(
         b"builtins.match \"(a|aa)*b\" (builtins.concatStringsSep \"\" (builtins.genList (_: \"a\") 99))",
     );
+    // What doubles on the way out of calls.
+    hostile::expression(b"let f = n: if n == 0 then \"0123456789abcdef\" else let s = f (n - 1); in builtins.concatStringsSep \"\" [ s s s s s s s s s s s s s s s s ]; in f 40");
+    hostile::expression(
+        b"let f = n: if n == 0 then \"0123456789abcdef\" else let s = f (n - 1); in \"${s}${s}${s}${s}\"; in f 40",
+    );
+    hostile::expression(
+        b"let f = n: if n == 0 then \"0123456789abcdef\" else let s = f (n - 1); in s + s + s + s; in f 40",
+    );
+    hostile::expression(b"let f = n: if n == 0 then [ 1 ] else let s = f (n - 1); in s ++ s ++ s ++ s; in f 40");
     // Passing over what is wrong leads back to the start of the line.
     hostile::toml_text(b"c=[{a,}{\xff\xfftr[\xed\x00=\xed# \x02\n[t.u\xed\xff 00");
     hostile::toml_text(&b"c=[{a,}{x[y=".repeat(50));
@@ -298,6 +307,9 @@ fn what_once_did_not_end_ends() {
 #[test]
 fn names_of_outputs_have_no_quotes() {
     let damaged = String::from_utf8_lossy(DRV).replace(r#"["out"])]"#, r#"["a\",\"b"])]"#);
+    assert!(damaged.as_bytes() != DRV);
+    hostile::derivation(damaged.as_bytes());
+    let damaged = String::from_utf8_lossy(DRV).replace("\"x86_64-linux\"", "\"x86_64\\\\-linux\"");
     assert!(damaged.as_bytes() != DRV);
     hostile::derivation(damaged.as_bytes());
 }

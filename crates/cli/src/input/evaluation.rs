@@ -246,7 +246,12 @@ pub fn leave(work: impl Work<Error = CommandError>, session: &Session) {
     // Freeing an evaluator's heap, programs and tables one by one costs time and gives a process that ends nothing back.
     // The store is given back nevertheless: others look at its roots and locks. What is to be printed was printed, and
     // what was to be written was flushed.
-    std::mem::forget(work);
+    // Who counts is told by the evaluation's end.
+    if statistics::wanted(&session.settings) {
+        drop(work);
+    } else {
+        std::mem::forget(work);
+    }
     session.close();
 }
 
@@ -266,6 +271,7 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         given => given.to_owned(),
     };
     let max_heap = usize::try_from(settings.number("max-heap")).unwrap_or(usize::MAX);
+    let counting = statistics::wanted(settings);
     EvalOptions {
         system,
         search_path: search_path(settings, include),
@@ -273,12 +279,13 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         restricted: settings.flag("restrict-eval"),
         allowed_uris: settings.list("allowed-uris"),
         max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
-        cores: u32::try_from(settings.eval_cores()).unwrap_or(u32::MAX).min(MOST_CORES),
+        // What other threads do ahead is not counted.
+        cores: if counting { 1 } else { u32::try_from(settings.eval_cores()).unwrap_or(u32::MAX).min(MOST_CORES) },
         heap: HeapOptions { limit: (max_heap > 0).then_some(max_heap), ..HeapOptions::default() },
         import_from_derivation: settings.flag("allow-import-from-derivation"),
         trace_verbose: settings.flag("trace-verbose"),
         show_trace: settings.flag("show-trace"),
-        counting: statistics::wanted(settings),
+        counting,
         lints: Lints {
             url_literals: Lint::of(settings.text("lint-url-literals")),
             absolute_path_literals: Lint::of(settings.text("lint-absolute-path-literals")),

@@ -101,6 +101,7 @@ impl Eval {
     ) -> Result<(), EvalError> {
         let value = self.force_to_coerce(value)?;
         if let Some(string) = value.as_string() {
+            self.make_room(out.bytes.len() + string.len())?;
             out.push(string);
             return Ok(());
         }

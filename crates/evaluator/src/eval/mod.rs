@@ -36,6 +36,9 @@ use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+/// Bytes from which on [`Eval::make_room`] looks.
+const LONG: usize = 1 << 16;
+
 /// What evaluation of any expression gives.
 pub(crate) type Outcome = Result<Value, EvalError>;
 
@@ -609,7 +612,20 @@ impl Eval {
         Ok(())
     }
 
-    /// The same after `steps` steps of a loop whose length no size of a value bounds: they count against the budget.
+    /// Fails where there is no room for something of so many bytes. To be asked before what is made of other values, so
+    /// that nothing doubles on the way out of calls, where nobody polls.
+    #[inline(always)]
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), EvalError> {
+        if bytes < LONG { Ok(()) } else { self.make_much_room(bytes) }
+    }
+
+    #[cold]
+    fn make_much_room(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.poll()?;
+        if self.arena.admits(bytes / 8) { Ok(()) } else { Err(self.heap_exhausted()) }
+    }
+
+    /// As [`Eval::poll`] after `steps` steps of a loop whose length no size of a value bounds: they count against the budget.
     pub(crate) fn poll_after(&mut self, steps: u64) -> Result<(), EvalError> {
         self.arena.spend(steps as usize);
         self.poll()

@@ -107,6 +107,8 @@ impl Eval {
                 return Err(self.expected("a list", side, Pos::NONE).trace(pos, text));
             }
         }
+        let count = [a, b].iter().filter_map(|side| side.as_list()).map(|side| side.len()).sum::<usize>();
+        self.make_room(count * 8)?;
         Ok(self.concat_lists(&[a, b]))
     }
 
@@ -133,7 +135,7 @@ impl Eval {
         if let Some(left) = x.as_string() {
             let y = self.operand(code, b, env)?;
             let right = self.coerce_operand(y, code, id, (1, b))?;
-            return Ok(self.join(&[left, right]).into());
+            return self.join(left, right);
         }
         match x.view() {
             View::Int(_) | View::Float(_) => {
@@ -154,7 +156,7 @@ impl Eval {
                 let left = self.coerce_operand(x, code, id, (0, a))?;
                 let y = self.eval(code, b, env)?;
                 let right = self.coerce_operand(y, code, id, (1, b))?;
-                Ok(self.join(&[left, right]).into())
+                self.join(left, right)
             }
         }
     }
@@ -186,20 +188,17 @@ impl Eval {
         }
     }
 
-    /// Strings one after another, with all their contexts.
-    pub(crate) fn join(&mut self, parts: &[Str]) -> Str {
-        let len = parts.iter().map(|part| part.len()).sum();
-        let mut context = ContextId::NONE;
-        for part in parts {
-            context = self.shared.contexts.union(context, part.context());
-        }
-        Str::with(&mut self.arena, len, context, |mut buffer| {
-            for part in parts {
-                let (head, rest) = buffer.split_at_mut(part.len());
-                head.copy_from_slice(part.bytes());
-                buffer = rest;
-            }
-        })
+    /// One string behind another, with both contexts.
+    fn join(&mut self, left: Str, right: Str) -> Outcome {
+        let len = left.len() + right.len();
+        self.make_room(len)?;
+        let context = self.shared.contexts.union(left.context(), right.context());
+        let joined = Str::with(&mut self.arena, len, context, |buffer| {
+            let (head, rest) = buffer.split_at_mut(left.len());
+            head.copy_from_slice(left.bytes());
+            rest.copy_from_slice(right.bytes());
+        });
+        Ok(joined.into())
     }
 
     /// A string with interpolations.
@@ -233,6 +232,7 @@ impl Eval {
             context = self.shared.contexts.union(context, string.context());
             self.stack.push(string.into());
         }
+        self.make_room(len)?;
         let values = self.stack.above(height);
         let joined = Str::with(&mut self.arena, len, context, |mut buffer| {
             for value in values {

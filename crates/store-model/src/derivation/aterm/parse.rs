@@ -14,6 +14,8 @@ use crate::{Error, OutputName};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is written with escapes.
+const ESCAPED: [char; 5] = ['"', '\\', '\n', '\r', '\t'];
 /// Outputs of outputs of outputs: more than anyone builds, less than a stack holds.
 const MAX_NESTING: usize = 64;
 
@@ -76,7 +78,7 @@ impl<'a> Cursor<'a> {
             drv.input_srcs.insert(self.store_dir.parse_bytes(&path)?);
         }
         self.expect(",")?;
-        drv.platform = self.string()?.into_owned();
+        drv.platform = self.platform()?;
         self.expect(",")?;
         drv.builder = self.string()?.into_owned();
         self.expect(",[")?;
@@ -227,10 +229,19 @@ impl<'a> Cursor<'a> {
         Ok(path)
     }
 
+    /// The system: printed without escapes too.
+    fn platform(&mut self) -> Outcome<Vec<u8>> {
+        let platform = self.string()?;
+        if !platform.iter().any(|byte| ESCAPED.contains(&char::from(*byte))) {
+            return Ok(platform.into_owned());
+        }
+        Err(DerivationSyntax::Platform(String::from_utf8_lossy(&platform).into_owned()))
+    }
+
     /// The name of an output: printed without escapes, so it has none.
     fn output_name(&mut self) -> Outcome<String> {
         let name = self.text("the name of an output")?;
-        if name.contains(['"', '\\', '\n', '\r', '\t']) { Err(DerivationSyntax::OutputName(name)) } else { Ok(name) }
+        if name.contains(ESCAPED) { Err(DerivationSyntax::OutputName(name)) } else { Ok(name) }
     }
 
     fn text(&mut self, noun: &'static str) -> Outcome<String> {
