@@ -14,6 +14,7 @@ mod expect;
 mod forms;
 mod import;
 mod operators;
+mod room;
 mod select;
 
 pub(crate) use coerce::{Coerced, Coercion, fixed_float};
@@ -24,7 +25,7 @@ use crate::code::{Code, Sources};
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::{Arena, Region, RootId, RootSource, Roots, ValueStack};
 use crate::options::EvalOptions;
-use crate::parallel::{Crew, Foreman, OwnerId, Waits, Walk, attention};
+use crate::parallel::{Crew, Foreman, OwnerId, Waits, Walk};
 use crate::program::{Node, NodeId, Symbol};
 use crate::record::{Before, ReadSet, Tracker};
 use crate::value::{
@@ -35,9 +36,6 @@ use activity::Activity;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// Bytes from which on [`Eval::make_room`] looks.
-const LONG: usize = 1 << 16;
 
 /// What evaluation of any expression gives.
 pub(crate) type Outcome = Result<Value, EvalError>;
@@ -565,21 +563,6 @@ impl Eval {
         self.check_stack()
     }
 
-    /// Said once; what fails because of it is not remembered as failed.
-    #[cold]
-    pub(crate) fn heap_exhausted(&mut self) -> EvalError {
-        self.arena.region().stops().lower(attention::EXHAUSTED);
-        let heap = &self.shared.options.heap;
-        let message = match (heap.limit, heap.budget) {
-            (None, Some(budget)) => format!("more than {} MB of values were made", budget >> 20),
-            (limit, _) => {
-                let limit = limit.unwrap_or_default() >> 20;
-                format!("out of memory: more than {limit} MB of values are in use (see the setting 'max-heap')")
-            }
-        };
-        EvalError::new(ErrorKind::OutOfMemory, message)
-    }
-
     /// Counts one more level during `work`.
     pub(crate) fn deeper<T>(&mut self, work: impl FnOnce(&mut Eval) -> Result<T, EvalError>) -> Result<T, EvalError> {
         let depth = self.depth;
@@ -610,25 +593,6 @@ impl Eval {
             return self.attend();
         }
         Ok(())
-    }
-
-    /// Fails where there is no room for something of so many bytes. To be asked before what is made of other values, so
-    /// that nothing doubles on the way out of calls, where nobody polls.
-    #[inline(always)]
-    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), EvalError> {
-        if bytes < LONG { Ok(()) } else { self.make_much_room(bytes) }
-    }
-
-    #[cold]
-    fn make_much_room(&mut self, bytes: usize) -> Result<(), EvalError> {
-        self.poll()?;
-        if self.arena.admits(bytes / 8) { Ok(()) } else { Err(self.heap_exhausted()) }
-    }
-
-    /// As [`Eval::poll`] after `steps` steps of a loop whose length no size of a value bounds: they count against the budget.
-    pub(crate) fn poll_after(&mut self, steps: u64) -> Result<(), EvalError> {
-        self.arena.spend(steps as usize);
-        self.poll()
     }
 
     /// Evaluates a node.
