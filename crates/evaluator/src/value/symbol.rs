@@ -173,7 +173,7 @@ impl Symbols {
 
     /// How many there are.
     pub(crate) fn count(&self) -> u32 {
-        self.names.len()
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32
     }
 
     /// The number of a string's text.
