@@ -314,6 +314,13 @@ fn names_of_outputs_have_no_quotes() {
     hostile::derivation(damaged.as_bytes());
 }
 
+/// Found by fuzzing: a float of structured attributes is the nearest one, and stays so.
+#[test]
+fn floats_of_structured_attributes_stay() {
+    let attrs = store_model::derivation::StructuredAttrs::parse(br#"{"b":1e-84,"a":9.999999999999999e-85}"#).unwrap();
+    assert_eq!(attrs.as_str(), r#"{"a":9.999999999999999e-85,"b":1e-84}"#);
+}
+
 #[test]
 fn the_undamaged_are_understood() {
     // The assertions on printing mean nothing unless parsing succeeds.
