@@ -281,6 +281,7 @@ impl Eval {
             self.programs = around.programs.clone();
             self.tracker = around.tracker.as_ref().map(|tracker| Box::new(tracker.beside()));
         }
+        self.max_depth = crate::parallel::deepest_ahead(&self.shared.options);
         self.depth = walk.depth;
         self.ahead = Some(walk.clone());
     }

@@ -11,6 +11,7 @@ use super::waits::{Waited, Waiter};
 use crate::builtins::json::{self, JsonOptions};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coerced, Coercion, Eval, Shared};
+use crate::options::EvalOptions;
 use crate::value::{List, Pos, Thunk, ThunkState, Value};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -65,6 +66,12 @@ fn help(shared: Arc<Shared>, owner: OwnerId) {
     shared.region.stops().block();
 }
 
+/// How deep calls may nest for what is evaluated ahead. A value that is found done costs its finder no depth, so near the
+/// limit nothing may be: one thread more or less would show in what fails.
+pub(crate) fn deepest_ahead(options: &EvalOptions) -> u32 {
+    options.max_call_depth / 2
+}
+
 impl Eval {
     /// Goes through values of which every one is needed, while helpers may evaluate those at the end: `work` must say
     /// where it is. The values stay on the value stack.
@@ -74,7 +81,8 @@ impl Eval {
         values: impl Fn() -> V,
         work: impl FnOnce(&mut Eval, Progress<'_>) -> Result<T, EvalError>,
     ) -> Result<T, EvalError> {
-        if self.shared.crew.cores() == 1 || !self.may_be_helped(values()) {
+        let deep = self.depth > deepest_ahead(&self.shared.options);
+        if self.shared.crew.cores() == 1 || deep || !self.may_be_helped(values()) {
             return work(self, Progress(None));
         }
         let from = self.stack.height();

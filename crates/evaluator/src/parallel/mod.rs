@@ -26,7 +26,7 @@ mod stops;
 mod sync;
 mod waits;
 
-pub(crate) use ahead::{Progress, Task};
+pub(crate) use ahead::{Progress, Task, deepest_ahead};
 pub(crate) use claims::{OwnerId, StateWord};
 pub(crate) use crew::{Crew, Foreman, Walk};
 pub(crate) use stops::{Stops, attention};
