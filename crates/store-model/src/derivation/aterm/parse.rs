@@ -6,6 +6,7 @@
 
 use super::super::structured_attrs::JSON_VARIABLE;
 use super::super::{Derivation, DerivationOutput, InputOutputs, StructuredAttrs};
+use super::print::is_escaped;
 use crate::content_address::{ContentAddress, ContentAddressMethod};
 use crate::error::DerivationSyntax;
 use crate::hash::{Hash, HashAlgorithm};
@@ -14,8 +15,6 @@ use crate::{Error, OutputName};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is written with escapes.
-const ESCAPED: [char; 5] = ['"', '\\', '\n', '\r', '\t'];
 /// Outputs of outputs of outputs: more than anyone builds, less than a stack holds.
 const MAX_NESTING: usize = 64;
 
@@ -232,7 +231,7 @@ impl<'a> Cursor<'a> {
     /// The system: printed without escapes too.
     fn platform(&mut self) -> Outcome<Vec<u8>> {
         let platform = self.string()?;
-        if !platform.iter().any(|byte| ESCAPED.contains(&char::from(*byte))) {
+        if !platform.iter().any(|byte| is_escaped(*byte)) {
             return Ok(platform.into_owned());
         }
         Err(DerivationSyntax::Platform(String::from_utf8_lossy(&platform).into_owned()))
@@ -241,7 +240,7 @@ impl<'a> Cursor<'a> {
     /// The name of an output: printed without escapes, so it has none.
     fn output_name(&mut self) -> Outcome<String> {
         let name = self.text("the name of an output")?;
-        if name.contains(ESCAPED) { Err(DerivationSyntax::OutputName(name)) } else { Ok(name) }
+        if name.bytes().any(is_escaped) { Err(DerivationSyntax::OutputName(name)) } else { Ok(name) }
     }
 
     fn text(&mut self, noun: &'static str) -> Outcome<String> {

@@ -236,13 +236,17 @@ fn first_escape(text: &[u8]) -> Option<usize> {
     const PIECE: usize = 32;
     let mut clean = 0;
     for piece in text.chunks_exact(PIECE) {
-        let escapes = |b: u8| (b == b'"') | (b == b'\\') | (b == b'\n') | (b == b'\r') | (b == b'\t');
-        if piece.iter().fold(false, |any, b| any | escapes(*b)) {
+        if piece.iter().fold(false, |any, b| any | is_escaped(*b)) {
             break;
         }
         clean += PIECE;
     }
-    text[clean..].iter().position(|b| ESCAPES[usize::from(*b)] != 0).map(|at| clean + at)
+    text[clean..].iter().position(|b| is_escaped(*b)).map(|at| clean + at)
+}
+
+/// Whether a byte is written with a backslash: those of the table, asked for without looking there.
+pub(super) fn is_escaped(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte == b'\n') | (byte == b'\r') | (byte == b'\t')
 }
 
 /// Bytes that the result will need, roughly; one too small costs a copy.
