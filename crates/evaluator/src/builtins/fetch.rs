@@ -7,7 +7,7 @@ use super::builtins;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Eval, Outcome};
 use crate::value::{ContextElement, Str, Value, sym};
-use crate::world::FetchRequest;
+use crate::world::{FetchRequest, Fetched};
 use store_model::{Hash, HashAlgorithm};
 
 builtins! {
@@ -120,10 +120,7 @@ fn fetch(eval: &mut Eval, value: Value, kind: Kind) -> Outcome {
         Kind::File => FetchRequest::File { url, name, expected },
         Kind::Tarball => FetchRequest::Tarball { url, name, expected },
     };
-    eval.effect()?;
-    let (world, activity) = (eval.shared.world.clone(), eval.activity.clone());
-    let fetched = eval.arena.blocked(|| world.fetch(&activity, &request))?;
-    eval.allow(&fetched.path);
+    let fetched = eval.fetch(&request)?;
     let printed = eval.shared.world.store_dir().print(&fetched.path);
     let context = eval.shared.contexts.single(ContextElement::Opaque(fetched.path));
     Ok(Str::new(&mut eval.arena, printed.as_bytes(), context).into())
@@ -141,6 +138,17 @@ pub(super) fn check_uri(eval: &Eval, uri: &str) -> Result<(), EvalError> {
     }
     let message = format!("access to URI '{uri}' is forbidden in restricted mode");
     Err(EvalError::new(ErrorKind::Restricted, message))
+}
+
+impl Eval {
+    /// Fetches, and allows what came of it to be read. A download is an effect, and may take long.
+    pub(super) fn fetch(&mut self, request: &FetchRequest) -> Result<Fetched, EvalError> {
+        self.effect()?;
+        let (world, activity) = (self.shared.world.clone(), self.activity.clone());
+        let fetched = self.arena.blocked(|| world.fetch(&activity, request))?;
+        self.allow(&fetched.path);
+        Ok(fetched)
+    }
 }
 
 /// Whether a prefix is the URI or a folder it is in: `https://host.co` does not allow `https://host.com`.

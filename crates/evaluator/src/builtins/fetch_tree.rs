@@ -185,10 +185,7 @@ fn fetch_tree(eval: &mut Eval, value: Value, who: Who) -> Outcome {
         return Err(EvalError::eval(message));
     }
     let request = FetchRequest::Tree { attributes: input.attributes, is_locked: input.is_locked };
-    eval.effect()?;
-    let (world, activity) = (eval.shared.world.clone(), eval.activity.clone());
-    let fetched = eval.arena.blocked(|| world.fetch(&activity, &request))?;
-    eval.allow(&fetched.path);
+    let fetched = eval.fetch(&request)?;
     Ok(tree(eval, &fetched, who == Who::FetchGit))
 }
 
@@ -309,10 +306,7 @@ fn fetch_mercurial(eval: &mut Eval, value: Value) -> Outcome {
     given.insert("url".to_owned(), string(url));
     let input = inputs.input_of_attributes(given)?;
     let request = FetchRequest::Tree { attributes: input.attributes, is_locked: input.is_locked };
-    eval.effect()?;
-    let (world, activity) = (eval.shared.world.clone(), eval.activity.clone());
-    let fetched = eval.arena.blocked(|| world.fetch(&activity, &request))?;
-    eval.allow(&fetched.path);
+    let fetched = eval.fetch(&request)?;
     Ok(mercurial_tree(eval, &fetched))
 }
 
