@@ -96,47 +96,45 @@ const WANTED_STACK: usize = 1 << 30;
 /// The least that is worth starting with.
 const LEAST_STACK: usize = 8 << 20;
 
-/// Runs `work` on a thread with a stack of 1 GB (reserved, not used; halved until the system grants it), and gives its
-/// result; a panic in it goes on here. Evaluation works on any thread, but only here as deep as C++ Nix.
+/// Starts a thread with a stack of 1 GB (reserved, not used; halved until the system grants it). `start` takes its work
+/// along only once the thread runs, so that a refused thread leaves it for the next try.
+fn start_large<T>(name: &str, start: impl Fn(std::thread::Builder) -> std::io::Result<T>) -> std::io::Result<T> {
+    let mut size = WANTED_STACK;
+    loop {
+        match start(std::thread::Builder::new().name(name.to_owned()).stack_size(size)) {
+            Err(_) if size / 2 >= LEAST_STACK => size /= 2,
+            started => return started,
+        }
+    }
+}
+
+/// Runs `work` on a thread with a large stack (see [`start_large`]), and gives its result; a panic in it goes on here.
+/// Evaluation works on any thread, but only here as deep as C++ Nix.
 pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let work = std::sync::Mutex::new(Some(work));
-    let take = || work.lock().ok().and_then(|mut work| work.take());
+    let take = &|| work.lock().ok().and_then(|mut work| work.take());
     std::thread::scope(|scope| {
-        let mut size = WANTED_STACK;
-        loop {
-            let builder = std::thread::Builder::new().name("evaluate".into()).stack_size(size);
-            // The closure takes `work` only once it runs, so a refused thread leaves it for the next try.
-            let taken = || take().map(|work| work());
-            match builder.spawn_scoped(scope, taken) {
-                Ok(thread) => match thread.join() {
-                    Ok(Some(result)) => return result,
-                    Ok(None) => unreachable!("the work is taken by the one thread that starts"),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                },
-                Err(_) if size / 2 >= LEAST_STACK => size /= 2,
-                Err(error) => panic!("cannot start a thread with a stack of {size} bytes: {error}"),
-            }
+        let started = start_large("evaluate", |builder| builder.spawn_scoped(scope, || take().map(|work| work())));
+        let thread = started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"));
+        match thread.join() {
+            Ok(Some(result)) => result,
+            Ok(None) => unreachable!("the work is taken by the one thread that starts"),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     })
 }
 
-/// Starts a thread with such a stack; `None` if the system refuses any.
-pub(crate) fn large_thread(name: String, work: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
+/// Starts a thread with a large stack of its own; `None` if the system refuses any.
+pub(crate) fn large_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
     let work = std::sync::Arc::new(std::sync::Mutex::new(Some(work)));
-    let mut size = WANTED_STACK;
-    while size >= LEAST_STACK {
+    let started = start_large(name, |builder| {
         let work = work.clone();
-        // The closure takes `work` only once it runs, so a refused thread leaves it for the next try.
-        let taken = move || {
+        builder.spawn(move || {
             let work = work.lock().ok().and_then(|mut work| work.take());
             work.into_iter().for_each(|work| work());
-        };
-        match std::thread::Builder::new().name(name.clone()).stack_size(size).spawn(taken) {
-            Ok(thread) => return Some(thread),
-            Err(_) => size /= 2,
-        }
-    }
-    None
+        })
+    });
+    started.ok()
 }
 
 /// The words of a thread's native stack in use. It may be looked at only while the thread is in the [`with_stack`] that

@@ -52,7 +52,7 @@ impl Progress<'_> {
 /// Starts the thread of a helper; `None` if the system refuses, and then there is one less.
 fn start(shared: &Arc<Shared>, number: u32) -> Option<JoinHandle<()>> {
     let shared = shared.clone();
-    crate::os::large_thread(format!("evaluate {number}"), move || help(shared, OwnerId(number)))
+    crate::os::large_thread(&format!("evaluate {number}"), move || help(shared, OwnerId(number)))
 }
 
 /// A helper's life.
