@@ -238,6 +238,7 @@ impl Eval {
         let mut eval = Eval::over(shared, arena, stack, globals, owner);
         eval.enter_thread();
         eval.alone = false;
+        eval.max_depth = crate::parallel::deepest_ahead(&eval.shared.options);
         Some(eval)
     }
 
@@ -281,7 +282,6 @@ impl Eval {
             self.programs = around.programs.clone();
             self.tracker = around.tracker.as_ref().map(|tracker| Box::new(tracker.beside()));
         }
-        self.max_depth = crate::parallel::deepest_ahead(&self.shared.options);
         self.depth = walk.depth;
         self.ahead = Some(walk.clone());
     }
