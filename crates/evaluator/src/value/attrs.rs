@@ -412,8 +412,6 @@ impl ExactSizeIterator for AttrIter {}
 /// A set whose names are known, being filled with values in their order.
 pub(crate) struct Filling {
     object: NonNull<u64>,
-    #[cfg(test)]
-    shape: Shape,
     capacity: usize,
     len: usize,
 }
@@ -429,13 +427,7 @@ impl Filling {
             object.write(head(1, capacity, capacity));
             object.add(1).write(shape.address());
         }
-        Filling {
-            object,
-            #[cfg(test)]
-            shape,
-            capacity,
-            len: 0,
-        }
+        Filling { object, capacity, len: 0 }
     }
 
     /// The next value.
@@ -655,6 +647,8 @@ mod tests {
         let same = same.finish();
         assert_eq!(list(same), [(1, 0), (2, 1), (3, 2), (5, 3)]);
         assert!(same.iter().all(|attr| attr.pos == Pos::NONE));
-        assert!(same.same_names(&mut arena).shape == same.shape());
+        let mut again = same.same_names(&mut arena);
+        same.iter().for_each(|attr| again.push(attr.value.get()));
+        assert!(again.finish().shape() == same.shape());
     }
 }
