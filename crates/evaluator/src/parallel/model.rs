@@ -140,20 +140,28 @@ fn evaluating(team: &Arc<Team>, work: impl FnOnce(&Team) + 'static) -> thread::J
     })
 }
 
+/// Two threads that force a thunk ahead, by `work`, and end as `expected`.
+fn two_helpers(
+    team: &Arc<Team>,
+    thunk: &Thunk,
+    work: fn(&Team) -> Forced,
+    expected: fn(Forced) -> bool,
+) -> [thread::JoinHandle<()>; 2] {
+    [2, 3].map(|owner| {
+        let thunk = thunk.clone();
+        evaluating(team, move |team| {
+            let stop = AtomicBool::new(false);
+            let forced = team.force(owner, Some(&stop), &thunk, &mut |team| work(team));
+            assert!(expected(forced));
+        })
+    })
+}
+
 #[test]
 fn all_force_one_thunk_and_it_is_evaluated_once() {
     model(|| {
         let (team, thunk) = (Team::new(), Thunk::new());
-        let helpers: Vec<_> = [2, 3]
-            .map(|owner| {
-                let thunk = thunk.clone();
-                evaluating(&team, move |team| {
-                    let stop = AtomicBool::new(false);
-                    let forced = team.force(owner, Some(&stop), &thunk, &mut |team| team.value());
-                    assert_eq!(forced, Forced::Value(42));
-                })
-            })
-            .into();
+        let helpers = two_helpers(&team, &thunk, Team::value, |forced| forced == Forced::Value(42));
         team.stops.unblock();
         assert_eq!(team.force(1, None, &thunk, &mut |team| team.value()), Forced::Value(42));
         team.stops.block();
@@ -166,16 +174,8 @@ fn all_force_one_thunk_and_it_is_evaluated_once() {
 fn a_failure_is_that_of_the_thread_that_decides() {
     model(|| {
         let (team, thunk) = (Team::new(), Thunk::new());
-        let helpers: Vec<_> = [2, 3]
-            .map(|owner| {
-                let thunk = thunk.clone();
-                evaluating(&team, move |team| {
-                    let stop = AtomicBool::new(false);
-                    let forced = team.force(owner, Some(&stop), &thunk, &mut |_| Forced::Failed);
-                    assert!(matches!(forced, Forced::GaveUp | Forced::Failed));
-                })
-            })
-            .into();
+        let gave_up = |forced| matches!(forced, Forced::GaveUp | Forced::Failed);
+        let helpers = two_helpers(&team, &thunk, |_| Forced::Failed, gave_up);
         team.stops.unblock();
         let mut here = false;
         let forced = team.force(1, None, &thunk, &mut |_| {
