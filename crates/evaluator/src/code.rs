@@ -211,9 +211,13 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
         }
     };
     let Program { mut nodes, mut names, mut bindings, mut lambdas, mut formals, .. } = program;
+    // Behind the constants of the text stands the one that all empty lists share.
+    let empty_list = program.constants.len();
     for node in &mut nodes {
-        if let Node::WithVar { name, .. } | Node::Select1 { name, .. } = node {
-            renumber(name);
+        match node {
+            Node::WithVar { name, .. } | Node::Select1 { name, .. } => renumber(name),
+            Node::List(elements) if elements.len == 0 => *node = Node::Const(empty_list as u32),
+            _ => {}
         }
     }
     for name in &mut names {
@@ -231,10 +235,11 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
     for attrs in &program.attrs {
         bindings[attrs.bindings.indices()].sort_unstable_by_key(|binding| binding.name);
     }
-    let mut constants = ListBuilder::new(&mut eval.arena, program.constants.len());
+    let mut constants = ListBuilder::new(&mut eval.arena, program.constants.len() + 1);
     for constant in &program.constants {
         constants.push(constant_value(eval, constant, &program.text, directory));
     }
+    constants.push(eval.constants.empty_list.into());
     let base = source.pos_of(0).0;
     eval.add_code(|number| Code {
         number,

@@ -4,8 +4,7 @@
 //! Whether a path waits is asked for every path that evaluation looks at, so paths are kept by hash. What is being written
 //! still waits, until it is known to be there; what could not be written waits on. Absent on purpose: writing.
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use store::TreeObject;
 use store_model::derivation::TextObject;
 use store_model::{Hash, HashAlgorithm, StorePath};
@@ -45,7 +44,7 @@ pub(crate) struct PendingObjects {
     trees: Vec<TreeObject>,
     /// Bytes of the trees.
     size: usize,
-    places: HashMap<StorePath, Place>,
+    places: FxHashMap<StorePath, Place>,
 }
 
 impl PendingObjects {

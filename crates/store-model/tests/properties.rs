@@ -3,10 +3,10 @@
 use crate::store_dir;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use store_model::derivation::hash_modulo::hash_modulo;
-use store_model::derivation::{DerivationDraft, DraftBuffers, DraftOutput, aterm, json};
+use store_model::derivation::{DerivationDraft, DraftBuffers, DraftOutput, HashModulo, aterm, json};
 use store_model::hash::encoding;
 use store_model::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, DerivedPath, DrvOutput, Hash, HashAlgorithm,
@@ -227,23 +227,33 @@ proptest! {
             hash_modulo(&dir, &input, false, &mut |_| -> Result<_, store_model::Error> { unreachable!("it has no inputs") })
         };
         drv.env.retain(|name, _| !drv.outputs.contains_key(&*String::from_utf8_lossy(name)));
-        let draft = DerivationDraft {
-            name: &drv.name,
-            outputs: drv.outputs.iter().map(|(name, output)| DraftOutput {
+        let outputs: Vec<DraftOutput<'_>> = drv.outputs.iter().map(|(name, output)| DraftOutput {
                 name,
                 output: output.clone(),
                 placeholder: (kind == 2).then(|| format!("/{name}")),
-            }).collect(),
-            input_drvs: drv.input_drvs.iter().map(|(path, input)| (path, input.outputs.iter().map(String::as_str).collect())).collect(),
-            input_srcs: drv.input_srcs.iter().collect(),
+            }).collect();
+        let inputs = drv.input_drvs.iter().flat_map(|(path, input)| input.outputs.iter().map(move |output| (path, &**output)));
+        let inputs: Vec<(&StorePath, &str)> = inputs.collect();
+        let input_srcs: Vec<&StorePath> = drv.input_srcs.iter().collect();
+        let args: Vec<&[u8]> = drv.args.iter().map(Vec::as_slice).collect();
+        // Whatever a variable of an output says, the path comes in its place.
+        let hidden = drv.outputs.keys().map(|name| (name.clone().into_bytes(), b"hidden".to_vec()));
+        let env: BTreeMap<Vec<u8>, Vec<u8>> = drv.env.clone().into_iter().chain(hidden).collect();
+        let env: Vec<(&[u8], &[u8])> = env.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let hashes: Vec<HashModulo> = inputs.iter().map(|(path, _)| lookup(path).unwrap()).collect();
+        let draft = DerivationDraft {
+            name: &drv.name,
+            outputs: &outputs,
+            inputs,
+            input_srcs: &input_srcs,
             platform: &drv.platform,
             builder: &drv.builder,
-            args: drv.args.iter().map(Vec::as_slice).collect(),
-            env: drv.env.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect(),
+            args: &args,
+            env: &env,
             structured_attrs: drv.structured_attrs.as_ref().map(StructuredAttrs::as_str),
         };
         let mut buffers = DraftBuffers::default();
-        let made = draft.instantiate(&dir, &mut buffers, &mut lookup).unwrap();
+        let made = draft.instantiate(&dir, &mut buffers, &mut |input| Ok::<_, store_model::Error>(&hashes[input])).unwrap();
 
         let mut whole = drv.clone();
         for (name, output) in &drv.outputs {

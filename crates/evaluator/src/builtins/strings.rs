@@ -4,7 +4,7 @@ use super::builtins;
 use crate::error::EvalError;
 use crate::eval::{Coerced, Coercion, Eval, Outcome};
 use crate::parallel::Task;
-use crate::value::{Str, Value};
+use crate::value::Value;
 
 builtins! {
     /// The number of bytes of a string, or of what the argument becomes as a string.
@@ -41,7 +41,7 @@ fn substring(eval: &mut Eval, args: &[Value]) -> Outcome {
     if length == bytes.len() {
         return Ok(string.into());
     }
-    Ok(Str::new(&mut eval.arena, &rest[..length], string.context()).into())
+    Ok(eval.string_with(&rest[..length], string.context()).into())
 }
 
 fn concat_strings_sep(eval: &mut Eval, args: &[Value]) -> Outcome {
@@ -51,7 +51,7 @@ fn concat_strings_sep(eval: &mut Eval, args: &[Value]) -> Outcome {
         "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep";
     let list = eval.expect_list(args[1], text)?;
     let text = "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep";
-    let mut joined = Coerced::default();
+    let mut joined = Coerced::begin(eval);
     joined.add_context(separator.context());
     joined.bytes.reserve(list.len() * (separator.len() + 16));
     eval.go_through(
@@ -92,7 +92,7 @@ fn replace_strings(eval: &mut Eval, args: &[Value]) -> Outcome {
 
     let bytes = string.bytes();
     let mut replacements: Vec<Option<&'static [u8]>> = vec![None; patterns.len()];
-    let mut out = Coerced::default();
+    let mut out = Coerced::begin(eval);
     out.add_context(string.context());
     let mut at = 0;
     while at < bytes.len() || (at == bytes.len() && anywhere) {

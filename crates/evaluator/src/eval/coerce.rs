@@ -60,12 +60,31 @@ impl Coerced {
         self.add_context(string.context());
     }
 
+    /// One in memory that was used before.
+    pub(crate) fn begin(eval: &mut Eval) -> Coerced {
+        Coerced { bytes: eval.buffers.pop().unwrap_or_default(), contexts: SmallVec::new() }
+    }
+
     /// The string value.
-    pub(crate) fn finish(self, eval: &mut Eval) -> Str {
+    pub(crate) fn finish(mut self, eval: &mut Eval) -> Str {
         let context = eval.shared.contexts.union_all(&self.contexts);
-        Str::new(&mut eval.arena, &self.bytes, context)
+        let string = eval.string_with(&self.bytes, context);
+        if self.bytes.capacity() <= LARGEST_KEPT && eval.buffers.len() < MOST_KEPT {
+            self.bytes.clear();
+            eval.buffers.push(self.bytes);
+        }
+        string
     }
 }
+
+fn path_of(set: AttrSet) -> Option<Value> {
+    set.value(sym::OUT_PATH)
+}
+
+/// Bytes of a buffer that is used again, at most.
+const LARGEST_KEPT: usize = 64 << 10;
+/// Buffers kept: as many as are filled at the same time, mostly.
+const MOST_KEPT: usize = 8;
 
 impl Eval {
     /// The string form of a value.
@@ -85,7 +104,11 @@ impl Eval {
         if let Some(string) = value.as_string() {
             return Ok(string);
         }
-        let mut coerced = Coerced::default();
+        // What a set gives for itself is taken as it is, without a copy.
+        if let Some(path) = value.as_attrs().filter(|set| set.get(sym::TO_STRING).is_none()).and_then(path_of) {
+            return self.deeper(|eval| eval.coerce_at(path, how, pos, text));
+        }
+        let mut coerced = Coerced::begin(self);
         self.coerce_into(value, how, pos, text, &mut coerced)?;
         Ok(coerced.finish(self))
     }

@@ -4,7 +4,7 @@ use super::{Eval, Outcome};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError};
 use crate::program::{AttrsDef, Binding, BindingKind, Node, NodeId};
-use crate::value::{AttrSet, AttrSetBuilder, Env, Filling, List, ListBuilder, Name, Pos, Shape, Thunk, Value, sym};
+use crate::value::{AttrSet, AttrSetBuilder, Env, Filling, ListBuilder, Name, Pos, Shape, Thunk, Value, sym};
 
 impl Eval {
     /// The link with the sources of `inherit (e)`, above `env`; `env` itself if there are none.
@@ -189,9 +189,6 @@ impl Eval {
     /// A list literal.
     #[inline(never)]
     pub(super) fn list(&mut self, code: &'static Code, elements: &'static [u32], env: Env) -> Value {
-        if elements.is_empty() {
-            return List::new(&mut self.arena, &[]).into();
-        }
         let mut list = ListBuilder::new(&mut self.arena, elements.len());
         for element in elements {
             let value = self.delay(code, NodeId(*element), env);

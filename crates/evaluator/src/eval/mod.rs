@@ -60,10 +60,8 @@ pub(crate) struct Shared {
     failures: Mutex<Vec<(EvalError, ReadSet)>>,
     /// Files by path, evaluated or about to be.
     pub(crate) imports: Mutex<FxHashMap<Vec<u8>, Imported>>,
-    /// The base scope by number.
-    pub(crate) globals: OnceLock<List>,
-    /// What `derivationStrict` made.
-    pub(crate) derivations: crate::builtins::derivation::Memo,
+    /// Values made once.
+    constants: OnceLock<Constants>,
     /// Paths copied to the store.
     pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (store_model::StorePath, ReadSet)>>,
     /// Paths that restricted evaluation may read because it made them.
@@ -84,6 +82,25 @@ pub(crate) struct Shared {
     pub(crate) region: Arc<Region>,
 }
 
+/// Values that are made once and never change.
+#[derive(Clone, Copy)]
+pub(crate) struct Constants {
+    /// The base scope by number.
+    pub(crate) globals: List,
+    /// `[ ]`.
+    pub(crate) empty_list: List,
+    /// `""`.
+    pub(crate) empty_string: Str,
+}
+
+impl Constants {
+    /// All but the base scope, which needs an evaluator.
+    fn new(arena: &mut Arena) -> Constants {
+        let empty_list = List::new(arena, &[]);
+        Constants { globals: empty_list, empty_list, empty_string: Str::new(arena, b"", ContextId::NONE) }
+    }
+}
+
 /// What helpers take over from the deciding thread.
 #[derive(Default)]
 struct Surroundings {
@@ -102,7 +119,9 @@ impl RootSource for Shared {
     fn each_root(&self, visit: &mut dyn FnMut(Value)) {
         self.symbols.each_value(visit);
         (0..).map_while(|number| self.codes.get(number)).for_each(|code| code.each_root(visit));
-        self.globals.get().into_iter().for_each(|globals| visit((*globals).into()));
+        if let Some(Constants { globals, empty_list, empty_string }) = self.constants.get() {
+            [(*globals).into(), (*empty_list).into(), (*empty_string).into()].into_iter().for_each(&mut *visit);
+        }
         lock(&self.roots).each(visit);
     }
 }
@@ -117,7 +136,8 @@ pub(crate) struct Eval {
     pub(crate) stack: ValueStack,
     /// Programs by number, as far as this thread has met them.
     codes: Vec<&'static Code>,
-    globals: List,
+    /// Values made once.
+    pub(crate) constants: Constants,
     /// Calls nested now.
     pub(crate) depth: u32,
     max_depth: u32,
@@ -137,6 +157,8 @@ pub(crate) struct Eval {
     pub(crate) ahead: Option<Arc<Walk>>,
     /// Only of the thread that decides.
     _foreman: Option<Foreman>,
+    /// Where strings are put together, empty.
+    buffers: Vec<Vec<u8>>,
     /// Where derivations are printed.
     pub(crate) draft_buffers: store_model::derivation::DraftBuffers,
     /// What is being done, for messages and fetches.
@@ -202,8 +224,7 @@ impl Eval {
             codes: AppendTable::default(),
             failures: Mutex::default(),
             imports: Mutex::default(),
-            globals: OnceLock::new(),
-            derivations: Default::default(),
+            constants: OnceLock::new(),
             copied: Mutex::default(),
             allowed: Mutex::default(),
             caches: Default::default(),
@@ -216,13 +237,13 @@ impl Eval {
         });
         let roots: std::sync::Weak<Shared> = Arc::downgrade(&shared);
         shared.region.set_roots(roots);
-        let globals = List::new(&mut arena, &[]);
+        let constants = Constants::new(&mut arena);
         shared.region.stops().unblock();
-        let mut eval = Eval::over(shared.clone(), arena, ValueStack::default(), globals, OwnerId(1));
+        let mut eval = Eval::over(shared.clone(), arena, ValueStack::default(), constants, OwnerId(1));
         eval._foreman = Some(Foreman(shared));
         eval.set_activity(activity);
-        eval.globals = crate::builtins::base_scope(&mut eval);
-        let _ = eval.shared.globals.set(eval.globals);
+        eval.constants.globals = crate::builtins::base_scope(&mut eval);
+        let _ = eval.shared.constants.set(eval.constants);
         eval
     }
 
@@ -231,18 +252,16 @@ impl Eval {
         let stack = ValueStack::new()?;
         shared.region.stops().unblock();
         let mut arena = Arena::new(shared.region.clone());
-        let globals = match shared.globals.get() {
-            Some(globals) => *globals,
-            None => List::new(&mut arena, &[]),
-        };
-        let mut eval = Eval::over(shared, arena, stack, globals, owner);
+        let constants = shared.constants.get().copied();
+        let constants = constants.unwrap_or_else(|| Constants::new(&mut arena));
+        let mut eval = Eval::over(shared, arena, stack, constants, owner);
         eval.enter_thread();
         eval.alone = false;
         eval.max_depth = crate::parallel::deepest_ahead(&eval.shared.options);
         Some(eval)
     }
 
-    fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, globals: List, owner: OwnerId) -> Eval {
+    fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, constants: Constants, owner: OwnerId) -> Eval {
         arena.watch(&stack);
         let EvalOptions { max_call_depth, show_trace, counting, .. } = shared.options;
         Eval {
@@ -250,7 +269,7 @@ impl Eval {
             arena,
             stack,
             codes: Vec::new(),
-            globals,
+            constants,
             depth: 0,
             max_depth: max_call_depth,
             entered: Vec::new(),
@@ -263,6 +282,7 @@ impl Eval {
             alone: true,
             ahead: None,
             _foreman: None,
+            buffers: Vec::new(),
             draft_buffers: Default::default(),
             activity: Arc::new(Activity::silent()),
             cancelled: Arc::default(),
@@ -338,7 +358,15 @@ impl Eval {
 
     /// A string value.
     pub(crate) fn string(&mut self, bytes: &[u8]) -> Value {
-        Str::new(&mut self.arena, bytes, ContextId::NONE).into()
+        self.string_with(bytes, ContextId::NONE).into()
+    }
+
+    /// A string with a context; the empty one, which is made all the time, takes no memory.
+    pub(crate) fn string_with(&mut self, bytes: &[u8], context: ContextId) -> Str {
+        match (bytes, context) {
+            (b"", ContextId::NONE) => self.constants.empty_string,
+            (bytes, context) => Str::new(&mut self.arena, bytes, context),
+        }
     }
 
     /// Registers a program made with its number.
@@ -665,7 +693,7 @@ impl Eval {
                 Node::Lambda(index) => return Ok(self.closure(code, index, env)),
                 Node::Attrs(index) => return self.attrs(code, index, env),
                 Node::Global(number) => {
-                    let value = self.globals.get(number as usize);
+                    let value = self.constants.globals.get(number as usize);
                     return self.force(value);
                 }
                 Node::InheritFrom { slot } => return self.variable(code, id, env, slot),
@@ -707,8 +735,7 @@ impl Eval {
                 link.slot(slot).get_filled()
             }
             Node::Lambda(index) => Some(self.closure_unseen(code, index, env)),
-            Node::Global(number) => Some(self.globals.get(number as usize)),
-            Node::List(range) if range.len == 0 => Some(List::new(&mut self.arena, &[]).into()),
+            Node::Global(number) => Some(self.constants.globals.get(number as usize)),
             _ => None,
         };
         match filled {

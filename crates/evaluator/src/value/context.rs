@@ -1,12 +1,16 @@
 //! String contexts: interned sets of interned elements.
 //!
-//! A context is a number; 0 is the empty one, equal sets have equal numbers. Unions are remembered, since the same two
-//! are joined again and again. The order of elements inside a set is that of their numbers and must not show: whoever
-//! shows a context sorts it by printed form.
+//! A context is a number; 0 is the empty one, equal sets have equal numbers, and that of a single element follows from
+//! the element's. Unions are remembered, since the same two are joined again and again. The order of elements inside a
+//! set is that of their numbers and must not show: whoever shows a context sorts it by printed form. Beside an element of
+//! a derivation stands that derivation's hash, for those that use it.
 
-use rustc_hash::FxHashMap;
-use std::sync::{Mutex, PoisonError};
+use hashbrown::HashTable;
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use store_model::StorePath;
+use store_model::derivation::HashModulo;
 
 use super::AppendTable;
 
@@ -17,6 +21,8 @@ pub(crate) struct ContextId(pub(crate) u32);
 impl ContextId {
     /// No elements.
     pub(crate) const NONE: ContextId = ContextId(0);
+    /// The bit of a context of one element; the rest is the element's number.
+    const SINGLE: u32 = 1 << 31;
 }
 
 /// What a string depends on.
@@ -35,18 +41,75 @@ pub(crate) enum ContextElement {
     Whole(StorePath),
 }
 
+impl ContextElement {
+    fn path(&self) -> &StorePath {
+        match self {
+            ContextElement::Opaque(path) | ContextElement::Whole(path) => path,
+            ContextElement::Output { derivation, .. } => derivation,
+        }
+    }
+}
+
+/// An element with what is often asked of it.
+#[derive(Debug)]
+pub(crate) struct KnownElement {
+    /// The element.
+    pub(crate) element: ContextElement,
+    /// The first digits of its path as a number that orders as they do.
+    pub(crate) start: u64,
+    number: u32,
+    hash: OnceLock<HashModulo>,
+}
+
+impl KnownElement {
+    /// The hash of the derivation that it names, if that was made or read here.
+    pub(crate) fn hash(&self) -> Option<&HashModulo> {
+        self.hash.get()
+    }
+}
+
+/// The first digits of a path as a number that orders as they do.
+pub(crate) fn start_of_path(path: &StorePath) -> u64 {
+    path.as_str().as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// A number with the hash of what it stands for, so that growing a table reads nothing else.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    number: u32,
+}
+
+impl Entry {
+    /// The hash as the table wants it, which looks at the highest and the lowest bits.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+fn short_hash(feed: impl FnOnce(&mut FxHasher)) -> u32 {
+    let mut hasher = FxHasher::default();
+    feed(&mut hasher);
+    let hash = hasher.finish();
+    (hash ^ (hash >> 32)) as u32
+}
+
+fn element_hash(element: &ContextElement) -> u32 {
+    short_hash(|hasher| element.hash(hasher))
+}
+
 #[derive(Debug, Default)]
 struct Tables {
-    element_numbers: FxHashMap<ContextElement, u32>,
-    set_numbers: FxHashMap<Box<[u32]>, u32>,
+    elements: HashTable<Entry>,
+    sets: HashTable<Entry>,
     unions: FxHashMap<(u32, u32), u32>,
 }
 
 /// All contexts of an evaluator.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
-    elements: AppendTable<ContextElement>,
-    /// Number n + 1 stands at n.
+    elements: AppendTable<KnownElement>,
+    /// Number n + 1 stands at n; sets of several elements only.
     sets: AppendTable<Box<[u32]>>,
     tables: Mutex<Tables>,
 }
@@ -57,39 +120,63 @@ impl Contexts {
     }
 
     fn set_of(&self, tables: &mut Tables, ids: Vec<u32>) -> ContextId {
-        if ids.is_empty() {
-            return ContextId::NONE;
+        match ids[..] {
+            [] => return ContextId::NONE,
+            [one] => return ContextId(one | ContextId::SINGLE),
+            _ => {}
         }
-        if let Some(number) = tables.set_numbers.get(&ids[..]) {
-            return ContextId(*number);
+        let hash = short_hash(|hasher| ids.hash(hasher));
+        let spread = Entry::spread(hash);
+        let same = |entry: &Entry| entry.hash == hash && self.ids(ContextId(entry.number)) == ids;
+        if let Some(known) = tables.sets.find(spread, same) {
+            return ContextId(known.number);
         }
-        let ids: Box<[u32]> = ids.into();
-        let number = self.sets.push(ids.clone()) + 1;
-        tables.set_numbers.insert(ids, number);
+        let number = self.sets.push(ids.into()) + 1;
+        tables.sets.insert_unique(spread, Entry { hash, number }, |entry| Entry::spread(entry.hash));
         ContextId(number)
     }
 
-    /// The number of an element, the same for equal ones.
-    fn element_number(&self, tables: &mut Tables, element: ContextElement) -> u32 {
-        if let Some(number) = tables.element_numbers.get(&element) {
-            return *number;
+    fn find_element(&self, tables: &Tables, hash: u32, element: &ContextElement) -> Option<&KnownElement> {
+        let same = |entry: &Entry| entry.hash == hash && self.known(entry.number).element == *element;
+        tables.elements.find(Entry::spread(hash), same).map(|entry| self.known(entry.number))
+    }
+
+    /// An element with its number, the same for equal ones.
+    fn know(&self, tables: &mut Tables, element: ContextElement) -> &KnownElement {
+        let hash = element_hash(&element);
+        if let Some(known) = self.find_element(tables, hash, &element) {
+            return known;
         }
-        let number = self.elements.push(element.clone());
-        tables.element_numbers.insert(element, number);
-        number
+        // The lock is held, so nobody else takes the number.
+        let number = self.elements.len();
+        let start = start_of_path(element.path());
+        self.elements.push(KnownElement { element, start, number, hash: OnceLock::new() });
+        tables.elements.insert_unique(Entry::spread(hash), Entry { hash, number }, |entry| Entry::spread(entry.hash));
+        self.known(number)
     }
 
     /// The context of one element.
     pub(crate) fn single(&self, element: ContextElement) -> ContextId {
-        let mut tables = self.lock();
-        let number = self.element_number(&mut tables, element);
-        self.set_of(&mut tables, vec![number])
+        ContextId(self.know(&mut self.lock(), element).number | ContextId::SINGLE)
+    }
+
+    /// The context of one element of a derivation with this hash.
+    pub(crate) fn single_of(&self, element: ContextElement, hash: &HashModulo) -> ContextId {
+        let known = self.know(&mut self.lock(), element);
+        known.hash.get_or_init(|| hash.clone());
+        ContextId(known.number | ContextId::SINGLE)
+    }
+
+    /// The hash of a derivation, if that was made or read here.
+    pub(crate) fn hash_of(&self, path: &StorePath) -> Option<&HashModulo> {
+        let element = ContextElement::Whole(path.clone());
+        self.find_element(&self.lock(), element_hash(&element), &element)?.hash()
     }
 
     /// The context of these elements.
     pub(crate) fn of_elements(&self, elements: impl IntoIterator<Item = ContextElement>) -> ContextId {
         let mut tables = self.lock();
-        let mut ids: Vec<u32> = elements.into_iter().map(|element| self.element_number(&mut tables, element)).collect();
+        let mut ids: Vec<u32> = elements.into_iter().map(|element| self.know(&mut tables, element).number).collect();
         ids.sort_unstable();
         ids.dedup();
         self.set_of(&mut tables, ids)
@@ -157,23 +244,26 @@ impl Contexts {
     }
 
     /// The elements of any number of contexts, each once, in no order that may show.
-    pub(crate) fn elements_of_all(&self, contexts: &[ContextId]) -> impl Iterator<Item = &ContextElement> {
-        self.joined_ids(contexts).into_iter().map(|id| self.element(id))
+    pub(crate) fn elements_of_all(&self, contexts: &[ContextId]) -> Vec<&KnownElement> {
+        self.joined_ids(contexts).into_iter().map(|id| self.known(id)).collect()
     }
 
-    fn element(&self, id: u32) -> &ContextElement {
-        self.elements.get(id).expect("the ids of a set are of elements")
+    fn known(&self, number: u32) -> &KnownElement {
+        self.elements.get(number).expect("the ids of a set are of elements")
     }
 
     fn ids(&self, context: ContextId) -> &[u32] {
-        match context.0.checked_sub(1) {
-            None => &[],
-            Some(at) => self.sets.get(at).map_or(&[], |ids| ids),
+        match context.0 {
+            0 => &[],
+            single if single & ContextId::SINGLE != 0 => {
+                std::slice::from_ref(&self.known(single & !ContextId::SINGLE).number)
+            }
+            set => self.sets.get(set - 1).map_or(&[], |ids| ids),
         }
     }
 
     /// The elements of a context, in no order that may show.
     pub(crate) fn elements(&self, context: ContextId) -> impl ExactSizeIterator<Item = &ContextElement> {
-        self.ids(context).iter().map(|id| self.element(*id))
+        self.ids(context).iter().map(|id| &self.known(*id).element)
     }
 }

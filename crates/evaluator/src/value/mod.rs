@@ -31,7 +31,7 @@ mod thunk;
 
 pub(crate) use attrs::{Attr, AttrSet, AttrSetBuilder, Filling, Hint};
 pub(crate) use closure::{Env, Lambda, Partial};
-pub(crate) use context::{ContextElement, ContextId, Contexts};
+pub(crate) use context::{ContextElement, ContextId, Contexts, KnownElement, start_of_path};
 pub(crate) use list::{List, ListBuilder};
 pub(crate) use shape::{Name, Shape, ShapePlace};
 pub(crate) use string::Str;

@@ -9,7 +9,7 @@
 //! Absent on purpose: outputs of outputs, which no expression can ask for without a feature that is refused.
 
 use super::aterm::{escaped, names, plain, print_hashes, print_output};
-use super::hash_modulo::{HashModulo, fixed_digest_of, sha256_of};
+use super::hash_modulo::{HashModulo, fixed_digest_of, sha256_of, sort_by_hash};
 use super::structured_attrs::JSON_VARIABLE;
 use super::{DerivationOutput, StorePath};
 use crate::hash::{Hash, HashAlgorithm, Hasher};
@@ -34,19 +34,19 @@ pub struct DerivationDraft<'a> {
     /// Its name, without `.drv`.
     pub name: &'a str,
     /// At least one, sorted by name, all of one kind.
-    pub outputs: Vec<DraftOutput<'a>>,
-    /// Derivations with the outputs used of each: sorted, each once, both.
-    pub input_drvs: Vec<(&'a StorePath, Vec<&'a str>)>,
+    pub outputs: &'a [DraftOutput<'a>],
+    /// Derivations, each once for each output that is used of it, sorted by path and output.
+    pub inputs: Vec<(&'a StorePath, &'a str)>,
     /// Sources, sorted, each once.
-    pub input_srcs: Vec<&'a StorePath>,
+    pub input_srcs: &'a [&'a StorePath],
     /// The system.
     pub platform: &'a [u8],
     /// The builder.
     pub builder: &'a [u8],
     /// Its arguments.
-    pub args: Vec<&'a [u8]>,
-    /// Variables, sorted by name, each once; without those of the outputs.
-    pub env: Vec<(&'a [u8], &'a [u8])>,
+    pub args: &'a [&'a [u8]],
+    /// Variables, sorted by name, each once. One with the name of an output gives way to it.
+    pub env: &'a [(&'a [u8], &'a [u8])],
     /// Structured attributes in canonical text.
     pub structured_attrs: Option<&'a str>,
 }
@@ -83,16 +83,16 @@ struct Tail {
 }
 
 impl<'d> DerivationDraft<'d> {
-    /// Computes everything. `lookup` gives the hash of an input.
+    /// Computes everything. `lookup` gives the hash of the derivation at an index of `inputs`, and is asked once for each.
     ///
     /// # Errors
     /// Those of `lookup`; a name that cannot be a store path's; a use of an output that an input does not have; the
     /// variable `__json`.
-    pub fn instantiate<'a, E: From<Error>>(
+    pub fn instantiate<'a, 'h, E: From<Error>>(
         &self,
         store_dir: &StoreDir,
         buffers: &'a mut DraftBuffers,
-        lookup: &mut dyn FnMut(&StorePath) -> Result<HashModulo, E>,
+        lookup: &mut dyn FnMut(usize) -> Result<&'h HashModulo, E>,
     ) -> Result<Instantiated<'a>, E>
     where
         'd: 'a,
@@ -116,15 +116,16 @@ impl<'d> DerivationDraft<'d> {
         let hash = match fixed {
             Some(address) => HashModulo::new(fixed_digest_of(store_dir, address, outputs[0].as_ref()), false, names),
             None => {
-                let mut inputs = Vec::new();
+                let mut inputs = Vec::with_capacity(self.inputs.len());
                 let mut deferred = self.outputs[0].output != DerivationOutput::Deferred;
-                for (path, used) in &self.input_drvs {
-                    let input = lookup(path)?;
+                let mut first = 0;
+                for group in self.groups() {
+                    let input = lookup(first)?;
                     deferred |= input.is_deferred();
-                    input.use_outputs(used.iter().copied(), self.name, &mut inputs)?;
+                    input.use_outputs(group.iter().map(|(_, output)| *output), self.name, &mut inputs)?;
+                    first += group.len();
                 }
-                inputs.sort_unstable();
-                inputs.dedup();
+                sort_by_hash(&mut inputs);
                 by_hash.clear();
                 print_hashes(by_hash, &inputs);
                 if !deferred {
@@ -144,10 +145,16 @@ impl<'d> DerivationDraft<'d> {
         Ok(Instantiated { path, text, references, hash, outputs })
     }
 
+    /// The inputs by derivation.
+    fn groups(&self) -> impl Iterator<Item = &[(&'d StorePath, &'d str)]> {
+        self.inputs.chunk_by(|a, b| a.0 == b.0)
+    }
+
     /// Inputs and sources as one sorted list.
     fn references(&self) -> Vec<&'d StorePath> {
-        let mut all: Vec<&'d StorePath> = self.input_drvs.iter().map(|(path, _)| *path).collect();
-        all.extend(&self.input_srcs);
+        let mut all = Vec::with_capacity(self.inputs.len() + self.input_srcs.len());
+        all.extend(self.groups().map(|group| group[0].0));
+        all.extend_from_slice(self.input_srcs);
         // Two sorted runs, which the sort joins.
         all.sort();
         all.dedup();
@@ -179,14 +186,11 @@ impl<'d> DerivationDraft<'d> {
     fn text(&self, store_dir: &StoreDir, tail: &Tail, outputs: &[Option<StorePath>], out: &mut Vec<u8>) {
         out.clear();
         self.head(store_dir, outputs, out);
-        for (index, (path, used)) in self.input_drvs.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(b"(\"");
-            store_dir.print_into(path, out);
+        for (index, group) in self.groups().enumerate() {
+            out.extend_from_slice(if index > 0 { b",(\"" } else { b"(\"" });
+            store_dir.print_into(group[0].0, out);
             out.extend_from_slice(b"\",");
-            names(out, used.iter().copied());
+            names(out, group.iter().map(|(_, output)| *output));
             out.push(b')');
         }
         tail.pieces(store_dir, outputs, &mut |piece| out.extend_from_slice(piece));
@@ -234,6 +238,7 @@ impl<'d> DerivationDraft<'d> {
             tail.text.push(b',');
             if output == Some(name) {
                 let Some((index, output)) = outputs.next() else { return };
+                env.next_if(|_| next == Some(name));
                 tail.text.push(b'"');
                 match &output.placeholder {
                     Some(text) => tail.text.extend_from_slice(text.as_bytes()),

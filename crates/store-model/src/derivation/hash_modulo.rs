@@ -78,10 +78,17 @@ pub fn hash_modulo<E: From<Error>>(
         deferred |= input.deferred;
         input.use_outputs(node.outputs.iter().map(String::as_str), &drv.name, &mut inputs)?;
     }
-    inputs.sort_unstable();
-    inputs.dedup();
+    sort_by_hash(&mut inputs);
     let text = print_with(store_dir, drv, mask_outputs, Inputs::Hashes(&inputs))?;
     Ok(HashModulo { digest: sha256(&text), deferred, outputs })
+}
+
+/// Sorts inputs by hash and output, each once.
+pub(super) fn sort_by_hash(inputs: &mut Vec<([u8; 32], &str)>) {
+    // The first bytes decide nearly always.
+    let start = |digest: &[u8; 32]| digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    inputs.sort_unstable_by(|a, b| start(&a.0).cmp(&start(&b.0)).then_with(|| a.cmp(b)));
+    inputs.dedup();
 }
 
 fn fixed_digest(store_dir: &StoreDir, drv: &Derivation) -> Result<[u8; 32], Error> {

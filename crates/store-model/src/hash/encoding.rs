@@ -43,11 +43,14 @@ pub const fn base64_length(bytes: usize) -> usize {
 /// Lower-case base16.
 pub fn base16_encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        out.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-        out.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-    }
+    out.extend(base16_digits(bytes).map(char::from));
     out
+}
+
+/// The digits one by one.
+pub(crate) fn base16_digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
 }
 
 /// Reads base16 of either case; an odd number of digits is an error.

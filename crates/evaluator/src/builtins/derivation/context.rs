@@ -1,11 +1,11 @@
 //! Second stage: the context of the strings becomes the inputs.
 
-use super::attributes::Collected;
 use crate::error::EvalError;
 use crate::eval::Eval;
-use crate::value::{ContextElement, Contexts};
+use crate::value::{ContextElement, KnownElement, start_of_path};
 use std::collections::{BTreeMap, BTreeSet};
 use store_model::StorePath;
+use store_model::derivation::HashModulo;
 
 /// What whole derivations among the context bring along.
 #[derive(Default)]
@@ -14,21 +14,40 @@ pub(super) struct Closures {
     srcs: BTreeSet<StorePath>,
 }
 
+/// A derivation with one of its outputs that is used.
+pub(super) struct Input<'a> {
+    start: u64,
+    path: &'a StorePath,
+    output: &'a str,
+    /// The derivation's hash, if it is at hand.
+    pub(super) hash: Option<&'a HashModulo>,
+}
+
+impl<'a> Input<'a> {
+    fn key(&self) -> (u64, &'a StorePath, &'a str) {
+        (self.start, self.path, self.output)
+    }
+
+    /// Derivation and output.
+    pub(super) fn names(&self) -> (&'a StorePath, &'a str) {
+        (self.path, self.output)
+    }
+}
+
 /// The inputs, sorted, each once.
 #[derive(Default)]
 pub(super) struct Inputs<'a> {
-    /// Derivations, each with the outputs used of it, sorted.
-    pub(super) drvs: Vec<(&'a StorePath, Vec<&'a str>)>,
+    /// Derivations, once for each output used.
+    pub(super) drvs: Vec<Input<'a>>,
     /// Sources.
     pub(super) srcs: Vec<&'a StorePath>,
 }
 
 /// Finds what whole derivations bring along.
-pub(super) fn closures(eval: &mut Eval, collected: &Collected) -> Result<Closures, EvalError> {
-    let shared = eval.shared.clone();
+pub(super) fn closures(eval: &mut Eval, elements: &[&KnownElement]) -> Result<Closures, EvalError> {
     let mut closures = Closures::default();
-    for element in shared.contexts.elements_of_all(collected.strings.contexts()) {
-        if let ContextElement::Whole(path) = element {
+    for known in elements {
+        if let ContextElement::Whole(path) = &known.element {
             add_closure(eval, &mut closures, path)?;
         }
     }
@@ -36,29 +55,27 @@ pub(super) fn closures(eval: &mut Eval, collected: &Collected) -> Result<Closure
 }
 
 /// Orders all inputs.
-pub(super) fn inputs<'a>(contexts: &'a Contexts, collected: &Collected, closures: &'a Closures) -> Inputs<'a> {
-    let mut srcs: Vec<&StorePath> = closures.srcs.iter().collect();
-    let used = closures.drvs.iter().flat_map(|(path, outputs)| outputs.iter().map(move |output| (path, &**output)));
-    let mut used: Vec<(u64, &StorePath, &str)> = used.map(|(path, output)| (start(path), path, output)).collect();
-    for element in contexts.elements_of_all(collected.strings.contexts()) {
-        match element {
-            ContextElement::Opaque(path) => srcs.push(path),
-            ContextElement::Output { derivation, output } => used.push((start(derivation), derivation, output)),
+pub(super) fn inputs<'a>(elements: &[&'a KnownElement], closures: &'a Closures) -> Inputs<'a> {
+    let mut srcs: Vec<(u64, &StorePath)> = closures.srcs.iter().map(|path| (start_of_path(path), path)).collect();
+    let mut drvs = Vec::with_capacity(elements.len());
+    for (path, outputs) in &closures.drvs {
+        let start = start_of_path(path);
+        drvs.extend(outputs.iter().map(|output| Input { start, path, output, hash: None }));
+    }
+    for known in elements {
+        match &known.element {
+            ContextElement::Opaque(path) => srcs.push((known.start, path)),
+            ContextElement::Output { derivation, output } => {
+                drvs.push(Input { start: known.start, path: derivation, output, hash: known.hash() });
+            }
             ContextElement::Whole(_) => {}
         }
     }
     srcs.sort_unstable();
     srcs.dedup();
-    used.sort_unstable();
-    used.dedup();
-    let groups = used.chunk_by(|a, b| a.1 == b.1);
-    let drvs = groups.map(|group| (group[0].1, group.iter().map(|(_, _, output)| *output).collect())).collect();
-    Inputs { drvs, srcs }
-}
-
-/// The first digits of a path, which decide most comparisons.
-fn start(path: &StorePath) -> u64 {
-    path.as_str().as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    drvs.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+    drvs.dedup_by(|a, b| a.key() == b.key());
+    Inputs { drvs, srcs: srcs.into_iter().map(|(_, path)| path).collect() }
 }
 
 /// A derivation, everything it refers to, and all outputs of the derivations among that.

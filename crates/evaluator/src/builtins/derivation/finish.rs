@@ -2,64 +2,70 @@
 
 use super::Stopped;
 use super::attributes::Collected;
-use super::context::{self, Closures};
+use super::context::{Input, Inputs};
 use crate::eval::{Eval, Outcome};
 use crate::value::{AttrSetBuilder, ContextElement, Pos, Str, Value, sym};
 use store_model::StorePath;
-use store_model::derivation::{DerivationDraft, DraftOutput};
+use store_model::derivation::{DerivationDraft, DraftOutput, HashModulo, Instantiated};
 use store_model::derived_path::DownstreamPlaceholder;
 
 /// Completes the derivation and gives `{ drvPath, out, … }`.
 pub(super) fn finish(
     eval: &mut Eval,
     collected: &Collected,
-    closures: &Closures,
+    inputs: &Inputs<'_>,
     outputs: Vec<DraftOutput<'_>>,
 ) -> Outcome {
     let shared = eval.shared.clone();
     let store_dir = shared.world.store_dir();
-    let inputs = context::inputs(&shared.contexts, collected, closures);
-    // A variable with the name of an output gives way to it.
-    let of_output = |name: &[u8]| outputs.iter().any(|output| output.name.as_bytes() == name);
     let draft = DerivationDraft {
         name: &collected.name,
-        input_drvs: inputs.drvs,
-        input_srcs: inputs.srcs,
+        inputs: inputs.drvs.iter().map(Input::names).collect(),
+        input_srcs: &inputs.srcs,
         platform: collected.platform,
         builder: collected.builder,
-        args: collected.args.clone(),
-        env: collected.env.iter().copied().filter(|(name, _)| !of_output(name)).collect(),
+        args: &collected.args,
+        env: &collected.env,
         structured_attrs: collected.structured.as_deref(),
-        outputs: outputs.clone(),
+        outputs: &outputs,
     };
     let mut failure = None;
     let mut buffers = std::mem::take(&mut eval.draft_buffers);
-    let mut lookup =
-        |input: &StorePath| eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error));
+    let mut lookup = |input: usize| match inputs.drvs[input].hash {
+        Some(hash) => Ok(hash),
+        None => {
+            let hash = eval.hash_of_derivation(&shared, inputs.drvs[input].names().0);
+            hash.map_err(|error| Stopped::keep(&mut failure, error))
+        }
+    };
     let made = match draft.instantiate(store_dir, &mut buffers, &mut lookup) {
         Ok(made) => made,
         Err(stopped) => return Err(stopped.into_error(failure)),
     };
-    let path = made.path;
-    shared.world.add_derivation(path.clone(), made.text, &made.references)?;
-    let outputs_made = made.outputs;
-    shared.derivations.insert(path.clone(), made.hash);
+    let Instantiated { path, text, references, hash, outputs: paths } = made;
+    shared.world.add_derivation(path.clone(), text, &references)?;
     eval.draft_buffers = buffers;
 
     let mut set = AttrSetBuilder::new(&mut eval.arena, 1 + outputs.len());
-    let context = shared.contexts.single(ContextElement::Whole(path.clone()));
+    let context = shared.contexts.single_of(ContextElement::Whole(path.clone()), &hash);
     let printed = Str::new(&mut eval.arena, store_dir.print(&path).as_bytes(), context);
     set.push(sym::DRV_PATH, Pos::NONE, printed.into());
-    for (output, known) in outputs.iter().zip(&outputs_made) {
+    for (output, known) in outputs.iter().zip(&paths) {
         let name = eval.intern(output.name.as_bytes());
-        let value = output_string(eval, &path, output.name, known.as_ref());
+        let value = output_string(eval, &path, output.name, known.as_ref(), Some(&hash));
         set.push(name, Pos::NONE, value);
     }
     Ok(set.finish(&mut eval.arena).into())
 }
 
-/// The string for an output: its path, or what stands for it until it is built.
-pub(super) fn output_string(eval: &mut Eval, derivation: &StorePath, output: &str, known: Option<&StorePath>) -> Value {
+/// The string for an output: its path, or what stands for it until it is built. `hash` is the derivation's, if known.
+pub(super) fn output_string(
+    eval: &mut Eval,
+    derivation: &StorePath,
+    output: &str,
+    known: Option<&StorePath>,
+    hash: Option<&HashModulo>,
+) -> Value {
     let text = match known {
         Some(path) => eval.shared.world.store_dir().print(path),
         None => {
@@ -67,6 +73,10 @@ pub(super) fn output_string(eval: &mut Eval, derivation: &StorePath, output: &st
         }
     };
     let element = ContextElement::Output { derivation: derivation.clone(), output: output.into() };
-    let context = eval.shared.contexts.single(element);
+    let contexts = &eval.shared.contexts;
+    let context = match hash {
+        Some(hash) => contexts.single_of(element, hash),
+        None => contexts.single(element),
+    };
     Str::new(&mut eval.arena, text.as_bytes(), context).into()
 }

@@ -14,11 +14,9 @@ pub(crate) mod places;
 
 use super::builtins;
 use crate::error::EvalError;
-use crate::eval::{Eval, Outcome, lock};
+use crate::eval::{Eval, Outcome, Shared};
 use crate::program::Symbol;
 use crate::value::{AttrSet, AttrSetBuilder, ContextElement, List, ListBuilder, Partial, Pos, Str, Thunk, Value, sym};
-use rustc_hash::FxHashMap;
-use std::sync::Mutex;
 use store_model::StorePath;
 use store_model::derivation::HashModulo;
 use store_model::derivation::hash_modulo::hash_modulo;
@@ -39,36 +37,22 @@ builtins! {
     "__derivationPart" / 1 => |eval, args| eval.force(args[0]), (traced: false, hidden: true);
 }
 
-/// Hashes of the derivations made so far.
-#[derive(Default)]
-pub(crate) struct Memo(Mutex<FxHashMap<StorePath, HashModulo>>);
-
-impl Memo {
-    fn get(&self, path: &StorePath) -> Option<HashModulo> {
-        lock(&self.0).get(path).cloned()
-    }
-
-    fn insert(&self, path: StorePath, hash: HashModulo) {
-        lock(&self.0).insert(path, hash);
-    }
-}
-
 impl Eval {
     /// The hash that stands for a derivation in those that use it.
-    fn hash_of_derivation(&mut self, path: &StorePath) -> Result<HashModulo, EvalError> {
-        if let Some(hash) = self.shared.derivations.get(path) {
+    fn hash_of_derivation<'a>(&mut self, shared: &'a Shared, path: &StorePath) -> Result<&'a HashModulo, EvalError> {
+        if let Some(hash) = shared.contexts.hash_of(path) {
             return Ok(hash);
         }
         self.deeper(|eval| {
-            let world = eval.shared.world.clone();
-            let drv = world.read_derivation(path)?;
+            let drv = shared.world.read_derivation(path)?;
             let mut failure = None;
-            let hash = hash_modulo(world.store_dir(), &drv, false, &mut |input| {
-                eval.hash_of_derivation(input).map_err(|error| Stopped::keep(&mut failure, error))
+            let hash = hash_modulo(shared.world.store_dir(), &drv, false, &mut |input| {
+                let hash = eval.hash_of_derivation(shared, input).cloned();
+                hash.map_err(|error| Stopped::keep(&mut failure, error))
             });
             let hash = hash.map_err(|error| error.into_error(failure))?;
-            eval.shared.derivations.insert(path.clone(), hash.clone());
-            Ok(hash)
+            shared.contexts.single_of(ContextElement::Whole(path.clone()), &hash);
+            Ok(shared.contexts.hash_of(path).expect("it was put there"))
         })
     }
 }
@@ -120,9 +104,11 @@ fn strict(eval: &mut Eval, args: &[Value]) -> Outcome {
 
 fn make(eval: &mut Eval, name: &str, set: AttrSet) -> Outcome {
     let collected = attributes::collect(eval, name, set)?;
-    let closures = context::closures(eval, &collected)?;
+    let shared = eval.shared.clone();
+    let elements = shared.contexts.elements_of_all(collected.strings.contexts());
+    let closures = context::closures(eval, &elements)?;
     let outputs = outputs::decide(eval, &collected)?;
-    finish::finish(eval, &collected, &closures, outputs)
+    finish::finish(eval, &collected, &context::inputs(&elements, &closures), outputs)
 }
 
 /// The lazy wrapper. What C++ Nix's own does in the language is done here: `outputs` and its names are evaluated, every
@@ -272,7 +258,7 @@ pub(crate) fn import_derivation(eval: &mut Eval, path: &StorePath) -> Outcome {
     strict.push(sym::DRV_PATH, Pos::NONE, drv_path);
     for (output, known) in &paths {
         let symbol = eval.intern(output.as_bytes());
-        let value = finish::output_string(eval, path, output, known.as_ref());
+        let value = finish::output_string(eval, path, output, known.as_ref(), None);
         strict.push(symbol, Pos::NONE, value);
         names.push(symbol);
     }

@@ -29,7 +29,7 @@ fn from_json(eval: &mut Eval, args: &[Value]) -> Outcome {
 }
 
 fn to_json(eval: &mut Eval, args: &[Value]) -> Outcome {
-    let mut out = Coerced::default();
+    let mut out = Coerced::begin(eval);
     let options = JsonOptions { strict: true, copy: true };
     write_json(eval, args[0], Pos::NONE, options, &mut out)?;
     Ok(out.finish(eval).into())

@@ -7,7 +7,7 @@
 use super::super::structured_attrs::JSON_VARIABLE;
 use super::super::{Derivation, DerivationOutput, InputOutputs};
 use crate::Error;
-use crate::hash::encoding::base16_encode;
+use crate::hash::encoding::base16_digits;
 use crate::store_dir::StoreDir;
 use crate::store_path::StorePath;
 use std::collections::BTreeMap;
@@ -137,9 +137,9 @@ pub(in crate::derivation) fn print_hashes(out: &mut Vec<u8>, inputs: &[([u8; 32]
     let mut list = Separator::default();
     for group in inputs.chunk_by(|a, b| a.0 == b.0) {
         list.comma(out);
-        out.push(b'(');
-        plain(out, base16_encode(&group[0].0).as_bytes());
-        out.push(b',');
+        out.extend_from_slice(b"(\"");
+        out.extend(base16_digits(&group[0].0));
+        out.extend_from_slice(b"\",");
         names(out, group.iter().map(|(_, output)| *output));
         out.push(b')');
     }
@@ -205,46 +205,49 @@ pub(in crate::derivation) fn plain(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// By byte: the letter after the backslash, or 0.
-static ESCAPES: [u8; 256] = {
-    let mut table = [0; 256];
-    table[b'"' as usize] = b'"';
-    table[b'\\' as usize] = b'\\';
-    table[b'\n' as usize] = b'n';
-    table[b'\r' as usize] = b'r';
-    table[b'\t' as usize] = b't';
-    table
-};
-
 /// A string with its escapes.
 pub(in crate::derivation) fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text;
     while let Some(at) = first_escape(rest) {
+        let letter = match rest[at] {
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            itself => itself,
+        };
         out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
+        out.extend_from_slice(&[b'\\', letter]);
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
     out.push(b'"');
 }
 
-/// Where the first byte is that needs an escape. Most pieces of this size have none, which many bytes at a time can be
-/// asked for without branches.
+/// Where the first byte is that needs an escape, eight bytes at a time.
 fn first_escape(text: &[u8]) -> Option<usize> {
-    const PIECE: usize = 32;
-    let mut clean = 0;
-    for piece in text.chunks_exact(PIECE) {
-        if piece.iter().fold(false, |any, b| any | is_escaped(*b)) {
-            break;
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let found = escapes_in(u64::from_le_bytes(*word));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }
-        clean += PIECE;
     }
-    text[clean..].iter().position(|b| is_escaped(*b)).map(|at| clean + at)
+    rest.iter().position(|byte| is_escaped(*byte)).map(|at| words.len() * 8 + at)
 }
 
-/// Whether a byte is written with a backslash: those of the table, asked for without looking there.
+/// The high bit of each byte that needs an escape.
+fn escapes_in(word: u64) -> u64 {
+    const LOW: u64 = u64::MAX / 0xff;
+    const REST: u64 = LOW * 0x7f;
+    // A byte that is zero is the only one that neither has its high bit set nor gets it by adding to its other bits.
+    let zeros = |word: u64| !(((word & REST) + REST) | word | REST);
+    let equal = |byte: u8| zeros(word ^ (LOW * u64::from(byte)));
+    equal(b'"') | equal(b'\\') | equal(b'\n') | equal(b'\r') | equal(b'\t')
+}
+
+/// Whether a byte is written with a backslash.
 pub(super) fn is_escaped(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte == b'\n') | (byte == b'\r') | (byte == b'\t')
 }
