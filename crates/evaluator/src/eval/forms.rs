@@ -81,7 +81,8 @@ impl Eval {
     fn make_literal_shape(&mut self, code: &'static Code, index: u32) -> Shape {
         let bindings = &code.bindings[code.attrs[index as usize].bindings.indices()];
         let name = |binding: &Binding| Name { name: binding.name, pos: code.pos_of(binding.offset) };
-        let shape = Shape::new(&mut self.arena, bindings.iter().map(name));
+        let names: Vec<Name> = bindings.iter().map(name).collect();
+        let shape = Shape::of(&mut self.arena, &names);
         code.shapes[index as usize].set(shape);
         shape
     }

@@ -14,6 +14,7 @@ use super::region::{BLOCK, Gap, Space, clear};
 use super::stack::{StackStorage, ValueStack};
 use crate::os::StackRange;
 use crate::parallel::{Stops, attention};
+use crate::value::Shapes;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -181,6 +182,8 @@ pub(crate) struct Arena {
     /// Where this thread's native stack begins (its highest address), 0 if unknown.
     stack_top: usize,
     roots: Option<Arc<ThreadRoots>>,
+    /// The shapes of sets made since the last collection.
+    pub(crate) shapes: Shapes,
     region: Arc<Region>,
 }
 
@@ -202,7 +205,7 @@ impl Arena {
     /// An arena over a region's memory.
     pub(crate) fn new(region: Arc<Region>) -> Arena {
         let collections = region.collections.load(Ordering::Acquire);
-        Arena { next: 0, end: 0, medium: (0, 0), gaps: Vec::new(), collections, stack_top: 0, roots: None, region }
+        Arena { next: 0, end: 0, medium: (0, 0), gaps: Vec::new(), collections, stack_top: 0, roots: None, shapes: Shapes::default(), region }
     }
 
     /// Makes collections possible, which see this value stack and the native stack of the thread. The thread counts as
@@ -277,6 +280,7 @@ impl Arena {
         if collections != self.collections {
             self.collections = collections;
             self.forget_gaps();
+            self.shapes.clear();
         }
     }
 
@@ -337,12 +341,6 @@ impl Arena {
         if self.is_last(end) {
             self.next -= words * 8;
         }
-    }
-
-    /// Whether so many words lie among other small objects.
-    #[inline(always)]
-    pub(crate) fn is_small(&self, words: usize) -> bool {
-        words <= LARGE
     }
 
     /// Whether the latest allocation ended at `end`.

@@ -237,11 +237,10 @@ impl AttrSet {
         if right <= LAYER_MOST && left >= LAYER_BASE_LEAST && self.layers() < LAYERS {
             return self.with_layer(arena, other);
         }
-        let mut merged = AttrSetBuilder::new(arena, left + right);
         if let (Some(left), Some(right)) = (self.flat(), other.flat()) {
-            merged.merge(left, right);
-            return merged.finish_sorted(arena);
+            return merge(arena, (left, self.shape()), (right, other.shape()));
         }
+        let mut merged = AttrSetBuilder::new(arena, left + right);
         let mut right = other.flattened();
         let mut next = right.next();
         for attr in self.flattened() {
@@ -295,10 +294,44 @@ impl AttrSet {
     pub(crate) fn same_names(self, arena: &mut Arena) -> Filling {
         let shape = match self.flat() {
             Some(own) if own.names.iter().all(|name| name.pos == Pos::NONE) => self.shape(),
-            _ => Shape::new(arena, self.iter().map(|attr| Name { name: attr.name, pos: Pos::NONE })),
+            _ => {
+                let mut names = arena.shapes.begin();
+                names.extend(self.iter().map(|attr| Name { name: attr.name, pos: Pos::NONE }));
+                let shape = Shape::of(arena, &names);
+                arena.shapes.end(names);
+                shape
+            }
         };
         Filling::new(arena, shape)
     }
+}
+
+/// `a // b` of two flat sets.
+fn merge(arena: &mut Arena, (left, a): (Own, Shape), (right, b): (Own, Shape)) -> AttrSet {
+    if let Some(shape) = arena.shapes.union(a, b) {
+        let mut merged = Filling::new(arena, shape);
+        each_of_both(left, right, |attr| merged.push(attr.value.get()));
+        return merged.finish();
+    }
+    let mut merged = AttrSetBuilder::new(arena, left.len() + right.len());
+    each_of_both(left, right, |attr| merged.push(attr.name, attr.pos, attr.value.get()));
+    let merged = merged.finish_sorted(arena);
+    arena.shapes.remember_union(a, b, merged.shape());
+    merged
+}
+
+/// Calls `take` with the attributes of both sides in order; of equal names with the right one.
+#[inline(always)]
+fn each_of_both(left: Own, right: Own, mut take: impl FnMut(Attr)) {
+    let (mut i, mut j) = (0, 0);
+    while i < left.len() && j < right.len() {
+        let (a, b) = (left.names[i].name, right.names[j].name);
+        take(if a < b { left.get(i) } else { right.get(j) });
+        i += usize::from(a <= b);
+        j += usize::from(b <= a);
+    }
+    (i..left.len()).for_each(|index| take(left.get(index)));
+    (j..right.len()).for_each(|index| take(right.get(index)));
 }
 
 /// Searches sorted names.
@@ -447,53 +480,32 @@ impl Filling {
     }
 }
 
-/// A set being filled, in any order; of equal names the one to keep is said at the end. Its shape is filled with it.
+/// A set being filled, in any order; of equal names the one to keep is said at the end.
 pub(crate) struct AttrSetBuilder {
-    shape: NonNull<u64>,
+    names: Vec<Name>,
     object: NonNull<u64>,
     capacity: usize,
-    len: usize,
 }
 
 impl AttrSetBuilder {
     /// Room for `capacity` attributes.
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> AttrSetBuilder {
-        let words = Shape::words(capacity);
-        // One allocation for both, unless each would get blocks for itself.
-        let together = arena.is_small(words + 2 + capacity);
-        let shape = arena.allocate(if together { words + 2 + capacity } else { words });
-        // SAFETY: the words were just allocated and zeroed, and nobody else knows them; zeros read as names and values
-        // that are nothing.
-        unsafe {
-            Shape::begin(shape, capacity);
-            let object = if together { shape.add(words) } else { arena.allocate(2 + capacity) };
-            object.write(head(1, capacity, capacity));
-            object.add(1).write(shape.as_ptr() as u64);
-            AttrSetBuilder { shape, object, capacity, len: 0 }
-        }
+        let mut names = arena.shapes.begin();
+        names.reserve(capacity);
+        let object = arena.allocate(2 + capacity);
+        // SAFETY: the word was just allocated, and nobody else knows it; the others are zero, which reads as no shape and
+        // values that are nothing.
+        unsafe { object.write(head(1, capacity, capacity)) };
+        AttrSetBuilder { names, object, capacity }
     }
 
     /// Adds an attribute; there must be room for it.
     #[inline(always)]
     pub(crate) fn push(&mut self, name: Symbol, pos: Pos, value: Value) {
-        assert!(self.len < self.capacity, "a set gets no more attributes than it was given room for");
-        // SAFETY: both words lie inside the allocations, which nobody else knows yet.
-        unsafe {
-            self.names_mut().write(self.len, Name { name, pos });
-            self.object.add(2 + self.len).write(value.word());
-        }
-        self.len += 1;
-    }
-
-    #[inline(always)]
-    fn names_mut(&self) -> Shape {
-        // SAFETY: the shape was begun with the builder.
-        unsafe { Shape::from_address(self.shape.as_ptr() as u64) }
-    }
-
-    fn names(&self) -> &[Name] {
-        // SAFETY: so many names were written.
-        unsafe { self.names_mut().names(self.len) }
+        assert!(self.names.len() < self.capacity, "a set gets no more attributes than it was given room for");
+        // SAFETY: the word lies inside the allocation, which nobody else knows yet.
+        unsafe { self.object.add(2 + self.names.len()).write(value.word()) };
+        self.names.push(Name { name, pos });
     }
 
     /// The attribute of this name among those so far (a walk over all).
@@ -505,83 +517,45 @@ impl AttrSetBuilder {
     pub(crate) fn attrs(&self) -> impl ExactSizeIterator<Item = Attr> + '_ {
         // SAFETY: as many cells were written as there are names; they are accessed only as atomics.
         let cells: &'static [Cell] =
-            unsafe { std::slice::from_raw_parts(self.object.add(2).as_ptr().cast(), self.len) };
-        self.names().iter().zip(cells).map(|(name, value)| Attr { name: name.name, pos: name.pos, value })
-    }
-
-    fn merge(&mut self, left: Own, right: Own) {
-        assert!(left.len() + right.len() <= self.capacity - self.len, "both sides fit");
-        let (mut i, mut j) = (0, 0);
-        while i < left.len() && j < right.len() {
-            let (a, b) = (left.names[i].name, right.names[j].name);
-            let attr = if a < b { left.get(i) } else { right.get(j) };
-            i += usize::from(a <= b);
-            j += usize::from(b <= a);
-            self.push(attr.name, attr.pos, attr.value.get());
-        }
-        for (side, rest) in [(left, i), (right, j)] {
-            for index in rest..side.len() {
-                let attr = side.get(index);
-                self.push(attr.name, attr.pos, attr.value.get());
-            }
-        }
+            unsafe { std::slice::from_raw_parts(self.object.add(2).as_ptr().cast(), self.names.len()) };
+        self.names.iter().zip(cells).map(|(name, value)| Attr { name: name.name, pos: name.pos, value })
     }
 
     /// The set, if the attributes were pushed in the order of symbols, each once.
-    #[inline(always)]
     pub(crate) fn finish_sorted(self, arena: &mut Arena) -> AttrSet {
-        debug_assert!(self.names().windows(2).all(|pair| pair[0].name < pair[1].name), "sorted and unique");
-        if self.len < self.capacity {
-            return self.shrink(arena);
-        }
-        AttrSet(self.object)
-    }
-
-    #[inline(never)]
-    fn shrink(self, arena: &mut Arena) -> AttrSet {
-        let (len, unused) = (self.len, self.capacity - self.len);
-        let mut object = self.object;
-        // SAFETY: all of this lies inside the allocations, which nobody else knows yet. Where the rest cannot be given
-        // back it is zero, i.e. filler.
+        debug_assert!(self.names.windows(2).all(|pair| pair[0].name < pair[1].name), "sorted and unique");
+        let AttrSetBuilder { names, object, capacity } = self;
+        let len = names.len();
+        // SAFETY: all of this lies inside the allocation, which nobody else knows yet. Where the rest cannot be given back
+        // it is zero, i.e. filler.
         unsafe {
-            Shape::begin(self.shape, len);
-            let end = object.add(2 + self.capacity);
-            if object == self.shape.add(Shape::words(self.capacity)) && arena.is_last(end) {
-                // The set moves to the end of its shape.
-                object = self.shape.add(Shape::words(len));
-                std::ptr::copy(self.object.as_ptr(), object.as_ptr(), 2 + len);
-                std::ptr::write_bytes(object.add(2 + len).as_ptr(), 0, 2 * unused);
-                arena.give_back(end, 2 * unused);
-            } else {
-                arena.give_back(end, unused);
+            if len < capacity {
+                arena.give_back(object.add(2 + capacity), capacity - len);
+                object.write(head(1, len, len));
             }
-            object.write(head(1, len, len));
+            let shape = Shape::of(arena, &names);
+            object.add(1).write(shape.address());
         }
+        arena.shapes.end(names);
         AttrSet(object)
     }
 
     /// The set; of equal names the first pushed stays.
     pub(crate) fn finish(mut self, arena: &mut Arena) -> AttrSet {
-        if self.names().windows(2).any(|pair| pair[0].name >= pair[1].name) {
+        if self.names.windows(2).any(|pair| pair[0].name >= pair[1].name) {
             // SAFETY: as many words were written as there are names, and nobody else knows them.
             let words: &mut [u64] =
-                unsafe { std::slice::from_raw_parts_mut(self.object.add(2).as_ptr().cast(), self.len) };
+                unsafe { std::slice::from_raw_parts_mut(self.object.add(2).as_ptr().cast(), self.names.len()) };
             // Nothing is allocated in the heap while the values stand in this vector.
             let mut sorted: SmallVec<[(Name, u64); 16]> =
-                self.names().iter().copied().zip(words.iter().copied()).collect();
+                self.names.iter().copied().zip(words.iter().copied()).collect();
             sorted.sort_by_key(|(name, _)| name.name);
             sorted.dedup_by_key(|(name, _)| name.name);
             words[sorted.len()..].fill(0);
+            self.names.truncate(sorted.len());
             for (index, (name, word)) in sorted.iter().enumerate() {
-                words[index] = *word;
-                // SAFETY: there were at least so many names.
-                unsafe { self.names_mut().write(index, *name) };
+                (self.names[index], words[index]) = (*name, *word);
             }
-            for index in sorted.len()..self.len {
-                // SAFETY: as above; what is no name any more is zero.
-                unsafe { self.names_mut().write(index, Name { name: Symbol(0), pos: Pos::NONE }) };
-            }
-            self.len = sorted.len();
         }
         self.finish_sorted(arena)
     }
@@ -640,8 +614,12 @@ mod tests {
         let (a, b) = (set(&mut arena, [1, 3, 5], 0), set(&mut arena, [2, 3], 1));
         let first = a.update(&mut arena, b);
         assert_eq!(list(first), [(1, 1000), (2, 2001), (3, 3001), (5, 5000)]);
-        // What the doubled name took was given back, and is zero.
-        assert_eq!(arena.allocate(0).as_ptr() as u64, Value::from(first).word() - TAG_ATTRS + 8 * 6);
+        // What the doubled name took was given back: the shape comes next, and then nothing.
+        assert_eq!(arena.allocate(0).as_ptr() as u64, Value::from(first).word() - TAG_ATTRS + 8 * 12);
+        let second = a.update(&mut arena, b);
+        assert_eq!(list(second), list(first));
+        assert!(second.shape() == first.shape());
+        assert_eq!(arena.allocate(0).as_ptr() as u64, Value::from(second).word() - TAG_ATTRS + 8 * 6);
         let mut same = first.same_names(&mut arena);
         (0..4).for_each(|n| same.push(Value::small_int(n).unwrap()));
         let same = same.finish();

@@ -33,7 +33,7 @@ pub(crate) use attrs::{Attr, AttrSet, AttrSetBuilder, Filling, Hint};
 pub(crate) use closure::{Env, Lambda, Partial};
 pub(crate) use context::{ContextElement, ContextId, Contexts, KnownElement, start_of_path};
 pub(crate) use list::{List, ListBuilder};
-pub(crate) use shape::{Name, Shape, ShapePlace};
+pub(crate) use shape::{Name, Shape, ShapePlace, Shapes};
 pub(crate) use string::Str;
 pub(crate) use symbol::{AppendTable, Symbols, sym};
 pub(crate) use thunk::{Claim, FailureId, Thunk, ThunkState};

@@ -1,15 +1,25 @@
 //! Shapes: the names of a set with the places of their definitions, shared by all sets that have the same.
 //!
 //! A shape is an object of the heap laid out like a string, whose bytes are the names: it refers to nothing. A set literal
-//! has one shape for all sets it makes, and a layer that of the set it was. Other sets have their own: the shapes of `a //
-//! b` were remembered by those of both sides once, and found again for no more than a sixth of the names.
+//! has one shape for all sets it makes, and a layer that of the set it was. Other sets find theirs by its names among those
+//! that the thread made since the last collection: a package set makes fifteen sets for each shape. What shape two sets
+//! have together is found by their shapes.
 
 use super::{NonNull, Pos, TAG_STRING, Value};
 use crate::heap::{Arena, Kind};
 use crate::program::Symbol;
+use hashbrown::HashTable;
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::Hasher as _;
 
 /// Words before the names.
 const HEAD: usize = 2;
+/// Sets of more names rarely meet their like.
+const MOST_SHARED: usize = 1024;
+/// Unions remembered at a time.
+const MOST_UNIONS: usize = 1 << 16;
+/// Buffers kept: as many as are filled at the same time, mostly.
+const MOST_BUFFERS: usize = 8;
 
 /// A name and where it was defined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,47 +52,32 @@ impl Shape {
         self.0 as u64
     }
 
-    /// Words of a shape with so many names.
-    #[inline(always)]
-    pub(super) const fn words(count: usize) -> usize {
-        HEAD + count
-    }
-
     /// The shape with these names, which are sorted by symbol, each once.
-    pub(crate) fn new(arena: &mut Arena, names: impl ExactSizeIterator<Item = Name>) -> Shape {
-        if names.len() == 0 {
+    pub(crate) fn of(arena: &mut Arena, names: &[Name]) -> Shape {
+        if names.is_empty() {
             return Shape::NONE;
         }
-        let object = arena.allocate(Shape::words(names.len()));
-        // SAFETY: the words were just allocated, and nobody else knows them.
-        unsafe {
-            let shape = Shape::begin(object, names.len());
-            for (index, name) in names.enumerate() {
-                shape.write(index, name);
-            }
-            shape
+        if names.len() > MOST_SHARED {
+            return Shape::new(arena, names);
         }
+        let hash = hash_of(names);
+        if let Some(shape) = arena.shapes.find(hash, names) {
+            return shape;
+        }
+        let shape = Shape::new(arena, names);
+        // The allocation may have emptied the table, but not moved anything.
+        arena.shapes.known.insert_unique(hash, Known { hash, shape }, |known| known.hash);
+        shape
     }
 
-    /// A shape whose names are still to be written. Called again, it has another number of names.
-    ///
-    /// # Safety
-    /// `object` must be zeroed memory for a shape of `count` names, or a shape of more, that nobody else knows.
-    #[inline(always)]
-    pub(super) unsafe fn begin(object: NonNull<u64>, count: usize) -> Shape {
-        // SAFETY: as the caller promises.
-        unsafe { object.write(Kind::String as u64 | (8 * count as u64) << 8) };
+    fn new(arena: &mut Arena, names: &[Name]) -> Shape {
+        let object = arena.allocate(HEAD + names.len());
+        // SAFETY: the words were just allocated, and nobody else knows them; a name is as large as a word.
+        unsafe {
+            object.write(Kind::String as u64 | (8 * names.len() as u64) << 8);
+            std::ptr::copy_nonoverlapping(names.as_ptr(), object.add(HEAD).as_ptr().cast(), names.len());
+        }
         Shape(object.as_ptr() as usize)
-    }
-
-    /// Writes a name.
-    ///
-    /// # Safety
-    /// The shape must have that many names, and nobody else may know it.
-    #[inline(always)]
-    pub(super) unsafe fn write(self, index: usize, name: Name) {
-        // SAFETY: as the caller promises; a name is as large as a word.
-        unsafe { (self.0 as *mut Name).add(HEAD + index).write(name) };
     }
 
     /// How many names there are.
@@ -103,6 +98,72 @@ impl Shape {
     pub(super) unsafe fn names(self, count: usize) -> &'static [Name] {
         // SAFETY: that many names follow the first two words, and never change; of none the address does not matter.
         unsafe { std::slice::from_raw_parts((self.0 as *const u64).wrapping_add(HEAD).cast(), count) }
+    }
+}
+
+fn hash_of(names: &[Name]) -> u64 {
+    let mut hasher = FxHasher::default();
+    for Name { name, pos } in names {
+        hasher.write_u64(u64::from(name.0) | u64::from(pos.0) << 32);
+    }
+    hasher.finish()
+}
+
+/// The shapes that a thread made since the last collection, and buffers for names. It keeps none of them alive: it must be
+/// emptied after each collection.
+#[derive(Default)]
+pub(crate) struct Shapes {
+    known: HashTable<Known>,
+    /// By the shapes of both sides.
+    unions: FxHashMap<(usize, usize), Shape>,
+    buffers: Vec<Vec<Name>>,
+}
+
+/// A shape with the hash of its names.
+struct Known {
+    hash: u64,
+    shape: Shape,
+}
+
+impl Shapes {
+    /// Forgets all shapes.
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+        self.unions.clear();
+    }
+
+    fn find(&self, hash: u64, names: &[Name]) -> Option<Shape> {
+        let same = |known: &Known| {
+            // SAFETY: the shape has that many names, and is still there, as nothing was collected since it was made.
+            known.hash == hash && unsafe { known.shape.names(known.shape.len()) } == names
+        };
+        self.known.find(hash, same).map(|known| known.shape)
+    }
+
+    /// The shape of `a // b` for sets of these shapes, if it was told.
+    pub(super) fn union(&self, a: Shape, b: Shape) -> Option<Shape> {
+        self.unions.get(&(a.0, b.0)).copied()
+    }
+
+    /// Remembers it.
+    pub(super) fn remember_union(&mut self, a: Shape, b: Shape, union: Shape) {
+        if self.unions.len() >= MOST_UNIONS {
+            self.unions.clear();
+        }
+        self.unions.insert((a.0, b.0), union);
+    }
+
+    /// An empty buffer for names.
+    pub(super) fn begin(&mut self) -> Vec<Name> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    pub(super) fn end(&mut self, mut names: Vec<Name>) {
+        if self.buffers.len() < MOST_BUFFERS && names.capacity() <= MOST_SHARED {
+            names.clear();
+            self.buffers.push(names);
+        }
     }
 }
 
