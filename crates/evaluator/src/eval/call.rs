@@ -97,11 +97,21 @@ impl Eval {
         let entered = self.entered.len();
         let outcome = match self.enter_call().map_err(|error| error.at(pos)).and_then(|()| self.force_at(function, pos))
         {
-            Ok(function) => match self.apply(function, arguments, pos) {
-                Ok(Next::Done(value)) => Ok(value),
-                Ok(Next::Enter(code, body, env)) => self.eval(code, body, env),
-                Err(error) => Err(error),
-            },
+            Ok(function) => {
+                let start = self.arena.position();
+                match self.apply(function, arguments, pos) {
+                    Ok(Next::Done(value)) => Ok(value),
+                    Ok(Next::Enter(code, body, env)) => {
+                        let outcome = self.eval(code, body, env);
+                        // Most functions that builtins call for each element compute something and keep nothing.
+                        if outcome.is_ok() {
+                            env.retract(&mut self.arena, start, arguments.len());
+                        }
+                        outcome
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         };
         self.depth = depth;

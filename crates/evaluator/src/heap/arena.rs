@@ -343,6 +343,22 @@ impl Arena {
         }
     }
 
+    /// Where the next small object goes.
+    #[inline(always)]
+    pub(crate) fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Gives back the `words` words from `start` on if nothing was allocated behind them: then no object refers to them.
+    #[inline(always)]
+    pub(crate) fn retract(&mut self, start: usize, words: usize) {
+        if self.next == start + words * 8 {
+            // SAFETY: the words were handed out by this arena just before, and the caller has no more use for them.
+            unsafe { std::ptr::write_bytes(start as *mut u64, 0, words) };
+            self.next = start;
+        }
+    }
+
     /// Whether the latest allocation ended at `end`.
     #[inline(always)]
     pub(crate) fn is_last(&self, end: NonNull<u64>) -> bool {
