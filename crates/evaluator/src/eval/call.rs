@@ -97,21 +97,11 @@ impl Eval {
         let entered = self.entered.len();
         let outcome = match self.enter_call().map_err(|error| error.at(pos)).and_then(|()| self.force_at(function, pos))
         {
-            Ok(function) => {
-                let start = self.arena.position();
-                match self.apply(function, arguments, pos) {
-                    Ok(Next::Done(value)) => Ok(value),
-                    Ok(Next::Enter(code, body, env)) => {
-                        let outcome = self.eval(code, body, env);
-                        // Most functions that builtins call for each element compute something and keep nothing.
-                        if outcome.is_ok() {
-                            env.retract(&mut self.arena, start, arguments.len());
-                        }
-                        outcome
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+            Ok(function) => match self.apply(function, arguments, pos) {
+                Ok(Next::Done(value)) => Ok(value),
+                Ok(Next::Enter(code, body, env, from)) => self.eval_from(code, body, env, from),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         self.depth = depth;
@@ -145,6 +135,8 @@ impl Eval {
     #[inline(always)]
     fn apply<A: Arguments>(&mut self, mut function: Value, arguments: A, pos: Pos) -> Result<Next, EvalError> {
         let mut taken = 0;
+        // From here on nothing but environments and delayed arguments are made.
+        let mut from = self.arena.mark();
         loop {
             if let Some(lambda) = function.as_lambda() {
                 lambda.see();
@@ -159,6 +151,7 @@ impl Eval {
                             Err(error) if pos == Pos::NONE => return Err(error),
                             Err(error) => return Err(error.trace(pos, "from call site")),
                         };
+                        from = self.arena.mark();
                         self.bind_formals(code, lambda, closed, argument, pos)?
                     } else {
                         let argument = arguments.get(self, taken);
@@ -174,7 +167,7 @@ impl Eval {
                         if self.show_trace {
                             self.entered.push(Entered { code, lambda: index, pos });
                         }
-                        return Ok(Next::Enter(code, lambda.body, env));
+                        return Ok(Next::Enter(code, lambda.body, env, from));
                     }
                     match code.node(lambda.body) {
                         Node::Lambda(inner) => (index, closed) = (inner, env),
@@ -186,6 +179,7 @@ impl Eval {
                                 }
                                 Err(error) => return Err(error),
                             };
+                            from = self.arena.mark();
                             break;
                         }
                     }
@@ -193,7 +187,7 @@ impl Eval {
                 continue;
             }
             match self.apply_other(function, arguments, &mut taken, pos)? {
-                Some(value) if taken < arguments.len() => function = value,
+                Some(value) if taken < arguments.len() => (function, from) = (value, self.arena.mark()),
                 Some(value) => return Ok(Next::Done(value)),
                 None => return Ok(Next::Done(function)),
             }

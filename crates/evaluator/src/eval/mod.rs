@@ -23,7 +23,7 @@ pub(crate) use operators::Arithmetic;
 
 use crate::code::{Code, Sources};
 use crate::error::{ErrorKind, EvalError};
-use crate::heap::{Arena, Region, RootId, RootSource, Roots, ValueStack};
+use crate::heap::{Arena, Mark, Region, RootId, RootSource, Roots, Stretch, ValueStack};
 use crate::options::EvalOptions;
 use crate::parallel::{Crew, Foreman, OwnerId, Waits, Walk};
 use crate::program::{Node, NodeId, Symbol};
@@ -201,8 +201,8 @@ impl Place {
 pub(crate) enum Next {
     /// The result.
     Done(Value),
-    /// The body of a function.
-    Enter(&'static Code, NodeId, Env),
+    /// The body of a function, and since when nothing was made but what belongs to the call.
+    Enter(&'static Code, NodeId, Env, Mark),
 }
 
 impl Eval {
@@ -625,11 +625,26 @@ impl Eval {
     }
 
     /// Evaluates a node.
+    #[inline(always)]
     pub(crate) fn eval(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
+        self.eval_from(code, node, env, Mark::NONE)
+    }
+
+    /// The same for the body of a call, for which alone everything was made since `from`.
+    ///
+    /// Environments and delayed arguments that were made on the way are taken back at the end if nothing else was made
+    /// behind them. Then nothing refers to them: an older object comes to refer to a younger one only when it is a thunk
+    /// that is evaluated, or a place that held one, and gets the value, which followed from what was older than these or
+    /// was made behind them. Other threads know no object that was not made before they were offered work.
+    pub(crate) fn eval_from(&mut self, code: &'static Code, node: NodeId, env: Env, from: Mark) -> Outcome {
         let depth = self.depth;
         let entered = self.entered.len();
-        let outcome = self.run(code, node, env);
+        let mut own = Stretch::new(&self.arena, from);
+        let outcome = self.run(code, node, env, &mut own);
         self.depth = depth;
+        if let Ok(value) = outcome {
+            self.arena.retract(&own, value);
+        }
         if self.entered.len() != entered { self.leave_calls(entered, outcome) } else { outcome }
     }
 
@@ -649,7 +664,7 @@ impl Eval {
     }
 
     #[inline(always)]
-    fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env) -> Outcome {
+    fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env, own: &mut Stretch) -> Outcome {
         loop {
             match code.node(id) {
                 Node::Const(index) => return Ok(code.constants.get(index as usize)),
@@ -667,7 +682,10 @@ impl Eval {
                     let function = self.operand(code, function, env)?;
                     match self.apply_nodes(function, code, id, code.counted(args), env)? {
                         Next::Done(value) => return Ok(value),
-                        Next::Enter(next_code, body, next_env) => (code, id, env) = (next_code, body, next_env),
+                        Next::Enter(next_code, body, next_env, from) => {
+                            own.extend(&self.arena, from);
+                            (code, id, env) = (next_code, body, next_env);
+                        }
                     }
                 }
                 Node::If(at) => {
@@ -677,12 +695,16 @@ impl Eval {
                     id = NodeId(code.extra[branch as usize]);
                 }
                 Node::Let { bindings, body } => {
+                    let from = self.arena.mark();
                     env = self.let_env(code, bindings, env);
+                    own.extend(&self.arena, from);
                     id = body;
                 }
                 Node::With { scope, body } => {
+                    let from = self.arena.mark();
                     let scope = self.delay(code, scope, env);
                     env = env.extend(&mut self.arena, 1);
+                    own.extend(&self.arena, from);
                     env.slot(0).set(scope);
                     id = body;
                 }

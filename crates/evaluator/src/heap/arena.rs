@@ -14,7 +14,7 @@ use super::region::{BLOCK, Gap, Space, clear};
 use super::stack::{StackStorage, ValueStack};
 use crate::os::StackRange;
 use crate::parallel::{Stops, attention};
-use crate::value::Shapes;
+use crate::value::{Shapes, Value};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -164,6 +164,45 @@ impl ThreadRoots {
     }
 }
 
+/// A place between objects.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    next: usize,
+    turns: u32,
+}
+
+impl Mark {
+    /// No place.
+    pub(crate) const NONE: Mark = Mark { next: 0, turns: 0 };
+}
+
+/// Small objects that were made one after the other for one piece of work, so that nothing but that work and what it makes
+/// later can refer to them.
+pub(crate) struct Stretch {
+    start: usize,
+    limit: usize,
+    turns: u32,
+}
+
+impl Stretch {
+    /// What was made since `from` alone.
+    #[inline(always)]
+    pub(crate) fn new(arena: &Arena, from: Mark) -> Stretch {
+        let start = if from.turns == arena.turns { from.next } else { arena.next };
+        Stretch { start, limit: arena.next, turns: arena.turns }
+    }
+
+    /// Adds what was made since `from`; forgets what was before if something else was made in between.
+    #[inline(always)]
+    pub(crate) fn extend(&mut self, arena: &Arena, from: Mark) {
+        if from.next == self.limit && from.turns == self.turns && from.turns == arena.turns {
+            self.limit = arena.next;
+        } else {
+            *self = Stretch::new(arena, from);
+        }
+    }
+}
+
 /// The bump allocator of one thread.
 ///
 /// Memory handed out is zeroed. The arena must not outlive the region, nor the values it made be used after that; the
@@ -179,6 +218,10 @@ pub(crate) struct Arena {
     gaps: Vec<Gap>,
     /// The collections that this thread has taken note of.
     collections: u32,
+    /// Counts whatever makes what is handed out next lie elsewhere than behind the last.
+    turns: u32,
+    /// Bytes that were taken back since this was last told: they count against a budget.
+    retracted: usize,
     /// Where this thread's native stack begins (its highest address), 0 if unknown.
     stack_top: usize,
     roots: Option<Arc<ThreadRoots>>,
@@ -205,7 +248,19 @@ impl Arena {
     /// An arena over a region's memory.
     pub(crate) fn new(region: Arc<Region>) -> Arena {
         let collections = region.collections.load(Ordering::Acquire);
-        Arena { next: 0, end: 0, medium: (0, 0), gaps: Vec::new(), collections, stack_top: 0, roots: None, shapes: Shapes::default(), region }
+        Arena {
+            next: 0,
+            end: 0,
+            medium: (0, 0),
+            gaps: Vec::new(),
+            collections,
+            stack_top: 0,
+            roots: None,
+            shapes: Shapes::default(),
+            turns: 1,
+            retracted: 0,
+            region,
+        }
     }
 
     /// Makes collections possible, which see this value stack and the native stack of the thread. The thread counts as
@@ -286,6 +341,7 @@ impl Arena {
 
     /// The unused rests stay zero and become gaps like any other.
     fn forget_gaps(&mut self) {
+        self.turns = self.turns.wrapping_add(1);
         (self.next, self.end, self.medium) = (0, 0, (0, 0));
         self.gaps.clear();
     }
@@ -345,17 +401,25 @@ impl Arena {
 
     /// Where the next small object goes.
     #[inline(always)]
-    pub(crate) fn position(&self) -> usize {
-        self.next
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { next: self.next, turns: self.turns }
     }
 
-    /// Gives back the `words` words from `start` on if nothing was allocated behind them: then no object refers to them.
+    /// Takes back what a stretch covers if nothing was made behind it and `result` does not lie in it.
     #[inline(always)]
-    pub(crate) fn retract(&mut self, start: usize, words: usize) {
-        if self.next == start + words * 8 {
-            // SAFETY: the words were handed out by this arena just before, and the caller has no more use for them.
-            unsafe { std::ptr::write_bytes(start as *mut u64, 0, words) };
+    pub(crate) fn retract(&mut self, stretch: &Stretch, result: Value) {
+        let Stretch { start, limit, turns } = *stretch;
+        let result = (result.word() & !7) as usize;
+        if limit == self.next && turns == self.turns && start < limit && !(start..limit).contains(&result) {
+            // SAFETY: the words were handed out by this arena, one after the other, and nobody needs them any more (the
+            // promise of whoever covered them).
+            unsafe { std::ptr::write_bytes(start as *mut u8, 0, limit - start) };
             self.next = start;
+            self.retracted += limit - start;
+            if self.retracted >= BLOCK {
+                let bytes = std::mem::take(&mut self.retracted);
+                self.spend(bytes);
+            }
         }
     }
 
@@ -379,6 +443,7 @@ impl Arena {
     #[inline(never)]
     fn allocate_slowly(&mut self, words: usize) -> NonNull<u64> {
         let bytes = words * 8;
+        self.turns = self.turns.wrapping_add(1);
         if self.region.options.stress.is_some() {
             self.gaps.clear();
         }

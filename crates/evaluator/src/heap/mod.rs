@@ -26,7 +26,7 @@ mod region;
 mod roots;
 mod stack;
 
-pub(crate) use arena::{Arena, Region};
+pub(crate) use arena::{Arena, Mark, Region, Stretch};
 pub use arena::{HeapOptions, HeapStatistics};
 pub(crate) use collect::RootSource;
 pub(crate) use layout::{KIND_BITS, KIND_MASK, Kind, MANY_SLOTS, UP_MASK, WITNESSED, number_in, number_word};
@@ -80,7 +80,7 @@ mod tests {
         let mut set = set.finish(arena);
         note(arena, 4);
         note(arena, 4);
-        for name in 0..36 {
+        for name in 3..39 {
             let mut other = AttrSetBuilder::new(arena, 1);
             other.push(Symbol(name), Pos::NONE, Value::NULL);
             let other = other.finish(arena);

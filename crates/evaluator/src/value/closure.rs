@@ -43,16 +43,6 @@ impl Env {
         }
     }
 
-    /// Gives back the memory of this link and those above it, `links` of one slot each that were made from `start` on
-    /// (see [`Arena::position`]), when the call that they were made for is over. It stays as it is if anything was made
-    /// since that might refer to them.
-    #[inline(always)]
-    pub(crate) fn retract(self, arena: &mut Arena, start: usize, links: usize) {
-        if self.0 + 16 == start + links * 16 {
-            arena.retract(start, links * 2);
-        }
-    }
-
     /// The bare address, 0 for the empty chain.
     #[inline(always)]
     pub(super) fn address(self) -> u64 {
