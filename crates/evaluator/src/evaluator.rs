@@ -220,10 +220,13 @@ impl Evaluator {
         self.rooted(value)
     }
 
-    /// Evaluates to the outermost form.
+    /// Evaluates to the outermost form. A call that was not made yet has the place of its function for its site, if that is
+    /// known by then.
     pub fn force(&mut self, value: &Rooted) -> Result<Rooted, EvalError> {
         let value = value.value();
-        let value = self.enter().force(value)?;
+        let eval = self.enter();
+        let place = eval.pos_of_value(value);
+        let value = eval.force_at(value, place)?;
         Ok(self.rooted(value))
     }
 

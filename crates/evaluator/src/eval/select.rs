@@ -69,6 +69,19 @@ impl Eval {
         } else {
             error
         };
+        self.trace_selection(error, attr_pos, path, code, env)
+    }
+
+    /// Names the attribute found last, if any was.
+    #[cold]
+    fn trace_selection(
+        &mut self,
+        error: EvalError,
+        attr_pos: Pos,
+        path: impl FnOnce() -> SelectedPath,
+        code: &'static Code,
+        env: Env,
+    ) -> EvalError {
         if attr_pos == Pos::NONE || self.is_internal(attr_pos) {
             return error;
         }
@@ -128,7 +141,12 @@ impl Eval {
             match step {
                 Ok(Some((next, pos))) => (value, last_pos) = (next, pos),
                 Ok(None) => match default {
-                    Some(default) => return self.eval(code, default, env),
+                    // What was found on the way there counts as being evaluated, as in C++ Nix.
+                    Some(default) => {
+                        let outcome = self.eval(code, default, env);
+                        return outcome
+                            .map_err(|error| self.trace_selection(error, last_pos, || SelectedPath::Many(def), code, env));
+                    }
                     None => return Err(EvalError::eval("attribute missing").at(code.pos(id))),
                 },
                 Err(error) => {
