@@ -14,7 +14,7 @@ use crate::value::{ContextElement, ContextId, Pos, Thunk, Value, View};
 use crate::world::{World, WorldError};
 use activity::Activity;
 use std::sync::Arc;
-use store_model::StorePath;
+use store_model::{SingleDerivedPath, StorePath};
 use syntax::Source;
 
 /// A value kept by its evaluator until the handle is dropped. Asking another evaluator about it is a programming error.
@@ -81,6 +81,8 @@ pub enum StringContextElement {
     Opaque(StorePath),
     /// An output of a derivation.
     Output(StorePath, String),
+    /// An output of a derivation that is itself an output.
+    Dynamic(SingleDerivedPath, String),
     /// A derivation with its closure and all its outputs.
     Whole(StorePath),
 }
@@ -272,6 +274,9 @@ impl Evaluator {
                 ContextElement::Opaque(path) => StringContextElement::Opaque(path),
                 ContextElement::Output { derivation, output } => {
                     StringContextElement::Output(derivation, output.into())
+                }
+                ContextElement::Dynamic { derivation, output } => {
+                    StringContextElement::Dynamic(derivation, output.into())
                 }
                 ContextElement::Whole(path) => StringContextElement::Whole(path),
             })

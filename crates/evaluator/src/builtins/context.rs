@@ -6,7 +6,7 @@ use crate::eval::{Coercion, Eval, Outcome};
 use crate::program::Symbol;
 use crate::value::{AttrSetBuilder, ContextElement, ContextId, ListBuilder, Pos, Str, Value, sym};
 use std::collections::BTreeMap;
-use store_model::StorePath;
+use store_model::{SingleDerivedPath, StorePath};
 
 builtins! {
     /// A string without its context.
@@ -64,7 +64,7 @@ fn add_drv_output_dependencies(eval: &mut Eval, args: &[Value]) -> Outcome {
             let shown = eval.shared.world.store_dir().print(path);
             return Err(EvalError::eval(format!("path '{shown}' is not a derivation")));
         }
-        ContextElement::Output { output, .. } => {
+        ContextElement::Output { output, .. } | ContextElement::Dynamic { output, .. } => {
             let message = format!(
                 "`addDrvOutputDependencies` can only act on derivations, not on a derivation output such as '{output}'"
             );
@@ -92,6 +92,7 @@ fn get_context(eval: &mut Eval, args: &[Value]) -> Outcome {
             ContextElement::Output { derivation, output } => {
                 paths.entry(derivation).or_default().outputs.push(output);
             }
+            ContextElement::Dynamic { derivation, .. } => return Err(unbuilt(eval, &derivation)),
         }
     }
     let mut set = AttrSetBuilder::new(&mut eval.arena, paths.len());
@@ -118,6 +119,19 @@ fn get_context(eval: &mut Eval, args: &[Value]) -> Outcome {
         set.push(name, Pos::NONE, inner.into());
     }
     Ok(set.finish(&mut eval.arena).into())
+}
+
+/// There is no path yet to name what is an output of an output.
+fn unbuilt(eval: &Eval, derivation: &SingleDerivedPath) -> EvalError {
+    let mut first = derivation;
+    while let SingleDerivedPath::Built { drv, output } = first {
+        if matches!(**drv, SingleDerivedPath::Opaque(_)) {
+            let shown = drv.print(eval.shared.world.store_dir());
+            return EvalError::eval(format!("cannot operate on output '{output}' of the unbuilt derivation '{shown}'"));
+        }
+        first = drv;
+    }
+    EvalError::eval("cannot operate on an unbuilt derivation")
 }
 
 fn append_context(eval: &mut Eval, args: &[Value]) -> Outcome {

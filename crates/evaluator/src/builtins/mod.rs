@@ -121,6 +121,7 @@ const GROUPS: &[&[Builtin]] = &[
     context::BUILTINS,
     control::BUILTINS,
     derivation::BUILTINS,
+    derivation::dynamic::BUILTINS,
     fetch::BUILTINS,
     fetch_tree::BUILTINS,
     hash::BUILTINS,

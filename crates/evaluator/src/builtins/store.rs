@@ -70,6 +70,15 @@ fn wire_form(element: &ContextElement) -> String {
     match element {
         ContextElement::Opaque(path) => path.to_string(),
         ContextElement::Output { derivation, output } => format!("!{output}!{derivation}"),
+        ContextElement::Dynamic { derivation, output } => {
+            let mut outputs = format!("!{output}");
+            let mut rest = derivation;
+            while let SingleDerivedPath::Built { drv, output } = rest {
+                outputs.push_str(&format!("!{output}"));
+                rest = drv;
+            }
+            format!("{outputs}!{}", rest.base())
+        }
         ContextElement::Whole(path) => format!("={path}"),
     }
 }
@@ -162,6 +171,10 @@ impl Eval {
                     let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));
                     wanted.push(DerivedPath::Built { drv: SingleDerivedPath::Opaque(derivation), outputs });
                 }
+                ContextElement::Dynamic { derivation, output } => {
+                    let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));
+                    wanted.push(DerivedPath::Built { drv: derivation, outputs });
+                }
             }
         }
         if wanted.is_empty() {
@@ -179,7 +192,9 @@ impl Eval {
         let activity = self.activity.clone();
         for (path, output, built) in self.arena.blocked(|| world.realise(&activity, &wanted))? {
             self.allow(&built);
-            if let Ok(placeholder) = DownstreamPlaceholder::of_output(path.base(), &output) {
+            if let DerivedPath::Built { drv, .. } = &path
+                && let Ok(placeholder) = DownstreamPlaceholder::of_chain(drv, &output)
+            {
                 rewrites.push((placeholder.render(), world.store_dir().print(&built)));
             }
         }

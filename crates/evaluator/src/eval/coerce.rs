@@ -328,6 +328,7 @@ impl Eval {
         match element {
             ContextElement::Opaque(path) => store_dir.print(path),
             ContextElement::Output { derivation, output } => format!("{}^{output}", store_dir.print(derivation)),
+            ContextElement::Dynamic { derivation, output } => format!("{}^{output}", derivation.print(store_dir)),
             ContextElement::Whole(path) => format!("{} (deep)", store_dir.print(path)),
         }
     }

@@ -144,8 +144,9 @@ impl Eval {
                     // What was found on the way there counts as being evaluated, as in C++ Nix.
                     Some(default) => {
                         let outcome = self.eval(code, default, env);
-                        return outcome
-                            .map_err(|error| self.trace_selection(error, last_pos, || SelectedPath::Many(def), code, env));
+                        return outcome.map_err(|error| {
+                            self.trace_selection(error, last_pos, || SelectedPath::Many(def), code, env)
+                        });
                     }
                     None => return Err(EvalError::eval("attribute missing").at(code.pos(id))),
                 },

@@ -9,8 +9,8 @@ use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use store_model::StorePath;
 use store_model::derivation::HashModulo;
+use store_model::{SingleDerivedPath, StorePath};
 
 use super::AppendTable;
 
@@ -37,6 +37,13 @@ pub(crate) enum ContextElement {
         /// The output's name.
         output: Box<str>,
     },
+    /// An output of a derivation that is itself an output (experimental feature `dynamic-derivations`).
+    Dynamic {
+        /// The derivation, an output.
+        derivation: SingleDerivedPath,
+        /// The output's name.
+        output: Box<str>,
+    },
     /// A derivation with its closure and all its outputs.
     Whole(StorePath),
 }
@@ -46,6 +53,7 @@ impl ContextElement {
         match self {
             ContextElement::Opaque(path) | ContextElement::Whole(path) => path,
             ContextElement::Output { derivation, .. } => derivation,
+            ContextElement::Dynamic { derivation, .. } => derivation.base(),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! slices; for derivations that were read there is [`Derivation`](super::Derivation), and a property test holds the two
 //! to the same results.
 //!
-//! Absent on purpose: outputs of outputs, which no expression can ask for without a feature that is refused.
+//! Absent on purpose: outputs of outputs. A derivation that depends on such is put together whole.
 
 use super::aterm::{escaped, names, plain, print_hashes, print_output};
 use super::hash_modulo::{HashModulo, fixed_digest_of, sha256_of, sort_by_hash};

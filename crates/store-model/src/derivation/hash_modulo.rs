@@ -75,7 +75,7 @@ pub fn hash_modulo<E: From<Error>>(
     let mut inputs: Vec<([u8; 32], &str)> = Vec::with_capacity(drv.input_drvs.len());
     for (path, node) in &drv.input_drvs {
         let input = lookup(path)?;
-        deferred |= input.deferred;
+        deferred |= input.deferred || !node.dynamic.is_empty();
         input.use_outputs(node.outputs.iter().map(String::as_str), &drv.name, &mut inputs)?;
     }
     sort_by_hash(&mut inputs);

@@ -4,8 +4,8 @@ use crate::error::EvalError;
 use crate::eval::Eval;
 use crate::value::{ContextElement, KnownElement, start_of_path};
 use std::collections::{BTreeMap, BTreeSet};
-use store_model::StorePath;
 use store_model::derivation::HashModulo;
+use store_model::{SingleDerivedPath, StorePath};
 
 /// What whole derivations among the context bring along.
 #[derive(Default)]
@@ -41,6 +41,8 @@ pub(super) struct Inputs<'a> {
     pub(super) drvs: Vec<Input<'a>>,
     /// Sources.
     pub(super) srcs: Vec<&'a StorePath>,
+    /// Outputs of outputs: the derivation that is an output, and an output of it.
+    pub(super) dynamic: Vec<(&'a SingleDerivedPath, &'a str)>,
 }
 
 /// Finds what whole derivations bring along.
@@ -58,6 +60,7 @@ pub(super) fn closures(eval: &mut Eval, elements: &[&KnownElement]) -> Result<Cl
 pub(super) fn inputs<'a>(elements: &[&'a KnownElement], closures: &'a Closures) -> Inputs<'a> {
     let mut srcs: Vec<(u64, &StorePath)> = closures.srcs.iter().map(|path| (start_of_path(path), path)).collect();
     let mut drvs = Vec::with_capacity(elements.len());
+    let mut dynamic = Vec::new();
     for (path, outputs) in &closures.drvs {
         let start = start_of_path(path);
         drvs.extend(outputs.iter().map(|output| Input { start, path, output, hash: None }));
@@ -68,6 +71,7 @@ pub(super) fn inputs<'a>(elements: &[&'a KnownElement], closures: &'a Closures) 
             ContextElement::Output { derivation, output } => {
                 drvs.push(Input { start: known.start, path: derivation, output, hash: known.hash() });
             }
+            ContextElement::Dynamic { derivation, output } => dynamic.push((derivation, &**output)),
             ContextElement::Whole(_) => {}
         }
     }
@@ -75,7 +79,7 @@ pub(super) fn inputs<'a>(elements: &[&'a KnownElement], closures: &'a Closures) 
     srcs.dedup();
     drvs.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
     drvs.dedup_by(|a, b| a.key() == b.key());
-    Inputs { drvs, srcs: srcs.into_iter().map(|(_, path)| path).collect() }
+    Inputs { drvs, srcs: srcs.into_iter().map(|(_, path)| path).collect(), dynamic }
 }
 
 /// A derivation, everything it refers to, and all outputs of the derivations among that.

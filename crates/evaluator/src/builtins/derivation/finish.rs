@@ -45,17 +45,28 @@ pub(super) fn finish(
     let Instantiated { path, text, references, hash, outputs: paths } = made;
     shared.world.add_derivation(path.clone(), text, &references)?;
     eval.draft_buffers = buffers;
+    let paths = outputs.iter().map(|output| output.name).zip(paths.iter().map(Option::as_ref));
+    Ok(result(eval, &path, &hash, paths))
+}
 
+/// What `derivationStrict` gives: `{ drvPath, out, … }`.
+pub(super) fn result<'a>(
+    eval: &mut Eval,
+    path: &StorePath,
+    hash: &HashModulo,
+    outputs: impl ExactSizeIterator<Item = (&'a str, Option<&'a StorePath>)>,
+) -> Value {
+    let shared = eval.shared.clone();
     let mut set = AttrSetBuilder::new(&mut eval.arena, 1 + outputs.len());
-    let context = shared.contexts.single_of(ContextElement::Whole(path.clone()), &hash);
-    let printed = Str::new(&mut eval.arena, store_dir.print(&path).as_bytes(), context);
+    let context = shared.contexts.single_of(ContextElement::Whole(path.clone()), hash);
+    let printed = Str::new(&mut eval.arena, shared.world.store_dir().print(path).as_bytes(), context);
     set.push(sym::DRV_PATH, Pos::NONE, printed.into());
-    for (output, known) in outputs.iter().zip(&paths) {
-        let name = eval.intern(output.name.as_bytes());
-        let value = output_string(eval, &path, output.name, known.as_ref(), Some(&hash));
+    for (output, known) in outputs {
+        let name = eval.intern(output.as_bytes());
+        let value = output_string(eval, path, output, known, Some(hash));
         set.push(name, Pos::NONE, value);
     }
-    Ok(set.finish(&mut eval.arena).into())
+    set.finish(&mut eval.arena).into()
 }
 
 /// The string for an output: its path, or what stands for it until it is built. `hash` is the derivation's, if known.

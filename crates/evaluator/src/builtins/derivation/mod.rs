@@ -8,6 +8,7 @@
 
 mod attributes;
 mod context;
+pub(crate) mod dynamic;
 mod finish;
 mod outputs;
 pub(crate) mod places;
@@ -108,7 +109,12 @@ fn make(eval: &mut Eval, name: &str, set: AttrSet) -> Outcome {
     let elements = shared.contexts.elements_of_all(collected.strings.contexts());
     let closures = context::closures(eval, &elements)?;
     let outputs = outputs::decide(eval, &collected)?;
-    finish::finish(eval, &collected, &context::inputs(&elements, &closures), outputs)
+    let inputs = context::inputs(&elements, &closures);
+    if inputs.dynamic.is_empty() {
+        finish::finish(eval, &collected, &inputs, outputs)
+    } else {
+        dynamic::finish_dynamic(eval, &collected, &inputs, outputs)
+    }
 }
 
 /// The lazy wrapper. What C++ Nix's own does in the language is done here: `outputs` and its names are evaluated, every
