@@ -36,7 +36,7 @@ pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame}
 pub use evaluator::{Evaluator, FunctionCalls, PartMark, Rooted, Statistics, StringContextElement, ValueKind};
 pub use heap::{HeapOptions, HeapStatistics};
 pub use inputs::{Input, InputAttributes, InputSyntax};
-pub use options::{EvalOptions, SearchPathEntry};
+pub use options::{Clock, EvalOptions, SearchPathEntry};
 pub use os::with_large_stack;
 pub use packages::{Met, Package, PackageOutput};
 pub use record::ReadLog;

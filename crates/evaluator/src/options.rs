@@ -13,6 +13,9 @@ pub struct SearchPathEntry {
     pub value: Vec<u8>,
 }
 
+/// Tells the time, in nanoseconds since 1970.
+pub type Clock = fn() -> u128;
+
 /// How to evaluate.
 #[derive(Clone, Debug)]
 pub struct EvalOptions {
@@ -40,6 +43,8 @@ pub struct EvalOptions {
     pub show_trace: bool,
     /// Calls are counted, for [`Evaluator::statistics`](crate::Evaluator::statistics).
     pub counting: bool,
+    /// A line is written at each call and return (`trace-function-calls`), with the time that this tells.
+    pub trace_calls: Option<Clock>,
     /// `warn` aborts.
     pub abort_on_warn: bool,
     /// Enabled experimental features.
@@ -71,6 +76,7 @@ impl Default for EvalOptions {
             trace_verbose: false,
             show_trace: false,
             counting: false,
+            trace_calls: None,
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),

@@ -221,7 +221,7 @@ impl Question<'_> {
     ) -> Result<(), CommandError> {
         let activity = surface.activity.with_token(surface.cancel.clone());
         // What comes from elsewhere than the tree is not asked for again, and who counts wants it done.
-        if statistics::wanted(&session.settings)
+        if is_watched(&session.settings)
             || !args.arg_from_file.is_empty()
             || self.sources.iter().any(|source| source == "-")
         {
@@ -265,13 +265,23 @@ pub fn here() -> Result<Vec<u8>, CommandError> {
 /// More threads than this wait for each other more than they evaluate.
 const MOST_CORES: u32 = 64;
 
+/// Whether somebody wants to see how it is evaluated: then it must be.
+fn is_watched(settings: &Settings) -> bool {
+    statistics::wanted(settings) || settings.flag("trace-function-calls")
+}
+
+/// The time since 1970; 0 for a clock that stands before.
+fn nanoseconds() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos())
+}
+
 fn options(settings: &Settings, include: &[String]) -> EvalOptions {
     let system = match settings.text("eval-system") {
         "" => settings.system(),
         given => given.to_owned(),
     };
     let max_heap = usize::try_from(settings.number("max-heap")).unwrap_or(usize::MAX);
-    let counting = statistics::wanted(settings);
     EvalOptions {
         system,
         search_path: search_path(settings, include),
@@ -279,13 +289,18 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         restricted: settings.flag("restrict-eval"),
         allowed_uris: settings.list("allowed-uris"),
         max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
-        // What other threads do ahead is not counted.
-        cores: if counting { 1 } else { u32::try_from(settings.eval_cores()).unwrap_or(u32::MAX).min(MOST_CORES) },
+        // What other threads do ahead is neither counted nor said.
+        cores: if is_watched(settings) {
+            1
+        } else {
+            u32::try_from(settings.eval_cores()).unwrap_or(u32::MAX).min(MOST_CORES)
+        },
         heap: HeapOptions { limit: (max_heap > 0).then_some(max_heap), ..HeapOptions::default() },
         import_from_derivation: settings.flag("allow-import-from-derivation"),
         trace_verbose: settings.flag("trace-verbose"),
         show_trace: settings.flag("show-trace"),
-        counting,
+        counting: statistics::wanted(settings),
+        trace_calls: settings.flag("trace-function-calls").then_some(nanoseconds),
         lints: Lints {
             url_literals: Lint::of(settings.text("lint-url-literals")),
             absolute_path_literals: Lint::of(settings.text("lint-absolute-path-literals")),

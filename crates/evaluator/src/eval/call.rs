@@ -93,6 +93,14 @@ impl Eval {
 
     /// The same with the place of the call.
     pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
+        if self.trace_calls.is_some() {
+            return self.traced(pos, |eval| eval.call_silently(function, arguments, pos));
+        }
+        self.call_silently(function, arguments, pos)
+    }
+
+    #[inline(always)]
+    fn call_silently(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
         let depth = self.depth;
         let entered = self.entered.len();
         let outcome = match self.enter_call().map_err(|error| error.at(pos)).and_then(|()| self.force_at(function, pos))

@@ -16,6 +16,7 @@ mod import;
 mod operators;
 mod room;
 mod select;
+mod traced;
 
 pub(crate) use coerce::{Coerced, Coercion, fixed_float};
 pub(crate) use import::{ImportScope, parent};
@@ -146,6 +147,8 @@ pub(crate) struct Eval {
     show_trace: bool,
     /// Calls are counted.
     counting: bool,
+    /// Calls and returns are said, with the time.
+    trace_calls: Option<crate::options::Clock>,
     counts: counts::Counts,
     stack_limit: usize,
     /// Names that were not in a set, see [`select`].
@@ -263,7 +266,7 @@ impl Eval {
 
     fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, constants: Constants, owner: OwnerId) -> Eval {
         arena.watch(&stack);
-        let EvalOptions { max_call_depth, show_trace, counting, .. } = shared.options;
+        let EvalOptions { max_call_depth, show_trace, counting, trace_calls, .. } = shared.options;
         Eval {
             shared,
             arena,
@@ -275,6 +278,7 @@ impl Eval {
             entered: Vec::new(),
             show_trace,
             counting,
+            trace_calls,
             counts: counts::Counts::default(),
             stack_limit: crate::os::stack_limit(),
             absent: select::Absent::default(),
@@ -680,6 +684,9 @@ impl Eval {
                 Node::Select1 { base, name } => return self.select_one(code, id, base, name, env),
                 Node::Call { function, args } => {
                     let function = self.operand(code, function, env)?;
+                    if self.trace_calls.is_some() {
+                        return self.traced_call(function, code, id, args, env);
+                    }
                     match self.apply_nodes(function, code, id, code.counted(args), env)? {
                         Next::Done(value) => return Ok(value),
                         Next::Enter(next_code, body, next_env, from) => {

@@ -20,6 +20,16 @@ pub(crate) enum Arithmetic {
 impl Eval {
     /// Evaluates what the main loop leaves.
     pub(super) fn eval_operator(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
+        // C++ Nix has these as calls of builtins.
+        if self.trace_calls.is_some() && matches!(node, Node::Sub(..) | Node::Mul(..) | Node::Div(..) | Node::Less(..))
+        {
+            return self.traced(code.pos(id), |eval| eval.apply_operator(code, id, node, env));
+        }
+        self.apply_operator(code, id, node, env)
+    }
+
+    #[inline(always)]
+    fn apply_operator(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
         match node {
             Node::Equal(a, b) | Node::NotEqual(a, b) => {
                 let a = self.operand(code, a, env)?;

@@ -221,7 +221,7 @@ pub const SETTINGS: &[Setting] = &[
     on("system-features", List, "benchmark big-parallel nixos-test uid-range", "What builds may ask of this machine."),
     on("tarball-ttl", Number, "3600", "Seconds that a fetched archive is fresh."),
     was(on("timeout", Number, "0", "Seconds after which a build is stopped."), &["build-timeout"]),
-    known("trace-function-calls", Bool, "false", "Write a line at each call and return."),
+    on("trace-function-calls", Bool, "false", "Write a line at each call and return."),
     known("trace-import-from-derivation", Bool, "false", "Warn of each build that evaluation waits for."),
     on("trace-verbose", Bool, "false", "Let `builtins.traceVerbose` speak."),
     on("trust-tarballs-from-git-forges", Bool, "true", "Trust archives of forges by commit alone."),
