@@ -107,7 +107,7 @@ impl Eval {
         {
             Ok(function) => match self.apply(function, arguments, pos) {
                 Ok(Next::Done(value)) => Ok(value),
-                Ok(Next::Enter(code, body, env, from)) => self.eval_from(code, body, env, from),
+                Ok(Next::Enter(code, body, env, from)) => self.eval_body(code, body, env, from),
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),

@@ -629,27 +629,32 @@ impl Eval {
     }
 
     /// Evaluates a node.
-    #[inline(always)]
-    pub(crate) fn eval(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
-        self.eval_from(code, node, env, Mark::NONE)
-    }
-
-    /// The same for the body of a call, for which alone everything was made since `from`.
     ///
     /// Environments and delayed arguments that were made on the way are taken back at the end if nothing else was made
     /// behind them. Then nothing refers to them: an older object comes to refer to a younger one only when it is a thunk
     /// that is evaluated, or a place that held one, and gets the value, which followed from what was older than these or
     /// was made behind them. Other threads know no object that was not made before they were offered work.
-    pub(crate) fn eval_from(&mut self, code: &'static Code, node: NodeId, env: Env, from: Mark) -> Outcome {
+    pub(crate) fn eval(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
         let depth = self.depth;
         let entered = self.entered.len();
-        let mut own = Stretch::new(&self.arena, from);
+        let mut own = Stretch::EMPTY;
         let outcome = self.run(code, node, env, &mut own);
         self.depth = depth;
         if let Ok(value) = outcome {
             self.arena.retract(&own, value);
         }
         if self.entered.len() != entered { self.leave_calls(entered, outcome) } else { outcome }
+    }
+
+    /// The same for the body of a call, for which alone everything was made since `from`.
+    #[inline(always)]
+    pub(crate) fn eval_body(&mut self, code: &'static Code, body: NodeId, env: Env, from: Mark) -> Outcome {
+        let own = Stretch::new(&self.arena, from);
+        let outcome = self.eval(code, body, env);
+        if let Ok(value) = outcome {
+            self.arena.retract(&own, value);
+        }
+        outcome
     }
 
     /// Evaluates a node that is likely a variable or literal, without a recursion for those.

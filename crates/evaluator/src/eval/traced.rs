@@ -32,7 +32,7 @@ impl Eval {
     ) -> Outcome {
         self.traced(code.pos(id), |eval| match eval.apply_nodes(function, code, id, code.counted(arguments), env)? {
             Next::Done(value) => Ok(value),
-            Next::Enter(code, body, env, from) => eval.eval_from(code, body, env, from),
+            Next::Enter(code, body, env, from) => eval.eval_body(code, body, env, from),
         })
     }
 

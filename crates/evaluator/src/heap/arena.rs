@@ -171,11 +171,6 @@ pub(crate) struct Mark {
     turns: u32,
 }
 
-impl Mark {
-    /// No place.
-    pub(crate) const NONE: Mark = Mark { next: 0, turns: 0 };
-}
-
 /// Small objects that were made one after the other for one piece of work, so that nothing but that work and what it makes
 /// later can refer to them.
 pub(crate) struct Stretch {
@@ -185,6 +180,9 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
+    /// Nothing yet.
+    pub(crate) const EMPTY: Stretch = Stretch { start: 0, limit: 0, turns: 0 };
+
     /// What was made since `from` alone.
     #[inline(always)]
     pub(crate) fn new(arena: &Arena, from: Mark) -> Stretch {
