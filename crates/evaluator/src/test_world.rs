@@ -1,4 +1,5 @@
-//! A world of its own: files in memory, a store that remembers what was put into it, no builds, no network.
+//! A world of its own: files in memory, a store that remembers what was put into it; builds and fetches give what was
+//! said beforehand, or fail.
 //!
 //! For tests of the evaluator and of what stands on it. Derivations and texts are kept; a source is hashed as the real
 //! store would, so store paths are the true ones.
@@ -10,7 +11,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use store_model::derivation::aterm;
 use store_model::{
-    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, References, StoreDir, StorePath,
+    ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, Hasher, OutputsSpec, References, StoreDir,
+    StorePath,
 };
 
 /// One thing in the tree.
@@ -25,6 +27,7 @@ enum Entry {
 struct Objects {
     texts: HashMap<StorePath, Vec<u8>>,
     references: HashMap<StorePath, Vec<StorePath>>,
+    requests: Vec<FetchRequest>,
 }
 
 /// Files in memory and a store in memory.
@@ -33,6 +36,9 @@ pub struct TestWorld {
     entries: BTreeMap<Vec<u8>, Entry>,
     variables: HashMap<Vec<u8>, Vec<u8>>,
     objects: Mutex<Objects>,
+    built: HashMap<String, StorePath>,
+    fetched: Option<Fetched>,
+    search_entries: HashMap<Vec<u8>, Vec<u8>>,
     read_only: bool,
 }
 
@@ -47,7 +53,16 @@ impl TestWorld {
     pub fn new() -> TestWorld {
         let store_dir = StoreDir::new("/nix/store").expect("a plain absolute path is a store folder");
         let entries = BTreeMap::from([(b"/".to_vec(), Entry::Directory)]);
-        TestWorld { store_dir, entries, variables: HashMap::new(), objects: Mutex::default(), read_only: false }
+        TestWorld {
+            store_dir,
+            entries,
+            variables: HashMap::new(),
+            objects: Mutex::default(),
+            built: HashMap::new(),
+            fetched: None,
+            search_entries: HashMap::new(),
+            read_only: false,
+        }
     }
 
     fn add(&mut self, path: &str, entry: Entry) {
@@ -89,6 +104,47 @@ impl TestWorld {
         self
     }
 
+    /// Adds a valid store object: a file with references to others.
+    ///
+    /// # Panics
+    /// If one of the paths is no store path.
+    pub fn object(self, path: &str, text: &[u8], references: &[&str]) -> Self {
+        let references = references.iter().map(|path| self.parse(path)).collect();
+        self.keep(self.parse(path), text.to_vec(), references);
+        self.file(path, text)
+    }
+
+    /// A build gives this path for every output of this name.
+    ///
+    /// # Panics
+    /// If it is no store path.
+    pub fn builds(mut self, output: &str, path: &str) -> Self {
+        let path = self.parse(path);
+        self.built.insert(output.to_owned(), path);
+        self
+    }
+
+    /// Whatever is fetched, this comes of it.
+    pub fn fetches(mut self, fetched: Fetched) -> Self {
+        self.fetched = Some(fetched);
+        self
+    }
+
+    /// What was to be fetched so far.
+    pub fn fetch_requests(&self) -> Vec<FetchRequest> {
+        self.lock().requests.clone()
+    }
+
+    /// An entry of the search path that is no plain path means this one.
+    pub fn search_entry(mut self, entry: &str, path: &str) -> Self {
+        self.search_entries.insert(entry.into(), path.into());
+        self
+    }
+
+    fn parse(&self, path: &str) -> StorePath {
+        self.store_dir.parse_bytes(path.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     /// The `.drv` files and texts put into the store so far.
     pub fn texts(&self) -> BTreeMap<StorePath, Vec<u8>> {
         self.lock().texts.iter().map(|(path, text)| (path.clone(), text.clone())).collect()
@@ -107,22 +163,42 @@ impl TestWorld {
         objects.texts.insert(path, text);
     }
 
-    /// Follows links; `None` if nothing is there.
-    fn resolve(&self, path: &[u8]) -> Option<(Vec<u8>, &Entry)> {
-        let mut path = path.to_vec();
-        for _ in 0..40 {
-            match self.entries.get(&path)? {
-                Entry::Symlink(target) => {
-                    path = if target.starts_with(b"/") {
-                        target.clone()
-                    } else {
-                        crate::code::canonical(&[parent(&path), b"/", target].concat())
-                    };
+    /// The path without the links in it, the last one left if `last` says so; `None` if a folder of it is not there.
+    fn real(&self, path: &[u8], last: bool) -> Result<Option<Vec<u8>>, WorldError> {
+        let parts = |path: &[u8]| {
+            let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+            parts.map(<[u8]>::to_vec).rev().collect::<Vec<_>>()
+        };
+        let (mut done, mut rest, mut links) = (Vec::new(), parts(path), 0);
+        while let Some(part) = rest.pop() {
+            if part == b".." {
+                done.truncate(parent(&done).len());
+                continue;
+            }
+            let folder = done.len();
+            done.extend_from_slice(&[b"/", &part[..]].concat());
+            match self.entries.get(&done) {
+                Some(Entry::Symlink(target)) if last || !rest.is_empty() => {
+                    links += 1;
+                    if links > 40 {
+                        let path = String::from_utf8_lossy(path);
+                        let message = format!("getting status of '{path}': Too many levels of symbolic links");
+                        return Err(WorldError::new(WorldErrorClass::Other, message));
+                    }
+                    done.truncate(if target.starts_with(b"/") { 0 } else { folder });
+                    rest.extend(parts(target));
                 }
-                entry => return Some((path, entry)),
+                Some(Entry::File(..)) | None if !rest.is_empty() => return Ok(None),
+                _ => {}
             }
         }
-        None
+        Ok(Some(if done.is_empty() { b"/".to_vec() } else { done }))
+    }
+
+    /// Follows links; `None` if nothing is there.
+    fn resolve(&self, path: &[u8]) -> Result<Option<(Vec<u8>, &Entry)>, WorldError> {
+        let Some(path) = self.real(path, true)? else { return Ok(None) };
+        Ok(self.entries.get(&path).map(|entry| (path, entry)))
     }
 
     fn children(&self, path: &[u8]) -> Vec<(Vec<u8>, PathType)> {
@@ -215,14 +291,12 @@ impl World for TestWorld {
     }
 
     fn stat(&self, path: &[u8]) -> Result<Option<PathType>, WorldError> {
-        let folder = self.resolve(parent(path)).map(|(folder, _)| folder);
-        let through_links = folder.map(|folder| [&folder[..], &path[parent(path).len()..]].concat());
-        let found = self.entries.get(path).or_else(|| self.entries.get(&through_links?));
-        Ok(found.map(kind))
+        let path = self.real(path, false)?;
+        Ok(path.and_then(|path| self.entries.get(&path)).map(kind))
     }
 
     fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
-        match self.resolve(path) {
+        match self.resolve(path)? {
             Some((_, Entry::File(text, _))) => Ok(text.clone()),
             Some(_) => {
                 // As the system says it of a file that is read in pieces.
@@ -233,7 +307,7 @@ impl World for TestWorld {
     }
 
     fn read_directory(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, PathType)>, WorldError> {
-        match self.resolve(path) {
+        match self.resolve(path)? {
             Some((path, Entry::Directory)) => Ok(self.children(&path)),
             Some((path, _)) => {
                 let path = String::from_utf8_lossy(&path);
@@ -245,7 +319,8 @@ impl World for TestWorld {
     }
 
     fn read_link(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
-        match self.entries.get(path) {
+        let real = self.real(path, false)?.unwrap_or_default();
+        match self.entries.get(&real) {
             Some(Entry::Symlink(target)) => Ok(target.clone()),
             _ => Err(missing(path)),
         }
@@ -259,8 +334,8 @@ impl World for TestWorld {
         1_700_000_000
     }
 
-    fn resolve_search_path(&self, _: &Activity, _: &[u8]) -> Result<Option<Vec<u8>>, WorldError> {
-        Ok(None)
+    fn resolve_search_path(&self, _: &Activity, entry: &[u8]) -> Result<Option<Vec<u8>>, WorldError> {
+        Ok(self.search_entries.get(entry).cloned())
     }
 
     fn copy_to_store(&self, _: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError> {
@@ -269,7 +344,7 @@ impl World for TestWorld {
             _ => {
                 let mut hasher = Hasher::new(HashAlgorithm::Sha256);
                 token(&mut hasher, b"nix-archive-1");
-                let (path, _) = self.resolve(request.path).ok_or_else(|| missing(request.path))?;
+                let path = self.real(request.path, false)?.ok_or_else(|| missing(request.path))?;
                 let mut filter = request.filter;
                 self.nar(&path, &mut filter, &mut hasher)?;
                 hasher.flush().map_err(other)?;
@@ -321,8 +396,18 @@ impl World for TestWorld {
             let printed = drv.print(&self.store_dir);
             return Err(not_valid(printed.rsplit('/').next().unwrap_or(&printed)));
         }
-        let what = wanted.first().map(|path| path.print(&self.store_dir)).unwrap_or_default();
-        Err(WorldError::new(WorldErrorClass::BuildFailure, format!("cannot build '{what}' here")))
+        let mut built = Vec::new();
+        for path in wanted {
+            let DerivedPath::Built { outputs: OutputsSpec::Names(names), .. } = path else { continue };
+            for name in names {
+                let Some(output) = self.built.get(name) else {
+                    let message = format!("cannot build '{}' here", path.print(&self.store_dir));
+                    return Err(WorldError::new(WorldErrorClass::BuildFailure, message));
+                };
+                built.push((path.clone(), name.clone(), output.clone()));
+            }
+        }
+        Ok(built)
     }
 
     fn references(&self, path: &StorePath) -> Result<Vec<StorePath>, WorldError> {
@@ -334,6 +419,10 @@ impl World for TestWorld {
     }
 
     fn fetch(&self, _: &Activity, request: &FetchRequest) -> Result<Fetched, WorldError> {
+        self.lock().requests.push(request.clone());
+        if let Some(fetched) = &self.fetched {
+            return Ok(fetched.clone());
+        }
         let what = match request {
             FetchRequest::File { url, .. } | FetchRequest::Tarball { url, .. } => url.clone(),
             FetchRequest::Tree { attributes, .. } => format!("{attributes:?}"),

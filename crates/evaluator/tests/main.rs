@@ -1,5 +1,7 @@
 //! The evaluator through its public API, over a world in memory.
 
+#[path = "outside/mod.rs"]
+mod outside;
 mod programs;
 #[path = "properties/mod.rs"]
 mod properties;

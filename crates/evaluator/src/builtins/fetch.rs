@@ -4,6 +4,7 @@
 //! network. Trees with their attributes: `fetch_tree.rs`.
 
 use super::builtins;
+use crate::code::canonical;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Eval, Outcome};
 use crate::value::{ContextElement, Str, Value, sym};
@@ -133,11 +134,34 @@ pub(super) fn check_uri(eval: &Eval, uri: &str) -> Result<(), EvalError> {
     if !options.restricted || options.allowed_uris.iter().any(|prefix| allows(prefix, uri)) {
         return Ok(());
     }
-    if let Some(path) = uri.strip_prefix("file://").or_else(|| uri.starts_with('/').then_some(uri)) {
-        return eval.check_readable(path.as_bytes());
+    if let Some(path) = local_path(uri) {
+        return eval.check_readable(&canonical(&path));
     }
     let message = format!("access to URI '{uri}' is forbidden in restricted mode");
     Err(EvalError::new(ErrorKind::Restricted, message))
+}
+
+/// The path that a URI means on this machine, if it does: an absolute path, or the URL of one without a host.
+fn local_path(uri: &str) -> Option<Vec<u8>> {
+    if uri.starts_with('/') {
+        return Some(uri.into());
+    }
+    let rest = uri.strip_prefix("file:")?;
+    let rest = match rest.strip_prefix("//") {
+        Some(rest) if !rest.starts_with('/') => return None,
+        Some(rest) => rest,
+        None => rest,
+    };
+    let path = rest.split(['?', '#']).next().unwrap_or_default().as_bytes();
+    let mut decoded = b"/".to_vec();
+    let mut at = 0;
+    while at < path.len() {
+        let code = path.get(at + 1..at + 3).filter(|code| path[at] == b'%' && code.iter().all(u8::is_ascii_hexdigit));
+        let byte = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        decoded.push(byte.unwrap_or(path[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    Some(decoded)
 }
 
 impl Eval {
@@ -165,7 +189,31 @@ fn allows(prefix: &str, uri: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::allows;
+    use super::{allows, local_path};
+
+    #[test]
+    fn urls_of_files_are_paths() {
+        let path =
+            |uri| local_path(uri).map(|path| String::from_utf8_lossy(&crate::code::canonical(&path)).into_owned());
+        for (uri, expected) in [
+            ("/x/../y", "/y"),
+            ("/x%20y?z", "/x%20y?z"),
+            ("file:x/y", "/x/y"),
+            ("file:/x", "/x"),
+            ("file:///x//y", "/x/y"),
+            ("file:///x%20y%2fz", "/x y/z"),
+            ("file:///x%2", "/x%2"),
+            ("file:///%zz", "/%zz"),
+            ("file:///x?y", "/x"),
+            ("file:///x#y", "/x"),
+            ("file:", "/"),
+        ] {
+            assert_eq!(path(uri).as_deref(), Some(expected), "{uri}");
+        }
+        for uri in ["file://h/x", "files:x", "x", "", "FILE:///x"] {
+            assert_eq!(path(uri), None, "{uri}");
+        }
+    }
 
     #[test]
     fn a_prefix_ends_where_a_part_ends() {

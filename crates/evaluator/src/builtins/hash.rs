@@ -51,8 +51,7 @@ fn hash_file(eval: &mut Eval, args: &[Value]) -> Outcome {
     let text = "while evaluating the first argument passed to builtins.hashFile";
     let algorithm = algorithm(eval, args[0], text)?;
     let path = eval.realise_path(args[1])?;
-    eval.check_readable(&path)?;
-    let contents = eval.shared.world.read_file(&path)?;
+    let (_, contents) = eval.read(&path, |path| eval.shared.world.read_file(path))?;
     let hash = Hash::of(algorithm, &contents).to_base16();
     Ok(eval.string(hash.as_bytes()))
 }

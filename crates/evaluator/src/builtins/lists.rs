@@ -88,7 +88,9 @@ fn elem(eval: &mut Eval, args: &[Value]) -> Outcome {
     for element in list.iter() {
         let wanted = eval.force(args[0])?;
         let element = eval.force(element)?;
-        if eval.equal(wanted, element).map_err(|error| error.trace(Pos::NONE, text))? {
+        // The same object is equal without a look inside, as an element of two lists is.
+        let same = wanted == element && (wanted.is_attrs() || wanted.is_list() || wanted.is_function());
+        if same || eval.equal(wanted, element).map_err(|error| error.trace(Pos::NONE, text))? {
             return Ok(Value::TRUE);
         }
     }

@@ -1,9 +1,8 @@
 //! Files: reading, listing, looking up, importing, copying to the store.
 
 use super::builtins;
-use crate::code::canonical;
 use crate::error::{ErrorKind, EvalError};
-use crate::eval::{Coercion, Eval, ImportScope, Outcome, parent};
+use crate::eval::{Coercion, Eval, ImportScope, Links, Outcome, parent};
 use crate::value::{AttrSetBuilder, ContextElement, ContextId, Pos, Str, Value, sym};
 use crate::world::{CopyRequest, PathType, WorldError, WorldErrorClass};
 use std::sync::PoisonError;
@@ -73,8 +72,9 @@ impl Eval {
         for (prefix, value) in entries {
             let Some(suffix) = suffix_after(&prefix, name) else { continue };
             let Some(folder) = self.search_folder(&value)? else { continue };
-            let path = canonical(&[&folder[..], b"/", suffix].concat());
-            if self.check_readable(&path).is_ok() && self.exists(&path)? {
+            let path = self.follow(&[&folder[..], b"/", suffix].concat(), Links::All)?;
+            self.check_readable(&path)?;
+            if self.shared.world.stat(&path)?.is_some() {
                 return Ok(path);
             }
         }
@@ -96,9 +96,11 @@ impl Eval {
             self.effect()?;
             return Ok(self.shared.world.resolve_search_path(&self.activity, value)?);
         }
-        if self.exists(value)? {
+        let target = self.follow(value, Links::All)?;
+        if self.is_readable(&target) && self.shared.world.stat(&target)?.is_some() {
             return Ok(Some(value.to_vec()));
         }
+        self.check_readable(value)?;
         self.effect()?;
         let missing = &self.shared.caches.missing_entries;
         if missing.lock().unwrap_or_else(PoisonError::into_inner).insert(value.to_vec()) {
@@ -106,20 +108,6 @@ impl Eval {
             self.activity.warn(&format!("Nix search path entry '{shown}' does not exist, ignoring"));
         }
         Ok(None)
-    }
-
-    /// Whether something lies at a path once links are followed.
-    fn exists(&self, path: &[u8]) -> Result<bool, EvalError> {
-        let world = &self.shared.world;
-        match world.stat(path)? {
-            None => Ok(false),
-            Some(PathType::Symlink) => {
-                let target = world.read_link(path)?;
-                let target = if target.starts_with(b"/") { target } else { [parent(path), b"/", &target].concat() };
-                Ok(world.stat(&canonical(&target))?.is_some())
-            }
-            Some(_) => Ok(true),
-        }
     }
 }
 
@@ -162,14 +150,18 @@ fn import(eval: &mut Eval, path: Value, scope: ImportScope) -> Outcome {
     eval.import_scoped(&path, scope)
 }
 
+/// A name in a folder.
+fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    [folder.strip_suffix(b"/").unwrap_or(folder), b"/", name].concat()
+}
+
 fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
 fn read_file(eval: &mut Eval, args: &[Value]) -> Outcome {
     let path = eval.realise_path(args[0])?;
-    eval.check_readable(&path)?;
-    let text = eval.shared.world.read_file(&path)?;
+    let (path, text) = eval.read(&path, |path| eval.shared.world.read_file(path))?;
     if text.contains(&0) {
         let message = format!("the contents of the file '{}' cannot be represented as a Nix string", shown(&path));
         return Err(EvalError::eval(message));
@@ -205,8 +197,10 @@ fn references_in(eval: &Eval, object: &StorePath, text: &[u8]) -> ContextId {
 
 fn read_dir(eval: &mut Eval, args: &[Value]) -> Outcome {
     let path = eval.realise_path(args[0])?;
-    eval.check_readable(&path)?;
-    let entries = eval.shared.world.read_directory(&path)?;
+    let (path, mut entries) = eval.read(&path, |path| eval.shared.world.read_directory(path))?;
+    if !eval.is_readable_whole(&path) {
+        entries.retain(|(name, _)| eval.is_readable(&joined(&path, name)));
+    }
     let mut set = AttrSetBuilder::new(&mut eval.arena, entries.len());
     for (name, kind) in entries {
         let name = eval.intern(&name);
@@ -219,6 +213,13 @@ fn read_dir(eval: &mut Eval, args: &[Value]) -> Outcome {
 fn read_file_type(eval: &mut Eval, args: &[Value]) -> Outcome {
     let path = eval.realise_path(args[0])?;
     eval.check_readable(&path)?;
+    let mut folder = parent(&path);
+    while folder != b"/" {
+        if eval.shared.world.stat(folder)? == Some(PathType::Symlink) {
+            return Err(EvalError::eval(format!("path '{}' is a symlink", shown(folder))));
+        }
+        folder = parent(folder);
+    }
     match eval.shared.world.stat(&path)? {
         Some(kind) => Ok(eval.string(kind.name().as_bytes())),
         None => {
@@ -232,18 +233,21 @@ fn path_exists(eval: &mut Eval, args: &[Value]) -> Outcome {
     let value = eval.force(args[0])?;
     let text = value.as_string().map(Str::bytes).unwrap_or_default();
     let must_be_folder = text.ends_with(b"/") || text.ends_with(b"/.");
-    let path = eval.realise_path(value)?;
-    if eval.check_readable(&path).is_err() {
+    let mut path = eval.realise_path(value)?;
+    let links = if must_be_folder { Links::All } else { Links::Folders };
+    if eval.is_guarded() {
+        path = eval.follow_argument(&path, links)?;
+    }
+    if !eval.is_readable(&path) {
         return Ok(Value::FALSE);
     }
     let world = eval.shared.world.clone();
-    let kind = world.stat(&path)?;
-    let exists = match kind {
-        None => false,
-        Some(PathType::Directory) => true,
-        Some(PathType::Symlink) if must_be_folder => world.read_directory(&path).is_ok(),
-        Some(_) => !must_be_folder,
+    let kind = match world.stat(&path) {
+        Ok(Some(PathType::Symlink)) if must_be_folder => world.stat(&eval.follow_argument(&path, links)?)?,
+        Ok(kind) => kind,
+        Err(error) => return Err(eval.follow_argument(&path, links).err().unwrap_or_else(|| error.into())),
     };
+    let exists = if must_be_folder { kind == Some(PathType::Directory) } else { kind.is_some() };
     Ok(Value::bool(exists))
 }
 
@@ -396,13 +400,18 @@ fn copy_source(eval: &mut Eval, mut source: Source) -> Result<StorePath, EvalErr
             .into_iter()
             .fold(source.path, |path, (from, to)| replace_all(&path, from.as_bytes(), to.as_bytes()));
     }
+    source.path = eval.follow(&source.path, Links::All)?;
     eval.check_readable(&source.path)?;
+    let is_whole = eval.is_readable_whole(&source.path);
     let world = eval.shared.world.clone();
     let activity = eval.activity.clone();
     let name = String::from_utf8_lossy(&source.name).into_owned();
     let mut failure = None;
     let function = source.filter;
     let mut decide = |path: &[u8], kind: PathType| {
+        if !is_whole && !eval.is_readable(path) {
+            return Ok(false);
+        }
         let Some(function) = function else { return Ok(true) };
         filter_entry(eval, function, path, kind).map_err(|error| {
             failure = Some(error);
@@ -413,7 +422,7 @@ fn copy_source(eval: &mut Eval, mut source: Source) -> Result<StorePath, EvalErr
         path: &source.path,
         name: &name,
         method: source.method,
-        filter: if function.is_some() { Some(&mut decide) } else { None },
+        filter: if function.is_some() || !is_whole { Some(&mut decide) } else { None },
         expected: source.expected,
     };
     let stored = match world.copy_to_store(&activity, request) {

@@ -3,9 +3,8 @@
 use super::builtins;
 use super::hash::{parse_any, permitted};
 use super::paths::replace_all;
-use crate::code::canonical;
 use crate::error::{ErrorKind, EvalError};
-use crate::eval::{Eval, Outcome};
+use crate::eval::{Eval, Links, Outcome};
 use crate::value::{ContextElement, ContextId, Str, Value};
 use std::collections::BTreeSet;
 use store_model::derivation::TextObject;
@@ -92,58 +91,25 @@ fn store_path(eval: &mut Eval, args: &[Value]) -> Outcome {
     let (path, context) = eval.coerce_to_path(args[0], text)?;
     let world = eval.shared.world.clone();
     let store_dir = world.store_dir();
-    let path = if store_dir.parse_bytes(&path).is_ok() { path } else { resolve_links(eval, path)? };
-    let shown = String::from_utf8_lossy(&path).into_owned();
-    let Ok((object, _)) = store_dir.parse_inside(&shown) else {
-        return Err(EvalError::eval(format!("path '{shown}' is not in the Nix store")));
+    // Of an endless chain of links C++ Nix tells what is left of the path behind it.
+    let path = match store_dir.parse_bytes(&path) {
+        Ok(_) => path,
+        Err(_) => eval.follow_named(&path, Links::All, |rest| {
+            let rest = rest.iter().rev().flat_map(|part| [b"/", &part[..]].concat());
+            String::from_utf8_lossy(&rest.collect::<Vec<u8>>()).into_owned()
+        })?,
     };
+    let shown = String::from_utf8_lossy(&path).into_owned();
+    if !store_dir.contains(&shown) {
+        return Err(EvalError::eval(format!("path '{shown}' is not in the Nix store")));
+    }
+    let object = store_dir.parse_inside(&shown).map_err(|error| EvalError::eval(error.to_string()))?.0;
     if !eval.shared.options.read_only {
         eval.require_valid(&object)?;
     }
     let own = eval.shared.contexts.single(ContextElement::Opaque(object));
     let context = eval.shared.contexts.union(context, own);
     Ok(Str::new(&mut eval.arena, &path, context).into())
-}
-
-/// Follows the links in every part of a path that exists.
-fn resolve_links(eval: &Eval, path: Vec<u8>) -> Result<Vec<u8>, EvalError> {
-    const MOST_LINKS: usize = 1024;
-    let world = &eval.shared.world;
-    let mut done: Vec<u8> = Vec::new();
-    let mut rest: Vec<Vec<u8>> = split(&path);
-    let mut links = 0;
-    while let Some(part) = rest.pop() {
-        let candidate = [&done[..], b"/", &part].concat();
-        if world.stat(&candidate)? != Some(crate::world::PathType::Symlink) {
-            done = candidate;
-            continue;
-        }
-        links += 1;
-        if links > MOST_LINKS {
-            let shown = String::from_utf8_lossy(&path);
-            return Err(EvalError::eval(format!("infinite symlink recursion in path '{shown}'")));
-        }
-        let target = world.read_link(&candidate)?;
-        let mut joined = if target.starts_with(b"/") { target } else { [&done[..], b"/", &target].concat() };
-        while let Some(part) = rest.pop() {
-            joined.push(b'/');
-            joined.extend_from_slice(&part);
-        }
-        done.clear();
-        rest = split(&canonical(&joined));
-    }
-    if done.is_empty() {
-        done.push(b'/');
-    }
-    Ok(done)
-}
-
-/// The parts of a path, last first.
-fn split(path: &[u8]) -> Vec<Vec<u8>> {
-    let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
-    let mut parts: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
-    parts.reverse();
-    parts
 }
 
 impl Eval {
@@ -165,7 +131,10 @@ impl Eval {
         for element in self.context_elements(context) {
             match element {
                 ContextElement::Opaque(path) | ContextElement::Whole(path) => {
-                    self.require_valid(&path)?;
+                    self.effect()?;
+                    if !world.ensure_path(&self.activity, &path)? {
+                        return Err(EvalError::eval(format!("path '{path}' is not valid")));
+                    }
                 }
                 ContextElement::Output { derivation, output } => {
                     let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));

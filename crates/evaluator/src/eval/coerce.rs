@@ -1,12 +1,13 @@
 //! Values to strings and paths: interpolation, `toString`, derivation attributes.
 
+use super::access::Links;
 use super::{Eval, Outcome, lock};
 use crate::code::canonical;
 use crate::error::EvalError;
 use crate::parallel::Task;
 use crate::value::print::type_phrase;
 use crate::value::{AttrSet, ContextElement, ContextId, List, Pos, Str, Value, View, sym};
-use crate::world::CopyRequest;
+use crate::world::{CopyRequest, PathFilter};
 use smallvec::SmallVec;
 use store_model::{ContentAddressMethod, StorePath};
 
@@ -270,14 +271,19 @@ impl Eval {
             self.meet(reads);
             return Ok(stored);
         }
-        self.check_readable(path)?;
+        self.check_readable(&self.target(path, Links::Folders)?)?;
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let name = String::from_utf8_lossy(name).into_owned();
         let method = ContentAddressMethod::NixArchive;
-        let request = CopyRequest { path, name: &name, method, filter: None, expected: None };
         let world = self.shared.world.clone();
-        let (stored, reads) = self.witness(|eval| world.copy_to_store(&eval.activity, request));
-        let stored = stored?;
+        let is_whole = self.is_readable_whole(path);
+        let (stored, reads) = self.witness(|eval| {
+            let mut decide = |path: &[u8], _| Ok(eval.is_readable(path));
+            let filter: Option<&mut PathFilter<'_>> = if is_whole { None } else { Some(&mut decide) };
+            let request = CopyRequest { path, name: &name, method, filter, expected: None };
+            world.copy_to_store(&eval.activity, request)
+        });
+        let stored = stored.map_err(|error| self.why(path, Links::Folders, error))?;
         lock(&self.shared.copied).insert(path.to_vec(), (stored.clone(), reads));
         Ok(stored)
     }

@@ -1,7 +1,7 @@
 //! Equality and order.
 //!
-//! Equality is deep and forces until a difference. Values that are the same object are equal without a look inside, also
-//! functions; that reaches through lists and sets, whose cells may share an object. Two derivations compare by `outPath`.
+//! Equality is deep and forces until a difference. Elements and attributes that are the same object are equal without a
+//! look inside, also functions; the operands themselves are always looked into. Two derivations compare by `outPath`.
 
 use super::Eval;
 use crate::error::{ErrorKind, EvalError};
@@ -31,8 +31,8 @@ impl Eval {
             (View::Null, View::Null) => true,
             (View::String(a), View::String(b)) => a.bytes() == b.bytes(),
             (View::Path(a), View::Path(b)) => a.bytes() == b.bytes(),
-            (View::List(x), View::List(y)) => a == b || self.equal_lists(x, y)?,
-            (View::Attrs(x), View::Attrs(y)) => a == b || self.equal_sets(x, y)?,
+            (View::List(x), View::List(y)) => self.equal_lists(x, y)?,
+            (View::Attrs(x), View::Attrs(y)) => self.equal_sets(x, y)?,
             _ => false,
         })
     }

@@ -1,4 +1,4 @@
-//! Evaluating to a value of a wanted type, with C++ Nix's words when it is another.
+//! Evaluating to a value of a wanted type, with C++ Nix's words when it is another; names as messages show them.
 //!
 //! Every function takes the phrase that names what is being evaluated; it becomes a trace frame, also when evaluation
 //! itself fails (but not for lists and sets).
@@ -6,7 +6,7 @@
 use super::{Eval, Outcome};
 use crate::code::Code;
 use crate::error::EvalError;
-use crate::program::NodeId;
+use crate::program::{NodeId, Symbol};
 use crate::value::print::type_phrase;
 use crate::value::{AttrSet, ContextId, Env, List, Pos, Str, Value};
 
@@ -175,14 +175,27 @@ impl Eval {
     }
 
     /// An attribute that must be there.
-    pub(crate) fn required(
-        &mut self,
-        set: AttrSet,
-        name: crate::program::Symbol,
-        text: &'static str,
-    ) -> Expected<Value> {
+    pub(crate) fn required(&mut self, set: AttrSet, name: Symbol, text: &'static str) -> Expected<Value> {
         set.value(name).ok_or_else(|| {
             EvalError::type_error(format!("attribute '{}' missing", self.text(name))).trace(Pos::NONE, text)
         })
+    }
+}
+
+impl Eval {
+    /// A name as messages show it: in quotes where the language needs them.
+    pub(crate) fn text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
+        let name = self.shared.symbols.bytes(symbol);
+        if crate::value::print::is_plain_name(name) {
+            return self.bare_text(symbol);
+        }
+        let mut quoted = Vec::new();
+        crate::value::print::push_name(&mut quoted, name);
+        crate::text::bytes_as_text(&quoted).into_owned().into()
+    }
+
+    /// A name as it is.
+    pub(crate) fn bare_text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
+        self.shared.symbols.text(symbol)
     }
 }

@@ -1,5 +1,6 @@
 //! Files and texts to values: reading, compiling, linking, and the table of files already met.
 
+use super::access::Links;
 use super::{Eval, Imported, Outcome, lock};
 use crate::code::{Code, INTERNAL, SourceText, link};
 use crate::error::{ErrorKind, EvalError};
@@ -242,8 +243,20 @@ impl Eval {
         let text = match internal_file(file) {
             Some(text) => text.as_bytes().to_vec(),
             None => {
-                self.check_readable(file)?;
-                self.shared.world.read_file(file)?
+                self.check_readable(&self.target(file, Links::All)?)?;
+                let world = &self.shared.world;
+                match world.read_file(file) {
+                    Ok(text) => text,
+                    Err(error) => {
+                        let target = self.follow(file, Links::All)?;
+                        return Err(if target == file {
+                            error
+                        } else {
+                            world.read_file(&target).err().unwrap_or(error)
+                        }
+                        .into());
+                    }
+                }
             }
         };
         let name = String::from_utf8_lossy(file).into_owned();
@@ -260,8 +273,9 @@ impl Eval {
         }
         let mut path = path.to_vec();
         for _ in 0..MOST_LINKS {
-            self.check_readable(&path)?;
-            match self.shared.world.stat(&path)? {
+            self.check_readable(&self.target(&path, Links::Folders)?)?;
+            let kind = self.shared.world.stat(&path);
+            match kind.map_err(|error| self.why(parent(&path), Links::All, error))? {
                 Some(PathType::Symlink) => {
                     let target = self.shared.world.read_link(&path)?;
                     let joined =
@@ -285,35 +299,6 @@ impl Eval {
         }
         let shown = crate::text::bytes_as_text(&path);
         Err(EvalError::eval(format!("too many symbolic links encountered while traversing the path '{shown}'")))
-    }
-
-    /// Fails if pure or restricted evaluation may not read `path`.
-    pub(crate) fn check_readable(&self, path: &[u8]) -> Result<(), EvalError> {
-        let options = &self.shared.options;
-        if !options.pure && !options.restricted {
-            return Ok(());
-        }
-        let below = |folder: &[u8]| {
-            path.strip_prefix(folder)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || folder.ends_with(b"/"))
-        };
-        if options.allowed_paths.iter().any(|folder| below(folder))
-            || lock(&self.shared.allowed).iter().any(|folder| below(folder))
-            || (!options.pure && options.search_path.iter().any(|entry| below(&entry.value)))
-        {
-            return Ok(());
-        }
-        let mode = if options.pure { "pure evaluation mode (use '--impure' to override)" } else { "restricted mode" };
-        let shown = crate::text::bytes_as_text(path);
-        Err(EvalError::new(ErrorKind::Restricted, format!("access to absolute path '{shown}' is forbidden in {mode}")))
-    }
-
-    /// Lets restricted evaluation read what was put into the store.
-    pub(crate) fn allow(&self, path: &store_model::StorePath) {
-        if self.shared.options.pure || self.shared.options.restricted {
-            let printed = self.shared.world.store_dir().print(path).into_bytes();
-            lock(&self.shared.allowed).push(printed);
-        }
     }
 }
 

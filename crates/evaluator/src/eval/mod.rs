@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: files and the store (`World`), names (resolved by `compile`), text forms.
 
+mod access;
 mod call;
 mod coerce;
 mod compare;
@@ -18,6 +19,7 @@ mod room;
 mod select;
 mod traced;
 
+pub(crate) use access::Links;
 pub(crate) use coerce::{Coerced, Coercion, fixed_float};
 pub(crate) use import::{ImportScope, parent};
 pub(crate) use operators::Arithmetic;
@@ -786,22 +788,6 @@ impl Eval {
     #[inline(always)]
     fn closure_unseen(&mut self, code: &'static Code, index: u32, env: Env) -> Value {
         crate::value::Lambda::new_unseen(&mut self.arena, code.number, index, env).into()
-    }
-
-    /// A name as messages show it: in quotes where the language needs them.
-    pub(crate) fn text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
-        let name = self.shared.symbols.bytes(symbol);
-        if crate::value::print::is_plain_name(name) {
-            return self.bare_text(symbol);
-        }
-        let mut quoted = Vec::new();
-        crate::value::print::push_name(&mut quoted, name);
-        crate::text::bytes_as_text(&quoted).into_owned().into()
-    }
-
-    /// A name as it is.
-    pub(crate) fn bare_text(&self, symbol: Symbol) -> std::borrow::Cow<'static, str> {
-        self.shared.symbols.text(symbol)
     }
 }
 

@@ -55,9 +55,15 @@ impl Writer {
                 // A value that was evaluated in passing is as good as one that never was a thunk.
                 return match thunk.evaluated() {
                     Some(value) => self.forced(eval, value, pos, out),
+                    None if thunk.waiting_function().is_some_and(|function| !is_hidden(function)) => {
+                        let own = eval.pos_of_value(value);
+                        Err(no_form("a function application", if own == Pos::NONE { pos } else { own }))
+                    }
                     None => Err(no_form("a thunk", pos)),
                 };
             }
+            // C++ Nix makes functions inside sets and lists when they are looked at.
+            View::Lambda(lambda) if !self.options.strict && lambda.is_unseen() => return Err(no_form("a thunk", pos)),
             View::Int(int) => out.bytes.extend_from_slice(int.to_string().as_bytes()),
             View::Float(float) => out.bytes.extend_from_slice(float_text(float).as_bytes()),
             View::Bool(truth) => out.bytes.extend_from_slice(if truth { b"true" } else { b"false" }),
@@ -172,6 +178,12 @@ impl Writer {
         }
         escape(text, &mut out.bytes);
     }
+}
+
+/// Whether a function is one that only the evaluator itself calls.
+fn is_hidden(function: Value) -> bool {
+    let number = function.as_builtin().or_else(|| function.as_partial().map(|partial| partial.builtin()));
+    number.is_some_and(|number| TABLE[number as usize].hidden)
 }
 
 #[cold]
