@@ -4,6 +4,7 @@
 //! `expressions/SUBJECT.jsonl` holds, in the same order, what `nix-instantiate --eval --strict` answers: status, standard
 //! output, standard error. `json` is the answer with `--json`, where it is not just the same failure; `trace` is standard
 //! error with `--show-trace`, where that says more. The working directory is `/pwd`, with `expressions/fix` in `./fix`.
+//! Some lists are evaluated under settings of their own, see [`settings`], and one without `--strict`.
 //!
 //! Absent: running C++ Nix, which the test that records does.
 
@@ -24,6 +25,16 @@ pub fn folder() -> PathBuf {
 pub const FEATURES: &str = "blake3-hashes ca-derivations dynamic-derivations fetch-closure fetch-tree flakes \
     git-hashing impure-derivations nix-command parse-toml-timestamps pipe-operators";
 
+/// The settings that the expressions of a list are evaluated under, besides the defaults.
+pub fn settings(subject: &str) -> &'static [(&'static str, &'static str)] {
+    match subject {
+        "restricted" => &[("restrict-eval", "true"), ("allowed-uris", "https://allowed.example/a")],
+        "pure" => &[("pure-eval", "true")],
+        "warnings" => &[("abort-on-warn", "true"), ("trace-verbose", "true")],
+        _ => &[],
+    }
+}
+
 /// How a value is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -36,14 +47,19 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The options of `nix-instantiate`.
-    pub fn options(self) -> &'static [&'static str] {
+    /// The option of `nix-instantiate --eval`.
+    pub fn option(self) -> Option<&'static str> {
         match self {
-            Mode::Plain => &["--eval", "--strict"],
-            Mode::Json => &["--eval", "--strict", "--json"],
-            Mode::Trace => &["--eval", "--strict", "--show-trace"],
+            Mode::Plain => None,
+            Mode::Json => Some("--json"),
+            Mode::Trace => Some("--show-trace"),
         }
     }
+}
+
+/// Whether the values of a list are evaluated in their depth; else what is not evaluated yet shows.
+pub fn is_strict(subject: &str) -> bool {
+    subject != "lazy"
 }
 
 /// What came of an expression.
@@ -200,10 +216,20 @@ impl Tree {
     }
 }
 
-fn options(show_trace: bool, base: &EvalOptions) -> EvalOptions {
+/// What the lists say, and `subject` itself, on top of `base`.
+fn options(subject: &str, show_trace: bool, base: &EvalOptions) -> EvalOptions {
     let entry = |prefix: &str, path: &str| SearchPathEntry { prefix: prefix.into(), value: path.into() };
+    let is_on = |name: &str| settings(subject).contains(&(name, "true"));
+    let uris = settings(subject).iter().find(|(name, _)| *name == "allowed-uris").map_or("", |(_, uris)| uris);
+    let search_path = vec![entry("named", "/pwd/fix/attrs.nix"), entry("", "/pwd/fix/search")];
     EvalOptions {
-        search_path: vec![entry("named", "/pwd/fix/attrs.nix"), entry("", "/pwd/fix/search")],
+        // Pure evaluation has no search path from outside.
+        search_path: if is_on("pure-eval") { Vec::new() } else { search_path },
+        pure: is_on("pure-eval"),
+        restricted: is_on("restrict-eval"),
+        allowed_uris: uris.split_whitespace().map(str::to_owned).collect(),
+        abort_on_warn: is_on("abort-on-warn"),
+        trace_verbose: is_on("trace-verbose"),
         experimental_features: FEATURES.split_whitespace().map(str::to_owned).collect(),
         read_only: true,
         show_trace,
@@ -217,17 +243,19 @@ pub fn as_argument(expression: &str) -> String {
     if expression.starts_with('-') { format!(" {expression}") } else { expression.to_owned() }
 }
 
-/// What an expression gives here. To be called on a large stack.
-pub fn answer(tree: &Tree, expression: &str, mode: Mode, base: &EvalOptions) -> Answer {
+/// What an expression of a list gives here. To be called on a large stack.
+pub fn answer(tree: &Tree, subject: &str, expression: &str, mode: Mode, base: &EvalOptions) -> Answer {
     let recorder = Arc::new(Recorder::default());
     let activity = Activity::root(recorder.clone(), CancelToken::new());
     let show_trace = mode == Mode::Trace;
-    let mut evaluator = Evaluator::new(Arc::new(tree.world()), options(show_trace, base), activity);
+    let mut evaluator = Evaluator::new(Arc::new(tree.world()), options(subject, show_trace, base), activity);
     let printed = evaluator.eval_text(as_argument(expression).as_bytes(), b"/pwd", Origin::String).and_then(|value| {
         if mode == Mode::Json {
-            return evaluator.to_json(&value, true);
+            return evaluator.to_json(&value, is_strict(subject));
         }
-        evaluator.force_deep(&value)?;
+        if is_strict(subject) {
+            evaluator.force_deep(&value)?;
+        }
         evaluator.print_plain(&value)
     });
     let mut answer = Answer::default();
@@ -255,12 +283,13 @@ pub fn answer(tree: &Tree, expression: &str, mode: Mode, base: &EvalOptions) -> 
     answer
 }
 
-/// All answers to an expression, evaluated as `base` says where the lists do not say it. To be called on a large stack.
-pub fn record(tree: &Tree, expression: &str, base: &EvalOptions) -> Record {
+/// All answers to an expression of a list, evaluated as `base` says where the lists do not say it. To be called on a large
+/// stack.
+pub fn record(tree: &Tree, subject: &str, expression: &str, base: &EvalOptions) -> Record {
     Record {
         expression: expression.to_owned(),
-        plain: answer(tree, expression, Mode::Plain, base),
-        json: answer(tree, expression, Mode::Json, base),
-        trace: answer(tree, expression, Mode::Trace, base).err,
+        plain: answer(tree, subject, expression, Mode::Plain, base),
+        json: answer(tree, subject, expression, Mode::Json, base),
+        trace: answer(tree, subject, expression, Mode::Trace, base).err,
     }
 }

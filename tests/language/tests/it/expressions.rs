@@ -3,7 +3,9 @@
 //! `NIX_ORACLE=<folder of its commands> FIRN_UPDATE=1 cargo test -p language` records the answers anew.
 
 use evaluator::EvalOptions;
-use language::expressions::{Answer, FEATURES, Mode, Record, Subject, Tree, as_argument, folder, record, subjects};
+use language::expressions::{
+    Answer, FEATURES, Mode, Record, Subject, Tree, as_argument, folder, is_strict, record, settings, subjects,
+};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,7 +59,8 @@ fn expect_all(base: &EvalOptions) {
         let listed: Vec<&str> = records.iter().map(|record| record.expression.as_str()).collect();
         assert_eq!(listed, subject.expressions, "{}: record the answers anew", subject.name);
         count += records.len();
-        let given = in_parallel(records.len(), |number| record(&tree, &records[number].expression, base));
+        let given =
+            in_parallel(records.len(), |number| record(&tree, &subject.name, &records[number].expression, base));
         for (expected, given) in records.iter().zip(&given) {
             if let Some(difference) = difference(expected, given) {
                 wrong.push(format!("== {}: {}\n{difference}", subject.name, expected.expression));
@@ -86,7 +89,8 @@ fn no_expression_stands_twice() {
     let mut seen = HashSet::new();
     for subject in subjects() {
         for expression in subject.expressions {
-            assert!(seen.insert(expression.clone()), "{}: {expression}", subject.name);
+            let under = (settings(&subject.name), is_strict(&subject.name));
+            assert!(seen.insert((under, expression.clone())), "{}: {expression}", subject.name);
         }
     }
 }
@@ -108,11 +112,14 @@ impl Oracle {
         Oracle { program, base }
     }
 
-    fn answer(&self, expression: &str, mode: Mode) -> Answer {
+    fn answer(&self, subject: &str, expression: &str, mode: Mode) -> Answer {
         let pwd = self.base.join("pwd");
         let search = format!("named={0}/fix/attrs.nix:{0}/fix/search", pwd.display());
         let output = Command::new(&self.program)
-            .args(mode.options())
+            .arg("--eval")
+            .args(is_strict(subject).then_some("--strict"))
+            .args(mode.option())
+            .args(settings(subject).iter().flat_map(|(name, value)| ["--option", name, value]))
             .arg("-E")
             .arg(as_argument(expression))
             .current_dir(&pwd)
@@ -168,9 +175,9 @@ fn cpp_nix_answers_so() {
             let expression = &subject.expressions[number];
             Record {
                 expression: expression.clone(),
-                plain: oracle.answer(expression, Mode::Plain),
-                json: oracle.answer(expression, Mode::Json),
-                trace: oracle.answer(expression, Mode::Trace).err,
+                plain: oracle.answer(&subject.name, expression, Mode::Plain),
+                json: oracle.answer(&subject.name, expression, Mode::Json),
+                trace: oracle.answer(&subject.name, expression, Mode::Trace).err,
             }
         });
         if update {
