@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 builtins! {
     /// The second argument, after evaluating the first to its outermost form.
     "__seq" / 2 => |eval, args| {
-        eval.force(args[0])?;
+        eval.look_at(args[0])?;
         eval.force(args[1])
     };
     /// The second argument, after evaluating everything in the first.
@@ -282,10 +282,22 @@ impl Closure {
 
     /// Names the elements whose keys do not compare.
     #[cold]
-    fn explain(&self, eval: &mut Eval, results: &[usize], element: Value, key: Value, error: EvalError) -> EvalError {
+    fn explain(
+        &mut self,
+        eval: &mut Eval,
+        results: &[usize],
+        element: Value,
+        key: Value,
+        error: EvalError,
+    ) -> EvalError {
         let shown = eval.show_in_error(element);
-        for place in results {
-            let other = eval.stack.get(*place);
+        // In the order of the keys, as they stand in C++ Nix's set.
+        let keys = match self.sorted.take() {
+            Some(keys) => keys,
+            None => self.sort_keys(eval, results).unwrap_or_default(),
+        };
+        for index in keys.sorted {
+            let other = eval.stack.get(results[index]);
             let Ok(other_key) = self.key(eval, other) else { continue };
             if eval.less(key, other_key, "").is_err() {
                 let other = eval.show_in_error(other);

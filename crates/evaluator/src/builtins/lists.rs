@@ -84,13 +84,12 @@ fn elem_at(eval: &mut Eval, args: &[Value]) -> Outcome {
 
 fn elem(eval: &mut Eval, args: &[Value]) -> Outcome {
     let list = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.elem")?;
-    let text = "while searching for the presence of the given element in the list";
     for element in list.iter() {
         let wanted = eval.force(args[0])?;
         let element = eval.force(element)?;
         // The same object is equal without a look inside, as an element of two lists is.
         let same = wanted == element && (wanted.is_attrs() || wanted.is_list() || wanted.is_function());
-        if same || eval.equal(wanted, element).map_err(|error| error.trace(Pos::NONE, text))? {
+        if same || eval.equal(wanted, element)? {
             return Ok(Value::TRUE);
         }
     }

@@ -366,4 +366,20 @@ mod tests {
         assert!(TABLE.iter().all(|builtin| (1..=MAX_ARITY).contains(&(builtin.arity as usize))));
         assert!(TABLE.iter().all(|builtin| !builtin.doc.trim().is_empty()));
     }
+
+    #[test]
+    fn the_manual_holds_what_is_enabled_in_order() {
+        let mut options = EvalOptions::default();
+        let entries = manual(&options);
+        assert!(entries.is_sorted() && entries.len() > 90);
+        let find = |entries: &[(&str, u8, &'static str)], name: &str| {
+            entries.iter().find(|entry| entry.0 == name).map(|(_, arity, text)| (*arity, text.trim()))
+        };
+        assert_eq!(find(&entries, "length"), Some((1, "The number of elements.")));
+        assert_eq!(find(&entries, "elemAt"), Some((2, "The element at an index, counted from 0.")));
+        assert_eq!(find(&entries, "fetchTree"), None);
+        assert_eq!(find(&entries, "derivationPath"), None);
+        options.experimental_features.insert("fetch-tree".to_owned());
+        assert!(find(&manual(&options), "fetchTree").is_some_and(|(arity, _)| arity == 1));
+    }
 }

@@ -7,23 +7,23 @@ use crate::value::{AttrSet, AttrSetBuilder, Value, sym};
 
 builtins! {
     /// Whether the argument is null.
-    "isNull" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])? == Value::NULL));
+    "isNull" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])? == Value::NULL));
     /// Whether the argument is a function, also a builtin one or one with some of its arguments.
-    "__isFunction" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.is_function()));
+    "__isFunction" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.is_function()));
     /// Whether the argument is an integer.
-    "__isInt" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.as_int().is_some()));
+    "__isInt" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.as_int().is_some()));
     /// Whether the argument is a float.
-    "__isFloat" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.as_float().is_some()));
+    "__isFloat" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.as_float().is_some()));
     /// Whether the argument is a string.
-    "__isString" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.is_string()));
+    "__isString" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.is_string()));
     /// Whether the argument is a Boolean.
-    "__isBool" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.as_bool().is_some()));
+    "__isBool" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.as_bool().is_some()));
     /// Whether the argument is a path.
-    "__isPath" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.as_path().is_some()));
+    "__isPath" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.as_path().is_some()));
     /// Whether the argument is a set.
-    "__isAttrs" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.is_attrs()));
+    "__isAttrs" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.is_attrs()));
     /// Whether the argument is a list.
-    "__isList" / 1 => |eval, args| Ok(Value::bool(eval.force(args[0])?.is_list()));
+    "__isList" / 1 => |eval, args| Ok(Value::bool(eval.look_at(args[0])?.is_list()));
     /// The name of the argument's type: `int`, `float`, `bool`, `string`, `path`, `null`, `set`, `list` or `lambda`.
     "__typeOf" / 1 => type_of;
     /// The argument as a string: strings as they are, paths as their text, numbers, true as `1`, false and null as the
@@ -33,8 +33,19 @@ builtins! {
     "__functionArgs" / 1 => function_args;
 }
 
+impl Eval {
+    /// Evaluates; a function counts as looked at then.
+    pub(super) fn look_at(&mut self, value: Value) -> Outcome {
+        let value = self.force(value)?;
+        if let Some(lambda) = value.as_lambda() {
+            lambda.see();
+        }
+        Ok(value)
+    }
+}
+
 fn type_of(eval: &mut Eval, args: &[Value]) -> Outcome {
-    let value = eval.force(args[0])?;
+    let value = eval.look_at(args[0])?;
     Ok(eval.string(type_name(value).as_bytes()))
 }
 
@@ -44,7 +55,7 @@ fn to_string(eval: &mut Eval, args: &[Value]) -> Outcome {
 }
 
 fn function_args(eval: &mut Eval, args: &[Value]) -> Outcome {
-    let value = eval.force(args[0])?;
+    let value = eval.look_at(args[0])?;
     let Some(lambda) = value.as_lambda() else {
         let is_derivation = value.as_builtin().is_some_and(|number| super::TABLE[number as usize].shown_as_lambda);
         if is_derivation {

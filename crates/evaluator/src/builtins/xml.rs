@@ -4,6 +4,7 @@
 //! through derivations would have no end.
 
 use super::{builtins, in_name_order};
+use crate::code::INTERNAL;
 use crate::error::{EvalError, Origin};
 use crate::eval::{Coerced, Eval, lock};
 use crate::value::print::general_float;
@@ -38,7 +39,7 @@ pub(crate) fn write_xml(
     out.bytes.extend_from_slice(b"<?xml version='1.0' encoding='utf-8'?>\n");
     let mut writer = Writer { options, depth: 0, seen: FxHashSet::default(), out };
     writer.open("expr", &[]);
-    writer.value(eval, value)?;
+    writer.value(eval, value, Pos::NONE)?;
     writer.close("expr");
     Ok(())
 }
@@ -96,18 +97,18 @@ impl Writer<'_> {
         self.empty(name, &[("value", value)]);
     }
 
-    fn value(&mut self, eval: &mut Eval, value: Value) -> Result<(), EvalError> {
-        eval.deeper(|eval| {
+    fn value(&mut self, eval: &mut Eval, value: Value, pos: Pos) -> Result<(), EvalError> {
+        eval.deeper_at(pos, |eval| {
             if !self.options.strict && self.depth > 1 && value.as_lambda().is_some_and(Lambda::is_unseen) {
                 self.empty("unevaluated", &[]);
                 return Ok(());
             }
             let value = if self.options.strict { eval.force(value)? } else { value };
-            self.forced(eval, value)
+            self.forced(eval, value, pos)
         })
     }
 
-    fn forced(&mut self, eval: &mut Eval, value: Value) -> Result<(), EvalError> {
+    fn forced(&mut self, eval: &mut Eval, value: Value, pos: Pos) -> Result<(), EvalError> {
         match value.view() {
             View::Int(int) => self.scalar("int", int.to_string().as_bytes()),
             View::Float(float) => self.scalar("float", general_float(float).as_bytes()),
@@ -121,7 +122,7 @@ impl Writer<'_> {
             View::List(list) => {
                 self.open("list", &[]);
                 for element in list.iter() {
-                    self.value(eval, element)?;
+                    self.value(eval, element, pos)?;
                 }
                 self.close("list");
             }
@@ -133,7 +134,10 @@ impl Writer<'_> {
             }
             View::Lambda(lambda) => self.function(eval, lambda),
             View::Builtin(number) if super::TABLE[number as usize].shown_as_lambda => {
-                self.open("function", &[]);
+                let place = self.place(eval, super::derivation::places::FUNCTION);
+                let attributes: Vec<(&str, &[u8])> =
+                    place.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+                self.open("function", &attributes);
                 self.open("attrspat", &[("ellipsis", b"1"), ("name", b"drvAttrs")]);
                 self.empty("attr", &[("name", b"outputs")]);
                 self.close("attrspat");
@@ -141,7 +145,7 @@ impl Writer<'_> {
             }
             View::Builtin(_) | View::Partial(_) => self.empty("unevaluated", &[]),
             View::Thunk(thunk) => match thunk.evaluated() {
-                Some(value) => return self.forced(eval, value),
+                Some(value) => return self.forced(eval, value, pos),
                 None => self.empty("unevaluated", &[]),
             },
         }
@@ -156,7 +160,9 @@ impl Writer<'_> {
         let Some(position) = lock(&eval.shared.sources).position(pos) else { return Vec::new() };
         let mut place = vec![("column", position.column.to_string()), ("line", position.line.to_string())];
         if let Origin::File(path) = position.origin {
-            place.push(("path", path.to_string()));
+            // A file of the evaluator lies in a tree of its own.
+            let own = path.strip_prefix(INTERNAL).map(|name| format!("/{name}"));
+            place.push(("path", own.unwrap_or_else(|| path.to_string())));
         }
         place
     }
@@ -169,7 +175,7 @@ impl Writer<'_> {
             attributes.push(("name", eval.shared.symbols.bytes(attr.name)));
             attributes.sort_unstable();
             self.open("attr", &attributes);
-            self.value(eval, attr.value.get())?;
+            self.value(eval, attr.value.get(), attr.pos)?;
             self.close("attr");
         }
         Ok(())

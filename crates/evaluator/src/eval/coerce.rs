@@ -134,16 +134,18 @@ impl Eval {
         pos: Pos,
         text: &'static str,
     ) -> Result<Str, EvalError> {
-        let value = self.force_to_coerce(value)?;
+        let value = self.force_to_coerce(value, pos)?;
         if let Some(string) = value.as_string() {
+            self.check_depth(pos)?;
             return Ok(string);
         }
         // What a set gives for itself is taken as it is, without a copy.
         if let Some(path) = value.as_attrs().filter(|set| set.get(sym::TO_STRING).is_none()).and_then(path_of) {
-            return self.deeper(|eval| eval.coerce_at(path, how, pos, text));
+            return self.deeper_at(pos, |eval| eval.coerce_at(path, how, pos, text));
         }
         if let Some(int) = value.as_int().filter(|_| how.more) {
-            return self.deeper(|eval| Ok(Str::new(&mut eval.arena, Decimal::of(int).bytes(), ContextId::NONE)));
+            return self
+                .deeper_at(pos, |eval| Ok(Str::new(&mut eval.arena, Decimal::of(int).bytes(), ContextId::NONE)));
         }
         let mut coerced = Coerced::begin(self);
         self.coerce_into(value, how, pos, text, &mut coerced)?;
@@ -159,23 +161,24 @@ impl Eval {
         text: &'static str,
         out: &mut Coerced,
     ) -> Result<(), EvalError> {
-        let value = self.force_to_coerce(value)?;
+        let value = self.force_to_coerce(value, pos)?;
         if let Some(string) = value.as_string() {
+            self.check_depth(pos)?;
             self.make_room(out.bytes.len() + string.len())?;
             out.push(string);
             return Ok(());
         }
-        self.deeper(|eval| eval.coerce_other(value, how, pos, text, out))
+        self.deeper_at(pos, |eval| eval.coerce_other(value, how, pos, text, out))
     }
 
     /// What is not evaluated yet is so one level down, as the coercion counts.
     #[inline(always)]
-    fn force_to_coerce(&mut self, value: Value) -> Outcome {
+    fn force_to_coerce(&mut self, value: Value, pos: Pos) -> Outcome {
         match value.as_thunk() {
             None => Ok(value),
             Some(thunk) => match thunk.done() {
                 Some(value) => Ok(value),
-                None => self.deeper(|eval| eval.force_thunk(thunk)),
+                None => self.deeper_at(pos, |eval| eval.force_thunk(thunk)),
             },
         }
     }

@@ -118,8 +118,9 @@ impl Eval {
         self.check_stack()?;
         for (index, b) in b.iter().enumerate() {
             let Some(a) = a.cells().get(index) else { return Ok(true) };
-            let (a, b) = (self.force(a.get())?, self.force(b)?);
+            let a = a.get();
             if !self.equal_cells(a, b)? {
+                let (a, b) = (self.force(a)?, self.force(b)?);
                 return self.less(a, b, text);
             }
         }

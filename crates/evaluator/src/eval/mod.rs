@@ -587,6 +587,12 @@ impl Eval {
         if (std::ptr::from_ref(&here) as usize) < self.stack_limit { Err(stack_overflow()) } else { Ok(()) }
     }
 
+    /// Fails where one more level would be too deep, for what takes none of its own.
+    #[inline(always)]
+    pub(crate) fn check_depth(&self, pos: Pos) -> Result<(), EvalError> {
+        if self.depth > self.max_depth { Err(stack_overflow().at(pos)) } else { Ok(()) }
+    }
+
     /// Counts one more nested call. The caller restores `depth`.
     #[inline(always)]
     pub(crate) fn enter_call(&mut self) -> Result<(), EvalError> {

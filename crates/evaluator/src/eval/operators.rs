@@ -62,10 +62,13 @@ impl Eval {
             Node::Mul(a, b) => self.arithmetic_nodes(Arithmetic::Mul, code, id, (a, b), env),
             Node::Div(a, b) => self.arithmetic_nodes(Arithmetic::Div, code, id, (a, b), env),
             Node::Less(a, b) => {
+                self.enter_call().map_err(|error| error.at(code.pos(id)))?;
+                let depth = self.depth;
                 let less = match self.operands(code, a, b, env) {
                     Ok((a, b)) => self.less(a, b, ""),
                     Err(error) => Err(error),
                 };
+                self.depth = depth - 1;
                 less.map(Value::bool).map_err(|error| error.trace(code.pos(id), "while calling the 'lessThan' builtin"))
             }
             Node::List(range) => Ok(self.list(code, code.operands(range), env)),
@@ -282,8 +285,11 @@ impl Eval {
         (a, b): (NodeId, NodeId),
         env: Env,
     ) -> Outcome {
+        self.enter_call().map_err(|error| error.at(code.pos(id)))?;
+        // After an error whoever evaluates restores the depth.
         let result = match self.operands(code, a, b, env) {
             Ok((a, b)) => {
+                self.depth -= 1;
                 if let (Some(a), Some(b), Arithmetic::Sub) = (a.as_small_int(), b.as_small_int(), operation)
                     && let Some(value) = Value::small_int(a - b)
                 {
@@ -297,14 +303,12 @@ impl Eval {
             .map_err(|error| error.trace(code.pos(id), format!("while calling the '{}' builtin", operation.builtin())))
     }
 
-    /// Both operands of what C++ Nix has as a call of a builtin; their failures are traced like its own.
+    /// Both operands of what C++ Nix has as a call of a builtin, which the caller has entered; their failures are traced
+    /// like its own.
     #[inline(always)]
     fn operands(&mut self, code: &'static Code, a: NodeId, b: NodeId, env: Env) -> Result<(Value, Value), EvalError> {
-        // That call counts, and the operands are evaluated inside it. After an error whoever entered restores the depth.
-        self.enter_call()?;
         let a = self.operand(code, a, env)?;
         let b = self.operand(code, b, env)?;
-        self.depth -= 1;
         Ok((a, b))
     }
 
