@@ -4,7 +4,7 @@
 //! `expressions/SUBJECT.jsonl` holds, in the same order, what `nix-instantiate --eval --strict` answers: status, standard
 //! output, standard error. `json` is the answer with `--json`, where it is not just the same failure; `trace` is standard
 //! error with `--show-trace`, where that says more. The working directory is `/pwd`, with `expressions/fix` in `./fix`.
-//! Some lists are evaluated under settings of their own, see [`settings`], and one without `--strict`.
+//! Some lists are evaluated under settings of their own, see [`settings`], and some without `--strict`.
 //!
 //! Absent: running C++ Nix, which the test that records does.
 
@@ -30,6 +30,7 @@ pub fn settings(subject: &str) -> &'static [(&'static str, &'static str)] {
     match subject {
         "restricted" => &[("restrict-eval", "true"), ("allowed-uris", "https://allowed.example/a")],
         "pure" => &[("pure-eval", "true")],
+        "depth" => &[("max-call-depth", "24")],
         "warnings" => &[("abort-on-warn", "true"), ("trace-verbose", "true")],
         _ => &[],
     }
@@ -40,17 +41,18 @@ pub fn settings(subject: &str) -> &'static [(&'static str, &'static str)] {
 pub enum Mode {
     /// `--eval --strict`.
     Plain,
-    /// With `--json`.
+    /// With `--json`, or `--xml` for one list.
     Json,
     /// With `--show-trace`.
     Trace,
 }
 
 impl Mode {
-    /// The option of `nix-instantiate --eval`.
-    pub fn option(self) -> Option<&'static str> {
+    /// The option of `nix-instantiate --eval` for a list.
+    pub fn option(self, subject: &str) -> Option<&'static str> {
         match self {
             Mode::Plain => None,
+            Mode::Json if is_xml(subject) => Some("--xml"),
             Mode::Json => Some("--json"),
             Mode::Trace => Some("--show-trace"),
         }
@@ -59,7 +61,12 @@ impl Mode {
 
 /// Whether the values of a list are evaluated in their depth; else what is not evaluated yet shows.
 pub fn is_strict(subject: &str) -> bool {
-    subject != "lazy"
+    !matches!(subject, "lazy" | "as-xml")
+}
+
+/// Whether a list is shown as XML where the others are as JSON.
+fn is_xml(subject: &str) -> bool {
+    subject == "as-xml"
 }
 
 /// What came of an expression.
@@ -220,16 +227,17 @@ impl Tree {
 fn options(subject: &str, show_trace: bool, base: &EvalOptions) -> EvalOptions {
     let entry = |prefix: &str, path: &str| SearchPathEntry { prefix: prefix.into(), value: path.into() };
     let is_on = |name: &str| settings(subject).contains(&(name, "true"));
-    let uris = settings(subject).iter().find(|(name, _)| *name == "allowed-uris").map_or("", |(_, uris)| uris);
+    let setting = |name: &str| settings(subject).iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
     let search_path = vec![entry("named", "/pwd/fix/attrs.nix"), entry("", "/pwd/fix/search")];
     EvalOptions {
         // Pure evaluation has no search path from outside.
         search_path: if is_on("pure-eval") { Vec::new() } else { search_path },
         pure: is_on("pure-eval"),
         restricted: is_on("restrict-eval"),
-        allowed_uris: uris.split_whitespace().map(str::to_owned).collect(),
+        allowed_uris: setting("allowed-uris").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
         abort_on_warn: is_on("abort-on-warn"),
         trace_verbose: is_on("trace-verbose"),
+        max_call_depth: setting("max-call-depth").and_then(|depth| depth.parse().ok()).unwrap_or(base.max_call_depth),
         experimental_features: FEATURES.split_whitespace().map(str::to_owned).collect(),
         read_only: true,
         show_trace,
@@ -250,6 +258,10 @@ pub fn answer(tree: &Tree, subject: &str, expression: &str, mode: Mode, base: &E
     let show_trace = mode == Mode::Trace;
     let mut evaluator = Evaluator::new(Arc::new(tree.world()), options(subject, show_trace, base), activity);
     let printed = evaluator.eval_text(as_argument(expression).as_bytes(), b"/pwd", Origin::String).and_then(|value| {
+        if mode == Mode::Json && is_xml(subject) {
+            // It ends in a line end of its own.
+            return evaluator.to_xml(&value, is_strict(subject), true).map(|text| text.trim_ascii_end().to_vec());
+        }
         if mode == Mode::Json {
             return evaluator.to_json(&value, is_strict(subject));
         }
@@ -262,7 +274,7 @@ pub fn answer(tree: &Tree, subject: &str, expression: &str, mode: Mode, base: &E
     for event in recorder.take() {
         match event {
             Recorded::Message(Verbosity::Warn, text)
-                if !text.is_empty() && !text.starts_with("evaluation warning: ") =>
+                if !text.is_empty() && !text.starts_with("evaluation warning:") =>
             {
                 answer.say(&format!("warning: {text}"));
             }

@@ -89,7 +89,8 @@ fn no_expression_stands_twice() {
     let mut seen = HashSet::new();
     for subject in subjects() {
         for expression in subject.expressions {
-            let under = (settings(&subject.name), is_strict(&subject.name));
+            let name = &subject.name;
+            let under = (settings(name), is_strict(name), Mode::Json.option(name));
             assert!(seen.insert((under, expression.clone())), "{}: {expression}", subject.name);
         }
     }
@@ -118,7 +119,7 @@ impl Oracle {
         let output = Command::new(&self.program)
             .arg("--eval")
             .args(is_strict(subject).then_some("--strict"))
-            .args(mode.option())
+            .args(mode.option(subject))
             .args(settings(subject).iter().flat_map(|(name, value)| ["--option", name, value]))
             .arg("-E")
             .arg(as_argument(expression))
