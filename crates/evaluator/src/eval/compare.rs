@@ -222,13 +222,18 @@ impl Eval {
                 format!("attribute names of attribute set '{left}' differs from attribute set '{right}'")
             }));
         }
-        for attr in a.iter() {
+        for (attr, other) in a.iter().zip(b.iter()) {
             let name = self.text(attr.name);
-            let Some(other) = b.get(attr.name) else {
-                return Err(self.differ(a.into(), b.into(), |left, right| {
-                    format!("attribute name '{name}' is contained in '{left}', but not in '{right}'")
+            if attr.name != other.name {
+                let only_left = b.get(attr.name).is_none();
+                let only_right = self.text(other.name);
+                return Err(self.differ(a.into(), b.into(), |left, right| match only_left {
+                    true => format!("attribute name '{name}' is contained in '{left}', but not in '{right}'"),
+                    false => {
+                        format!("attribute name '{only_right}' is missing in '{left}', but is contained in '{right}'")
+                    }
                 }));
-            };
+            }
             self.assert_equal(attr.value.get(), other.value.get()).map_err(|error| {
                 let mut error = error;
                 for (pos, side) in [(other.pos, "right"), (attr.pos, "left")] {

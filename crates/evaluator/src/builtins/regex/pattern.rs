@@ -119,6 +119,25 @@ enum Tree {
     Repeat(Box<Tree>, u32, Option<u32>),
 }
 
+/// How many states a tree takes.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// With the originals of what is repeated.
+    made: u64,
+    /// Those that a copy has: what can be reached.
+    copied: u64,
+}
+
+impl Sizes {
+    fn with(self, other: Sizes) -> Sizes {
+        Sizes { made: self.made.saturating_add(other.made), copied: self.copied.saturating_add(other.copied) }
+    }
+
+    fn and(self, more: u64) -> Sizes {
+        self.with(Sizes { made: more, copied: more })
+    }
+}
+
 impl Tree {
     fn may_be_empty(&self) -> bool {
         match self {
@@ -133,21 +152,28 @@ impl Tree {
 
     /// How many states libstdc++ makes for it: it copies what is repeated, and keeps the original.
     fn states(&self) -> u64 {
+        self.sizes().made
+    }
+
+    fn sizes(&self) -> Sizes {
         match self {
-            Tree::Set(_) | Tree::Begin | Tree::End => 1,
-            Tree::Group(_, tree) => tree.states().saturating_add(2),
-            Tree::Sequence(trees) => trees.iter().fold(1, |sum: u64, tree| sum.saturating_add(tree.states())),
-            Tree::Alternative(a, b) => a.states().saturating_add(b.states()).saturating_add(2),
-            Tree::Star(body) | Tree::Plus(body) => body.states().saturating_add(1),
-            Tree::Option(body) => body.states().saturating_add(2),
+            Tree::Set(_) | Tree::Begin | Tree::End => Sizes { made: 1, copied: 1 },
+            Tree::Group(_, tree) => tree.sizes().and(2),
+            Tree::Sequence(trees) => {
+                trees.iter().fold(Sizes { made: 1, copied: 1 }, |sum, tree| sum.with(tree.sizes()))
+            }
+            Tree::Alternative(a, b) => a.sizes().with(b.sizes()).and(2),
+            Tree::Star(body) | Tree::Plus(body) => body.sizes().and(1),
+            Tree::Option(body) => body.sizes().and(2),
             Tree::Repeat(body, least, most) => {
-                let body = body.states();
-                let copies = body.saturating_mul(u64::from(*least));
+                let Sizes { made, copied } = body.sizes();
+                let copies = copied.saturating_mul(u64::from(*least));
                 let optional = match most {
-                    Some(most) => (body + 1).saturating_mul(u64::from(most - least)).saturating_add(1),
-                    None => body + 1,
+                    Some(most) => copied.saturating_add(1).saturating_mul(u64::from(most - least)),
+                    None => copied,
                 };
-                body.saturating_add(1).saturating_add(copies).saturating_add(optional)
+                let copied = copies.saturating_add(optional).saturating_add(2);
+                Sizes { made: made.saturating_add(copied), copied }
             }
         }
     }
@@ -187,7 +213,7 @@ impl Pattern {
             return Err(PatternError::Invalid);
         }
         // The whole is a group too, and ends in a state that accepts.
-        if tree.states() + 3 > MOST_STATES {
+        if tree.states().saturating_add(3) > MOST_STATES {
             return Err(PatternError::TooLarge);
         }
         let mut first = ByteSet::NONE;
