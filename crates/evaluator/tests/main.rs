@@ -208,6 +208,7 @@ fn a_small_stack_ends_in_an_error() {
         "let f = n: [ (f (n + 1)) ]; in builtins.deepSeq (f 0) 1",
         "let f = n: \"${f (n + 1)}\"; in f 0",
         "let f = n: builtins.sort (a: b: f (n + 1)) [ 2 1 ]; in f 0",
+        "builtins.fromTOML (\"a = \" + builtins.concatStringsSep \"\" (builtins.genList (_: \"[\") 100000))",
     ] {
         let work = move || {
             let mut evaluator = evaluator(TestWorld::new());

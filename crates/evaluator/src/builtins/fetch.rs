@@ -219,6 +219,9 @@ mod tests {
     fn a_prefix_ends_where_a_part_ends() {
         assert!(allows("https://a.co", "https://a.co/x") && allows("https://a.co/", "https://a.co/x"));
         assert!(allows("https:", "https://a.co") && allows("https://a.co", "https://a.co"));
+        assert!(allows("git+https:", "git+https://a.co") && allows("a1.b-c:", "a1.b-c:x") && allows("a:", "a:x"));
+        assert!(!allows("a_b:", "a_b:x") && !allows("1a:", "1a:x") && !allows("+a:", "+a:x") && !allows("aB:", "aB:x"));
+        assert!(!allows("https", "https://a.co") && !allows("a/b:", "a/b:x") && allows("a/b:", "a/b:/x"));
         assert!(!allows("https://a.co", "https://a.com") && !allows("", "https://a.co") && !allows("HTTP:", "HTTP:x"));
     }
 }
