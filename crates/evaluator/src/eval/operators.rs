@@ -20,16 +20,6 @@ pub(crate) enum Arithmetic {
 impl Eval {
     /// Evaluates what the main loop leaves.
     pub(super) fn eval_operator(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
-        // C++ Nix has these as calls of builtins.
-        if self.trace_calls.is_some() && matches!(node, Node::Sub(..) | Node::Mul(..) | Node::Div(..) | Node::Less(..))
-        {
-            return self.traced(code.pos(id), |eval| eval.apply_operator(code, id, node, env));
-        }
-        self.apply_operator(code, id, node, env)
-    }
-
-    #[inline(always)]
-    fn apply_operator(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
         match node {
             Node::Equal(a, b) | Node::NotEqual(a, b) => {
                 let a = self.operand(code, a, env)?;
@@ -61,16 +51,10 @@ impl Eval {
             Node::Sub(a, b) => self.arithmetic_nodes(Arithmetic::Sub, code, id, (a, b), env),
             Node::Mul(a, b) => self.arithmetic_nodes(Arithmetic::Mul, code, id, (a, b), env),
             Node::Div(a, b) => self.arithmetic_nodes(Arithmetic::Div, code, id, (a, b), env),
-            Node::Less(a, b) => {
-                self.enter_call().map_err(|error| error.at(code.pos(id)))?;
-                let depth = self.depth;
-                let less = match self.operands(code, a, b, env) {
-                    Ok((a, b)) => self.less(a, b, ""),
-                    Err(error) => Err(error),
-                };
-                self.depth = depth - 1;
-                less.map(Value::bool).map_err(|error| error.trace(code.pos(id), "while calling the 'lessThan' builtin"))
-            }
+            Node::Less(a, b) => self.operator_call(code, id, "lessThan", |eval| {
+                let (a, b) = eval.operands(code, a, b, env)?;
+                eval.less(a, b, "").map(Value::bool)
+            }),
             Node::List(range) => Ok(self.list(code, code.operands(range), env)),
             Node::Interpolate(parts) => self.interpolate(code, id, parts, env),
             Node::InterpolatePath(parts) => self.interpolate_path(code, id, parts, env),
@@ -285,26 +269,37 @@ impl Eval {
         (a, b): (NodeId, NodeId),
         env: Env,
     ) -> Outcome {
-        self.enter_call().map_err(|error| error.at(code.pos(id)))?;
-        // After an error whoever evaluates restores the depth.
-        let result = match self.operands(code, a, b, env) {
-            Ok((a, b)) => {
-                self.depth -= 1;
-                if let (Some(a), Some(b), Arithmetic::Sub) = (a.as_small_int(), b.as_small_int(), operation)
-                    && let Some(value) = Value::small_int(a - b)
-                {
-                    return Ok(value);
-                }
-                self.arithmetic(operation, a, b)
+        self.operator_call(code, id, operation.builtin(), |eval| {
+            let (a, b) = eval.operands(code, a, b, env)?;
+            if let (Some(a), Some(b), Arithmetic::Sub) = (a.as_small_int(), b.as_small_int(), operation)
+                && let Some(value) = Value::small_int(a - b)
+            {
+                return Ok(value);
             }
-            Err(error) => Err(error),
-        };
-        result
-            .map_err(|error| error.trace(code.pos(id), format!("while calling the '{}' builtin", operation.builtin())))
+            eval.arithmetic(operation, a, b)
+        })
     }
 
-    /// Both operands of what C++ Nix has as a call of a builtin, which the caller has entered; their failures are traced
-    /// like its own.
+    /// An operator that C++ Nix has as a call of a builtin: it counts and is traced as one.
+    #[inline(always)]
+    fn operator_call(
+        &mut self,
+        code: &'static Code,
+        id: NodeId,
+        builtin: &str,
+        work: impl FnOnce(&mut Eval) -> Outcome,
+    ) -> Outcome {
+        let call = |eval: &mut Eval| {
+            let depth = eval.depth;
+            eval.enter_call().map_err(|error| error.at(code.pos(id)))?;
+            let outcome = work(eval);
+            eval.depth = depth;
+            outcome.map_err(|error| error.trace(code.pos(id), format!("while calling the '{builtin}' builtin")))
+        };
+        if self.trace_calls.is_some() { self.traced(code.pos(id), call) } else { call(self) }
+    }
+
+    /// Both operands, evaluated.
     #[inline(always)]
     fn operands(&mut self, code: &'static Code, a: NodeId, b: NodeId, env: Env) -> Result<(Value, Value), EvalError> {
         let a = self.operand(code, a, env)?;
