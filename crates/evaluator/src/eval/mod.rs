@@ -33,7 +33,7 @@ use crate::parallel::{Crew, Foreman, OwnerId, Waits, Walk};
 use crate::program::{Node, NodeId, Symbol};
 use crate::record::{Before, ReadSet, Tracker};
 use crate::value::{
-    AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, Pos, Str, Symbols, Thunk, ThunkState, Value,
+    AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, Pos, Str, Symbols, Thunk, ThunkState, Value, sym,
 };
 use crate::world::World;
 use activity::Activity;
@@ -93,15 +93,13 @@ pub(crate) struct Constants {
     pub(crate) globals: List,
     /// `[ ]`.
     pub(crate) empty_list: List,
-    /// `""`.
-    pub(crate) empty_string: Str,
 }
 
 impl Constants {
     /// All but the base scope, which needs an evaluator.
     fn new(arena: &mut Arena) -> Constants {
         let empty_list = List::new(arena, &[]);
-        Constants { globals: empty_list, empty_list, empty_string: Str::new(arena, b"", ContextId::NONE) }
+        Constants { globals: empty_list, empty_list }
     }
 }
 
@@ -123,8 +121,8 @@ impl RootSource for Shared {
     fn each_root(&self, visit: &mut dyn FnMut(Value)) {
         self.symbols.each_value(visit);
         (0..).map_while(|number| self.codes.get(number)).for_each(|code| code.each_root(visit));
-        if let Some(Constants { globals, empty_list, empty_string }) = self.constants.get() {
-            [(*globals).into(), (*empty_list).into(), (*empty_string).into()].into_iter().for_each(&mut *visit);
+        if let Some(Constants { globals, empty_list }) = self.constants.get() {
+            [*globals, *empty_list].into_iter().for_each(|list| visit(list.into()));
         }
         lock(&self.roots).each(visit);
     }
@@ -335,7 +333,7 @@ impl Eval {
     /// A string with a context; the empty one, which is made all the time, takes no memory.
     pub(crate) fn string_with(&mut self, bytes: &[u8], context: ContextId) -> Str {
         match (bytes, context) {
-            (b"", ContextId::NONE) => self.constants.empty_string,
+            (b"", ContextId::NONE) => self.shared.symbols.string(sym::EMPTY),
             (bytes, context) => Str::new(&mut self.arena, bytes, context),
         }
     }

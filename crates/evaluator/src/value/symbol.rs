@@ -211,9 +211,14 @@ impl Symbols {
         self.names.get(symbol.0).expect("symbols come from this interner").1
     }
 
+    /// The same, known to be one.
+    pub(crate) fn string(&self, symbol: Symbol) -> Str {
+        self.value(symbol).as_string().expect("names are strings")
+    }
+
     /// The name.
     pub(crate) fn bytes(&self, symbol: Symbol) -> &'static [u8] {
-        self.value(symbol).as_string().map_or(b"", Str::bytes)
+        self.string(symbol).bytes()
     }
 
     /// The name as text.
