@@ -6,13 +6,14 @@
 //! a derivation stands that derivation's hash, for those that use it.
 
 use hashbrown::HashTable;
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::{Hash as _, Hasher as _};
+use rustc_hash::FxHashMap;
+use std::hash::Hash as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use store_model::derivation::HashModulo;
 use store_model::{SingleDerivedPath, StorePath};
 
 use super::AppendTable;
+use super::symbol::{short_hash, spread};
 
 /// The number of a context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
@@ -88,20 +89,6 @@ struct Entry {
     number: u32,
 }
 
-impl Entry {
-    /// The hash as the table wants it, which looks at the highest and the lowest bits.
-    fn spread(hash: u32) -> u64 {
-        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-fn short_hash(feed: impl FnOnce(&mut FxHasher)) -> u32 {
-    let mut hasher = FxHasher::default();
-    feed(&mut hasher);
-    let hash = hasher.finish();
-    (hash ^ (hash >> 32)) as u32
-}
-
 fn element_hash(element: &ContextElement) -> u32 {
     short_hash(|hasher| element.hash(hasher))
 }
@@ -134,19 +121,18 @@ impl Contexts {
             _ => {}
         }
         let hash = short_hash(|hasher| ids.hash(hasher));
-        let spread = Entry::spread(hash);
         let same = |entry: &Entry| entry.hash == hash && self.ids(ContextId(entry.number)) == ids;
-        if let Some(known) = tables.sets.find(spread, same) {
+        if let Some(known) = tables.sets.find(spread(hash), same) {
             return ContextId(known.number);
         }
         let number = self.sets.push(ids.into()) + 1;
-        tables.sets.insert_unique(spread, Entry { hash, number }, |entry| Entry::spread(entry.hash));
+        tables.sets.insert_unique(spread(hash), Entry { hash, number }, |entry| spread(entry.hash));
         ContextId(number)
     }
 
     fn find_element(&self, tables: &Tables, hash: u32, element: &ContextElement) -> Option<&KnownElement> {
         let same = |entry: &Entry| entry.hash == hash && self.known(entry.number).element == *element;
-        tables.elements.find(Entry::spread(hash), same).map(|entry| self.known(entry.number))
+        tables.elements.find(spread(hash), same).map(|entry| self.known(entry.number))
     }
 
     /// An element with its number, the same for equal ones.
@@ -159,7 +145,7 @@ impl Contexts {
         let number = self.elements.len();
         let start = start_of_path(element.path());
         self.elements.push(KnownElement { element, start, number, hash: OnceLock::new() });
-        tables.elements.insert_unique(Entry::spread(hash), Entry { hash, number }, |entry| Entry::spread(entry.hash));
+        tables.elements.insert_unique(spread(hash), Entry { hash, number }, |entry| spread(entry.hash));
         self.known(number)
     }
 

@@ -7,6 +7,7 @@ use super::{AtomicU64, ContextId, NonZeroU64, Ordering, Str, Value};
 use crate::heap::Arena;
 use crate::program::Symbol;
 use hashbrown::HashTable;
+use rustc_hash::FxHasher;
 use std::hash::Hasher;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -123,18 +124,21 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-impl Entry {
-    /// The hash as the table wants it, which looks at the highest and the lowest bits.
-    fn spread(hash: u32) -> u64 {
-        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-fn hash(bytes: &[u8]) -> u32 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    hasher.write(bytes);
+/// A hash of half a word, to stand beside what it is of.
+pub(super) fn short_hash(feed: impl FnOnce(&mut FxHasher)) -> u32 {
+    let mut hasher = FxHasher::default();
+    feed(&mut hasher);
     let hash = hasher.finish();
     (hash ^ (hash >> 32)) as u32
+}
+
+/// Such a hash as a table wants it, which looks at the highest and the lowest bits.
+pub(super) fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn hash(name: &[u8]) -> u32 {
+    short_hash(|hasher| hasher.write(name))
 }
 
 impl Symbols {
@@ -153,13 +157,13 @@ impl Symbols {
         let hash = hash(name);
         let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
         let numbers = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = numbers().find(Entry::spread(hash), is_it) {
+        if let Some(entry) = numbers().find(spread(hash), is_it) {
             return entry.symbol;
         }
         // Made without the lock, which others may wait for; another thread may be faster.
         let text = Str::new(arena, name, ContextId::NONE);
         let mut numbers = numbers();
-        if let Some(entry) = numbers.find(Entry::spread(hash), is_it) {
+        if let Some(entry) = numbers.find(spread(hash), is_it) {
             return entry.symbol;
         }
         // As many names as there are entries, and their lock is held.
@@ -167,7 +171,7 @@ impl Symbols {
         self.names.set(symbol.0, text);
         text.cache_symbol(symbol);
         let entry = Entry { hash, symbol, text };
-        numbers.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
+        numbers.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
         symbol
     }
 
@@ -192,7 +196,7 @@ impl Symbols {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
         let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
-        numbers.find(Entry::spread(hash), is_it).map(|entry| entry.symbol)
+        numbers.find(spread(hash), is_it).map(|entry| entry.symbol)
     }
 
     /// Calls `visit` with every name, without a lock that an allocation may happen under.
