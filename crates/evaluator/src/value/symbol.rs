@@ -550,7 +550,9 @@ fixed_symbols! {
     JSON = "__json", DRV_ATTRS = "drvAttrs", ALL = "all", OUT = "out", META = "meta", MAIN_PROGRAM = "mainProgram",
     PNAME = "pname", RECURSE_FOR_DERIVATIONS = "recurseForDerivations", BUILTINS = "builtins", URL = "url",
     SHA256 = "sha256", FILTER = "filter", RECURSIVE = "recursive", ALL_OUTPUTS = "allOutputs",
-    DERIVATION = "derivation", EMPTY = "",
+    DERIVATION = "derivation", EMPTY = "", ALLOWED_REFERENCES = "allowedReferences",
+    ALLOWED_REQUISITES = "allowedRequisites", DISALLOWED_REFERENCES = "disallowedReferences",
+    DISALLOWED_REQUISITES = "disallowedRequisites", MAX_SIZE = "maxSize", MAX_CLOSURE_SIZE = "maxClosureSize",
 }
 
 #[cfg(test)]

@@ -223,29 +223,25 @@ impl Collected {
                 }
                 self.set_outputs(names.iter().map(String::as_str))?;
             }
-            _ => self.warn_ineffective(eval, name)?,
+            sym::ALLOWED_REFERENCES
+            | sym::ALLOWED_REQUISITES
+            | sym::DISALLOWED_REFERENCES
+            | sym::DISALLOWED_REQUISITES
+            | sym::MAX_SIZE
+            | sym::MAX_CLOSURE_SIZE => self.warn_ineffective(eval, name)?,
+            _ => {}
         }
         Ok(())
     }
 
     fn warn_ineffective(&self, eval: &Eval, name: Symbol) -> Result<(), EvalError> {
-        const CHECKS: [&str; 6] = [
-            "allowedReferences",
-            "allowedRequisites",
-            "disallowedReferences",
-            "disallowedRequisites",
-            "maxSize",
-            "maxClosureSize",
-        ];
+        eval.effect()?;
         let attribute = eval.bare_text(name);
-        if CHECKS.contains(&&*attribute) {
-            eval.effect()?;
-            let name = &self.name;
-            eval.activity.warn(&format!(
-                "In a derivation named '{name}', 'structuredAttrs' disables the effect of the derivation attribute \
-                 '{attribute}'; use 'outputChecks.<output>.{attribute}' instead"
-            ));
-        }
+        let name = &self.name;
+        eval.activity.warn(&format!(
+            "In a derivation named '{name}', 'structuredAttrs' disables the effect of the derivation attribute \
+             '{attribute}'; use 'outputChecks.<output>.{attribute}' instead"
+        ));
         Ok(())
     }
 
