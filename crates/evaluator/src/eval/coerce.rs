@@ -78,43 +78,6 @@ impl Coerced {
     }
 }
 
-/// The decimal form of an integer.
-struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    fn of(int: i64) -> Decimal {
-        let mut decimal = Decimal { digits: [0; 20], start: 20 };
-        let mut rest = int.unsigned_abs();
-        loop {
-            decimal.put(b'0' + (rest % 10) as u8);
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        if int < 0 {
-            decimal.put(b'-');
-        }
-        decimal
-    }
-
-    fn put(&mut self, byte: u8) {
-        self.start -= 1;
-        self.digits[self.start] = byte;
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
-    }
-}
-
-fn path_of(set: AttrSet) -> Option<Value> {
-    set.value(sym::OUT_PATH)
-}
-
 /// Bytes of a buffer that is used again, at most.
 const LARGEST_KEPT: usize = 64 << 10;
 /// Buffers kept: as many as are filled at the same time, mostly.
@@ -140,12 +103,16 @@ impl Eval {
             return Ok(string);
         }
         // What a set gives for itself is taken as it is, without a copy.
-        if let Some(path) = value.as_attrs().filter(|set| set.get(sym::TO_STRING).is_none()).and_then(path_of) {
+        if let Some(set) = value.as_attrs()
+            && set.get(sym::TO_STRING).is_none()
+            && let Some(path) = set.value(sym::OUT_PATH)
+        {
             return self.deeper_at(pos, |eval| eval.coerce_at(path, how, pos, text));
         }
         if let Some(int) = value.as_int().filter(|_| how.more) {
-            return self
-                .deeper_at(pos, |eval| Ok(Str::new(&mut eval.arena, Decimal::of(int).bytes(), ContextId::NONE)));
+            return self.deeper_at(pos, |eval| {
+                Ok(eval.string_with(itoa::Buffer::new().format(int).as_bytes(), ContextId::NONE))
+            });
         }
         let mut coerced = Coerced::begin(self);
         self.coerce_into(value, how, pos, text, &mut coerced)?;
@@ -206,7 +173,7 @@ impl Eval {
             View::Attrs(set) => return self.coerce_attrs(set, how, pos, text, out),
             View::Bool(true) if how.more => out.bytes.push(b'1'),
             View::Bool(false) | View::Null if how.more => {}
-            View::Int(int) if how.more => out.bytes.extend_from_slice(Decimal::of(int).bytes()),
+            View::Int(int) if how.more => out.bytes.extend_from_slice(itoa::Buffer::new().format(int).as_bytes()),
             View::Float(float) if how.more => out.bytes.extend_from_slice(fixed_float(float).as_bytes()),
             View::List(list) if how.more => {
                 return self.coerce_list(list, how, pos, out).map_err(|error| error.trace(pos, text));

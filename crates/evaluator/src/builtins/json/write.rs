@@ -64,7 +64,7 @@ impl Writer {
             }
             // C++ Nix makes functions inside sets and lists when they are looked at.
             View::Lambda(lambda) if !self.options.strict && lambda.is_unseen() => return Err(no_form("a thunk", pos)),
-            View::Int(int) => out.bytes.extend_from_slice(int.to_string().as_bytes()),
+            View::Int(int) => out.bytes.extend_from_slice(itoa::Buffer::new().format(int).as_bytes()),
             View::Float(float) => out.bytes.extend_from_slice(float_text(float).as_bytes()),
             View::Bool(truth) => out.bytes.extend_from_slice(if truth { b"true" } else { b"false" }),
             View::Null => out.bytes.extend_from_slice(b"null"),
