@@ -7,6 +7,7 @@ use super::{Eval, lock};
 use crate::error::{ErrorKind, EvalError};
 use crate::value::Pos;
 use crate::world::{PathType, WorldError};
+use std::borrow::Cow;
 
 /// Which links of a path are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,8 +62,8 @@ impl Eval {
     }
 
     /// Where a path leads if evaluation must know it, else the path itself.
-    pub(crate) fn target(&self, path: &[u8], links: Links) -> Result<Vec<u8>, EvalError> {
-        if self.is_guarded() { self.follow(path, links) } else { Ok(path.to_vec()) }
+    pub(crate) fn target<'a>(&self, path: &'a [u8], links: Links) -> Result<Cow<'a, [u8]>, EvalError> {
+        if self.is_guarded() { Ok(self.follow(path, links)?.into()) } else { Ok(path.into()) }
     }
 
     /// The path without the links in it. What may not be read is no link.
@@ -125,20 +126,27 @@ impl Eval {
     }
 
     /// What a path given to a builtin leads to is read. Failures name what it leads to.
-    pub(crate) fn read<T>(
+    pub(crate) fn read<'a, T>(
         &self,
-        path: &[u8],
+        path: &'a [u8],
         read: impl Fn(&[u8]) -> Result<T, WorldError>,
-    ) -> Result<(Vec<u8>, T), EvalError> {
-        let target = match self.is_guarded() {
-            true => self.follow_argument(path, Links::All)?,
-            false => path.to_vec(),
-        };
+    ) -> Result<(Cow<'a, [u8]>, T), EvalError> {
+        self.read_following(path, |path| self.follow_argument(path, Links::All), read)
+    }
+
+    /// The same for any path, with a way to follow it.
+    pub(crate) fn read_following<'a, T>(
+        &self,
+        path: &'a [u8],
+        follow: impl Fn(&[u8]) -> Result<Vec<u8>, EvalError>,
+        read: impl Fn(&[u8]) -> Result<T, WorldError>,
+    ) -> Result<(Cow<'a, [u8]>, T), EvalError> {
+        let target = if self.is_guarded() { Cow::Owned(follow(path)?) } else { Cow::Borrowed(path) };
         self.check_readable(&target)?;
         match read(&target) {
             Ok(result) => Ok((target, result)),
             Err(error) => {
-                let target = self.follow_argument(&target, Links::All)?;
+                let target = follow(&target)?;
                 Err(if target == path { error.into() } else { read(&target).err().unwrap_or(error).into() })
             }
         }

@@ -243,20 +243,8 @@ impl Eval {
         let text = match internal_file(file) {
             Some(text) => text.as_bytes().to_vec(),
             None => {
-                self.check_readable(&self.target(file, Links::All)?)?;
-                let world = &self.shared.world;
-                match world.read_file(file) {
-                    Ok(text) => text,
-                    Err(error) => {
-                        let target = self.follow(file, Links::All)?;
-                        return Err(if target == file {
-                            error
-                        } else {
-                            world.read_file(&target).err().unwrap_or(error)
-                        }
-                        .into());
-                    }
-                }
+                let follow = |path: &[u8]| self.follow(path, Links::All);
+                self.read_following(file, follow, |path| self.shared.world.read_file(path))?.1
             }
         };
         let name = String::from_utf8_lossy(file).into_owned();
