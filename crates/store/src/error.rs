@@ -152,6 +152,9 @@ pub enum Error {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A profile has no such generation, or not that one may go.
+    #[error("{0}")]
+    Profile(String),
     /// A fault was injected by a test.
     #[error("fault injected at '{0}'")]
     Fault(&'static str),

@@ -2,7 +2,7 @@
 //!
 //! `api.rs` declares what stores can do; `local/` is the store on the disk, on Nix's database schema 10, used at the same time
 //! by C++ Nix; `memory.rs` is the reference store; `conformance.rs` the suite that every store passes; `closure.rs` walks
-//! graphs of references. An object enters a store by being rooted, locked, written, made durable, and registered, in that
+//! graphs of references; `profile.rs` are links to generations. An object enters a store by being rooted, locked, written, made durable, and registered, in that
 //! order.
 //!
 //! Absent: wires, caches, building, the collector; settings are plain values that the caller brings.
@@ -13,6 +13,7 @@ pub mod conformance;
 mod error;
 mod local;
 mod memory;
+pub mod profile;
 pub mod validity;
 
 pub use api::{
@@ -24,3 +25,4 @@ pub use local::{
     Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
 };
 pub use memory::MemoryStore;
+pub use profile::{Doomed, Generation, Generations, Profile, ProfileLock};

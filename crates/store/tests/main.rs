@@ -2,6 +2,7 @@
 
 mod graphs;
 mod local;
+mod profile;
 
 use activity::Activity;
 use std::path::Path;

@@ -71,7 +71,7 @@ impl Files {
     pub(crate) fn replace_link(&self, target: &Path, link: &Path, sync: bool) -> Result<()> {
         let folder = link.parent().unwrap_or(Path::new("/"));
         self.create_dirs(folder)?;
-        let temporary = self.beside(link);
+        let temporary = self.hidden_beside(link);
         symlink(target, &temporary).map_err(Error::io("creating symlink", &temporary))?;
         self.faults.pass("link-written")?;
         if let Err(error) = fs::rename(&temporary, link) {
@@ -90,6 +90,12 @@ impl Files {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".tmp-{}", self.unique()));
         PathBuf::from(name)
+    }
+
+    /// The same, hidden: C++ Nix takes `NAME-3-link.tmp` for a generation.
+    fn hidden_beside(&self, path: &Path) -> PathBuf {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.with_file_name(format!(".{name}.tmp-{}", self.unique()))
     }
 
     /// `<pid>-<number>`, the number new each time.

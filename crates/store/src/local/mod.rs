@@ -26,14 +26,15 @@ mod verify;
 pub use add::Scratch;
 pub use canonicalise::Canonicaliser;
 pub use files::FaultPoints;
+pub(crate) use files::Files;
 pub use lock::PathLocks;
+pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
 
 use crate::closure::topological_order;
 use crate::{Error, Result, Store, TemporaryRoots};
 use activity::Activity;
 use database::{Database, DatabaseOptions, path_id, texts};
-use files::Files;
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
