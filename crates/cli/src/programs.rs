@@ -18,16 +18,53 @@ pub const PROGRAMS: &[(&str, Entry)] = &[
     ("nix-store", legacy::nix_store::run),
 ];
 
-/// Sub-commands of `nix` and of `firn`, by the words typed.
+/// Sub-commands of `nix` and of `firn`, by the words typed; those below one word ("store gc", "store info") are a group.
 #[rustfmt::skip]
 pub const COMMANDS: &[(&str, Entry)] = &[
     ("build", nix::build::run),
     ("eval", nix::eval::run),
+    ("hash convert", nix::hash::convert::run),
+    ("hash file", nix::hash::file::run),
+    ("hash path", nix::hash::path::run),
+    ("hash to-base16", nix::hash::to_base16::run),
+    ("hash to-base32", nix::hash::to_base32::run),
+    ("hash to-base64", nix::hash::to_base64::run),
+    ("hash to-sri", nix::hash::to_sri::run),
     ("link", firn::link::run),
     ("path-info", nix::path_info::run),
     ("run", nix::run::run),
     ("shell", nix::shell::run),
     ("sources", firn::sources::run),
+    ("store path-from-hash-part", nix::store::path_from_hash_part::run),
+];
+
+/// What else sub-commands are called, and what was meant; whether a warning says so.
+#[rustfmt::skip]
+pub const ALIASES: &[(&str, &str, bool)] = &[
+    ("add-to-store", "store add-path", true),
+    ("cat-nar", "nar cat", true),
+    ("cat-store", "store cat", true),
+    ("copy-sigs", "store copy-sigs", true),
+    ("dev-shell", "develop", true),
+    ("diff-closures", "store diff-closures", true),
+    ("doctor", "config check", true),
+    ("dump-path", "store dump-path", true),
+    ("env shell", "shell", false),
+    ("hash-file", "hash file", true),
+    ("hash-path", "hash path", true),
+    ("ls-nar", "nar ls", true),
+    ("ls-store", "store ls", true),
+    ("make-content-addressable", "store make-content-addressed", true),
+    ("optimise-store", "store optimise", true),
+    ("ping-store", "store info", true),
+    ("show-config", "config show", true),
+    ("show-derivation", "derivation show", true),
+    ("sign-paths", "store sign", true),
+    ("store ping", "store info", true),
+    ("to-base16", "hash to-base16", true),
+    ("to-base32", "hash to-base32", true),
+    ("to-base64", "hash to-base64", true),
+    ("verify", "store verify", true),
 ];
 
 /// Runs what the arguments ask for and ends the process.
@@ -53,42 +90,72 @@ pub fn enter(mut arguments: Vec<OsString>) -> ! {
     finish(&surface, result)
 }
 
-/// `nix COMMAND …`.
+/// `nix COMMAND …`, where a command is one word, or two of which the first names a group.
 fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult {
-    // Settings and verbosity may stand before the command; they are handed on to it.
+    // Settings and verbosity may stand before each word of the command; they are handed on to it.
     let mut before = Vec::new();
-    while arguments.first().is_some_and(|word| word.to_string_lossy().starts_with('-')) {
-        let word = arguments.remove(0);
-        match word.to_str() {
-            Some("--version") => {
-                surface.line(&format!("{} (Nix) {}", surface.program, nix_version()));
-                return Ok(0);
+    let mut command = String::new();
+    loop {
+        while arguments.first().is_some_and(|word| word.to_string_lossy().starts_with('-')) {
+            let word = arguments.remove(0);
+            match word.to_str() {
+                Some("--version") if command.is_empty() => {
+                    surface.line(&format!("{} (Nix) {}", surface.program, nix_version()));
+                    return Ok(0);
+                }
+                Some("--help" | "-h") => {
+                    surface.print(overview(&command).as_bytes());
+                    return Ok(0);
+                }
+                _ => {}
             }
-            Some("--help" | "-h") => {
-                surface.print(overview().as_bytes());
-                return Ok(0);
-            }
-            _ => {}
+            let takes = crate::input::settings::words_taken(&word.to_string_lossy());
+            before.push(word);
+            before.extend(arguments.drain(..takes.min(arguments.len())));
         }
-        let takes = crate::input::settings::words_taken(&word.to_string_lossy());
-        before.push(word);
-        before.extend(arguments.drain(..takes.min(arguments.len())));
+        let Some(word) = arguments.first().map(|word| word.to_string_lossy().into_owned()) else {
+            return Err(no_subcommand(surface, &command));
+        };
+        arguments.remove(0);
+        let typed = if command.is_empty() { word.clone() } else { format!("{command} {word}") };
+        let meant = ALIASES.iter().find(|(alias, ..)| *alias == typed);
+        if let Some((alias, meant, true)) = meant {
+            surface.warn(&format!("'{alias}' is a deprecated alias for '{meant}'"));
+        }
+        command = meant.map_or(typed, |(_, meant, _)| (*meant).to_owned());
+        if let Some((_, entry)) = COMMANDS.iter().find(|(name, _)| *name == command) {
+            before.extend(arguments);
+            return entry(surface, before);
+        }
+        if !is_group(&command) {
+            return Err(unrecognised(surface, &command, &word));
+        }
     }
-    let Some(command) = arguments.first().map(|word| word.to_string_lossy().into_owned()) else {
-        surface.print(overview().as_bytes());
-        return Err(CommandError::usage("no subcommand specified"));
-    };
-    arguments.remove(0);
-    let Some((_, entry)) = COMMANDS.iter().find(|(name, _)| *name == command) else {
-        let mut error = CommandError::usage(format!("'{command}' is not a recognised command"));
-        let names = COMMANDS.iter().chain(PROGRAMS).map(|(name, _)| *name);
-        if let Some(near) = crate::input::nearest(&command, names) {
-            error = error.hint(format!("Did you mean {near}?"));
-        }
-        return Err(error.hint(format!("Try '{} --help' for more information.", surface.program)));
-    };
-    before.extend(arguments);
-    entry(surface, before)
+}
+
+/// Whether commands of two words begin with this one.
+fn is_group(word: &str) -> bool {
+    let names = COMMANDS.iter().map(|(name, _)| *name).chain(ALIASES.iter().map(|(alias, ..)| *alias));
+    names.filter_map(|name| name.split_once(' ')).any(|(group, _)| group == word)
+}
+
+/// A word that is no command: what was meant instead.
+fn unrecognised(surface: &Surface, command: &str, word: &str) -> CommandError {
+    let mut error = CommandError::usage(format!("'{word}' is not a recognised command"));
+    let names = COMMANDS.iter().chain(PROGRAMS).map(|(name, _)| *name);
+    if let Some(near) = crate::input::nearest(command, names) {
+        error = error.hint(format!("Did you mean {near}?"));
+    }
+    error.hint(format!("Try '{} --help' for more information.", surface.program))
+}
+
+/// The words ended before a command was named.
+fn no_subcommand(surface: &Surface, group: &str) -> CommandError {
+    surface.print(overview(group).as_bytes());
+    CommandError::usage(match group {
+        "" => "no subcommand specified".to_owned(),
+        group => format!("'nix {group}' requires a sub-command."),
+    })
 }
 
 /// The version of C++ Nix whose behaviour this binary has; tools ask for it.
@@ -96,7 +163,16 @@ pub fn nix_version() -> &'static str {
     "2.34.8"
 }
 
-fn overview() -> String {
+/// What there is: everything, or a group's commands.
+pub fn overview(group: &str) -> String {
+    if !group.is_empty() {
+        let mut text = format!("Usage: firn {group} COMMAND [ARGUMENTS...]\n\nCommands:\n");
+        for (name, _) in COMMANDS.iter().filter(|(name, _)| name.split_once(' ').is_some_and(|(word, _)| word == group))
+        {
+            text.push_str(&format!("  {name}\n"));
+        }
+        return text;
+    }
     let mut text = format!(
         "firn {}: a purely functional deployment system, a drop-in for Nix {}\n\nUsage: firn COMMAND [ARGUMENTS...]\n\nCommands:\n",
         env!("CARGO_PKG_VERSION"),

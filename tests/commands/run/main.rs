@@ -46,9 +46,10 @@ fn the_manual_says_what_the_help_says() {
     assert!(names.contains(&"nix-build") && names.contains(&"run"), "{overview}");
     let mut stale = Vec::new();
     for name in names {
+        let words: Vec<&str> = name.split(' ').chain(["--help"]).collect();
         let title = if name.starts_with("nix-") { name.to_owned() } else { format!("firn {name}") };
-        let page = format!("# {title}\n\n```\n{}```\n", help(&[name, "--help"]));
-        let path = folder.join(format!("{name}.md"));
+        let page = format!("# {title}\n\n```\n{}```\n", help(&words));
+        let path = folder.join(format!("{}.md", name.replace(' ', "-")));
         if std::fs::read_to_string(&path).is_ok_and(|kept| kept == page) {
             continue;
         }

@@ -1,16 +1,16 @@
 //! `nix-hash`: hashes of files and trees, and conversions between their forms.
 
 use std::ffi::OsString;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 use store_model::hash::compress;
 use store_model::hash::encoding::{base16_encode, base64_encode, nix32_encode};
-use store_model::{Hash, HashAlgorithm, HashFormat, Hasher};
+use store_model::{Hash, HashAlgorithm, HashFormat};
 
-use crate::command::{CommandError, CommandResult, Surface};
+use crate::command::{CommandResult, Surface};
 use crate::input::common::{configuration, parse};
+use crate::nix::hash::{algorithm, of_archive, of_file, read_hash};
 
 /// Compute the hash of files or trees, or convert hashes
 ///
@@ -60,9 +60,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     let settings = configuration(surface, &words.given)?;
-    let permitted = |algorithm: HashAlgorithm| algorithm.permitted(|feature| settings.feature(feature)).map_err(wrong);
-    let algorithm = args.algorithm.as_deref().map(HashAlgorithm::parse).transpose().map_err(wrong)?;
-    let algorithm = algorithm.map(permitted).transpose()?;
+    let algorithm = args.algorithm.as_deref().map(|name| algorithm(&settings, name)).transpose()?;
     let convert = [
         (args.to_base16, HashFormat::Base16),
         (args.to_base32, HashFormat::Nix32),
@@ -72,22 +70,17 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if let Some((_, format)) = convert.into_iter().find(|(wanted, _)| *wanted) {
         for argument in &args.arguments {
             let text = argument.to_string_lossy();
-            HashAlgorithm::of_prefix(&text).map(permitted).transpose()?;
-            let hash = Hash::parse_any(&text, algorithm).map_err(wrong)?;
+            let (hash, _) = read_hash(&settings, &text, algorithm)?;
             surface.line(&hash.format(format, format == HashFormat::Sri));
         }
         return Ok(0);
     }
     let algorithm = algorithm.unwrap_or(HashAlgorithm::Md5);
     for path in &args.arguments {
-        let hash = if args.flat { flat(path, algorithm)? } else { archive(path, algorithm)? };
+        let hash = if args.flat { of_file(path, algorithm)? } else { of_archive(path, algorithm)? };
         surface.line(&printed(&args, &hash));
     }
     Ok(0)
-}
-
-fn wrong(error: store_model::Error) -> CommandError {
-    CommandError::failed(error.to_string())
 }
 
 fn printed(args: &Args, hash: &Hash) -> String {
@@ -106,23 +99,4 @@ fn printed(args: &Args, hash: &Hash) -> String {
         Args { base64: true, .. } => base64_encode(digest),
         _ => base16_encode(digest),
     }
-}
-
-fn flat(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
-    let failed = |error: std::io::Error| CommandError::failed(format!("opening file \"{}\": {error}", path.display()));
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-}
-
-fn archive(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
-    let mut hasher = Hasher::new(algorithm);
-    file_tree::nar::dump_path(path, &mut hasher).map_err(|error| CommandError::failed(error.to_string()))?;
-    Ok(hasher.finish())
 }

@@ -2,6 +2,8 @@
 
 pub mod build;
 pub mod eval;
+pub mod hash;
 pub mod path_info;
 pub mod run;
 pub mod shell;
+pub mod store;

@@ -1,0 +1,12 @@
+//! `nix hash to-sri`: hashes in `algorithm-base64` (deprecated).
+
+use std::ffi::OsString;
+
+use store_model::HashFormat;
+
+use crate::command::{CommandResult, Surface};
+
+/// Runs the command.
+pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+    super::convert_to(surface, words, HashFormat::Sri)
+}
