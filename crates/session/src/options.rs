@@ -34,6 +34,8 @@ pub fn open_store(
     options.use_wal = settings.flag("use-sqlite-wal");
     options.ignored_acls = settings.list("ignored-acls").into_iter().collect();
     options.reserved_size = settings.number("gc-reserved-space");
+    options.keep_outputs = settings.flag("keep-outputs");
+    options.keep_derivations = settings.flag("keep-derivations");
     options.build_group = build_group(settings);
     options.faults = faults(settings);
     Ok(LocalStore::open(activity, options)?)
@@ -63,6 +65,15 @@ pub fn faults(settings: &Settings) -> FaultPoints {
         return FaultPoints::new(move |passed| {
             // One write per line: jobs of several threads pass at once. A log that fails makes its reader fail.
             log.as_ref().is_ok_and(|mut log| log.write_all(format!("{passed}\n").as_bytes()).is_err())
+        });
+    }
+    // C++ Nix's tests hold a collection up by a pipe that it reads.
+    let hold_ups = [("gc-locked", "_NIX_TEST_GC_SYNC_1"), ("gc-roots-found", "_NIX_TEST_GC_SYNC_2")];
+    let hold_ups = hold_ups.map(|(point, name)| (point, settings.around.path(name)));
+    if hold_ups.iter().any(|(_, file)| file.is_some()) {
+        return FaultPoints::new(move |passed| {
+            let file = hold_ups.iter().find(|(point, _)| *point == passed).and_then(|(_, file)| file.as_ref());
+            file.is_some_and(|file| std::fs::read(file).is_err())
         });
     }
     let Some((name, count)) = settings.around.text("FIRN_FAULT").and_then(|text| text.split_once(':')) else {

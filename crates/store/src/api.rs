@@ -4,14 +4,14 @@
 //! ([`TemporaryRoots`]), then ask whether it is valid ([`Store`]), then use or write it ([`WritableStore`]): so no collector
 //! can take it in between. No trait hands out another; whoever opens a store gets each capability that it has.
 //!
-//! Absent: the collector (C++ Nix collects our stores), wire formats, caches, and how anything is built: [`Builder`] is
-//! only declared here.
+//! Absent: wire formats, caches, and how anything is built: [`Builder`] is only declared here.
 
 use crate::{Error, Result};
 use activity::Activity;
 use file_tree::{Filter, SourceAccessor, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
@@ -129,6 +129,61 @@ pub trait TemporaryRoots: Send + Sync {
     /// Roots the paths, whether they exist or not. When this returns, no collection that is running or will begin takes
     /// them.
     fn add_temp_roots(&self, activity: &Activity, paths: &[StorePath]) -> Result<()>;
+}
+
+/// What keeps paths from being collected: by path, where it is said. Links are named by their place, temporary roots as
+/// `{temp:PID}`, what processes use as the file of `/proc` that tells.
+pub type Roots = BTreeMap<StorePath, BTreeSet<PathBuf>>;
+
+/// What a collection is to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum GcAction {
+    /// Tell what lives.
+    ReturnLive,
+    /// Tell what could be deleted.
+    ReturnDead,
+    /// Delete what could be.
+    #[default]
+    DeleteDead,
+    /// Delete these paths; an error if one of them is needed by a root or by a path that is not among them.
+    DeleteSpecific(BTreeSet<StorePath>),
+}
+
+/// How to collect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GcOptions {
+    /// What to do.
+    pub action: GcAction,
+    /// With [`GcAction::DeleteSpecific`]: ask no roots, only who refers to the paths.
+    pub ignore_liveness: bool,
+    /// End once more bytes than this were freed.
+    pub max_freed: u64,
+}
+
+impl Default for GcOptions {
+    fn default() -> GcOptions {
+        GcOptions { action: GcAction::default(), ignore_liveness: false, max_freed: u64::MAX }
+    }
+}
+
+/// What a collection found or did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GcResults {
+    /// Paths that live, could be deleted, or were deleted, as asked. Names in the store's folder that are no store paths are
+    /// among those that were deleted.
+    pub paths: BTreeSet<PathBuf>,
+    /// Bytes that deleting gave back, or would give back at most.
+    pub bytes_freed: u64,
+}
+
+/// Deleting what nobody needs.
+pub trait GarbageCollector: Send + Sync {
+    /// What keeps paths alive; only valid paths, but for temporary roots. With `censor` nobody learns where the roots of
+    /// processes and other users are: all places are `{censored}`.
+    fn find_roots(&self, activity: &Activity, censor: bool) -> Result<Roots>;
+
+    /// Collects. `results` say what was done also when the end is an error.
+    fn collect_garbage(&self, activity: &Activity, options: &GcOptions, results: &mut GcResults) -> Result<()>;
 }
 
 /// Keeping and finding what builders printed.

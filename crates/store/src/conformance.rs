@@ -1,10 +1,13 @@
 //! What every store must do, as one suite over a fresh, empty store.
 //!
 //! Each implementation's tests call [`check`] with a store of theirs. A deviation is an `Err` that says which promise is
-//! broken. Absent: what only some stores have (durability, locks, collection).
+//! broken. Absent: what only some stores have (durability, locks).
 
 use crate::closure::closure;
-use crate::{AddTree, BuildLogs, Error, Result, TemporaryRoots, TreeObject, WritableStore, WriteOptions};
+use crate::{
+    AddTree, BuildLogs, Error, GarbageCollector, GcAction, GcOptions, GcResults, Result, TemporaryRoots, TreeObject,
+    WritableStore, WriteOptions,
+};
 use activity::Activity;
 use file_tree::{MemoryNode, MemoryTree, TreePath, nar};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +19,7 @@ use store_model::{
 };
 
 /// Runs the suite.
-pub fn check<S: WritableStore + TemporaryRoots + BuildLogs>(store: &S) -> Result<(), String> {
+pub fn check<S: WritableStore + TemporaryRoots + BuildLogs + GarbageCollector>(store: &S) -> Result<(), String> {
     let suite = Suite { store, activity: Activity::silent() };
     suite.an_empty_store_knows_nothing()?;
     let (source, text) = suite.texts_refer()?;
@@ -25,7 +28,8 @@ pub fn check<S: WritableStore + TemporaryRoots + BuildLogs>(store: &S) -> Result
     suite.batches_are_written_whole(&source)?;
     suite.derivations_have_outputs(&text)?;
     suite.registration_is_all_or_nothing(&source)?;
-    suite.logs_are_kept(&text)
+    suite.logs_are_kept(&text)?;
+    suite.what_is_rooted_is_kept(&text)
 }
 
 struct Suite<'a, S> {
@@ -41,7 +45,7 @@ fn worked<T>(result: Result<T>, what: &str) -> Result<T, String> {
     result.map_err(|error| format!("{what}: {error}"))
 }
 
-impl<S: WritableStore + TemporaryRoots + BuildLogs> Suite<'_, S> {
+impl<S: WritableStore + TemporaryRoots + BuildLogs + GarbageCollector> Suite<'_, S> {
     fn nowhere(&self) -> StorePath {
         let hash = Hash::of(HashAlgorithm::Sha256, b"nowhere");
         let path = self.store.store_dir().source_path("nowhere", &hash, &References::default());
@@ -278,6 +282,28 @@ impl<S: WritableStore + TemporaryRoots + BuildLogs> Suite<'_, S> {
         worked(self.store.register(a, &[known]), "registering a valid path again")?;
         let infos = worked(self.store.path_infos(a, std::slice::from_ref(good)), "infos")?;
         promise(infos[0].as_ref().is_some_and(|info| info.ultimate), "takes the new metadata")
+    }
+
+    fn what_is_rooted_is_kept(&self, rooted: &StorePath) -> Result<(), String> {
+        let a = &self.activity;
+        let before = worked(self.store.all_valid_paths(a), "all paths")?;
+        let places = worked(self.store.find_roots(a, false), "finding roots")?;
+        promise(places.get(rooted).is_some_and(|places| !places.is_empty()), "what was written is rooted")?;
+        let censored = worked(self.store.find_roots(a, true), "finding roots")?;
+        let hidden = censored.values().flatten().all(|place| place.as_os_str() == "{censored}");
+        promise(hidden && censored.keys().eq(places.keys()), "censored roots tell no places")?;
+        let collect = |action: GcAction| {
+            let mut results = GcResults::default();
+            let options = GcOptions { action, ..GcOptions::default() };
+            self.store.collect_garbage(a, &options, &mut results).map(|()| results)
+        };
+        let dead = worked(collect(GcAction::ReturnDead), "telling what is dead")?;
+        let deleted = worked(collect(GcAction::DeleteDead), "collecting")?;
+        promise(dead.paths == deleted.paths, "what is told to be dead is what is deleted")?;
+        let after = worked(self.store.all_valid_paths(a), "all paths")?;
+        promise(after.contains(rooted) && after.is_subset(&before), "a collection keeps what is rooted")?;
+        let certain = collect(GcAction::DeleteSpecific(BTreeSet::from([rooted.clone()])));
+        promise(matches!(certain, Err(Error::StillAlive(_))), "what is rooted cannot be deleted")
     }
 
     fn logs_are_kept(&self, drv: &StorePath) -> Result<(), String> {

@@ -144,6 +144,11 @@ pub enum Error {
     /// The collector's socket answered something else than its protocol says.
     #[error("the garbage collector at '{}' did not acknowledge a root", .0.display())]
     RootNotAcknowledged(PathBuf),
+    /// A path that was to be deleted is needed.
+    #[error(
+        "Cannot delete path '{0}' since it is still alive. To find out why, use: nix-store --query --roots and nix-store --query --referrers"
+    )]
+    StillAlive(String),
     /// The text of `--load-db` or `--register-validity` is malformed.
     #[error("the list of valid paths is malformed in line {line}: {reason}")]
     ValidityList {

@@ -1,26 +1,29 @@
 //! The store traits, and the store on this machine.
 //!
 //! `api.rs` declares what stores can do; `local/` is the store on the disk, on Nix's database schema 10, used at the same time
-//! by C++ Nix; `memory.rs` is the reference store; `conformance.rs` the suite that every store passes; `closure.rs` walks
-//! graphs of references; `profile.rs` are links to generations. An object enters a store by being rooted, locked, written, made durable, and registered, in that
+//! by C++ Nix; `gc/` collects what nobody needs in it; `memory.rs` is the reference store; `conformance.rs` the suite that
+//! every store passes; `closure.rs` walks graphs of references; `profile.rs` are links to generations. An object enters a
+//! store by being rooted, locked, written, made durable, and registered, in that
 //! order.
 //!
-//! Absent: wires, caches, building, the collector; settings are plain values that the caller brings.
+//! Absent: wires, caches, building; settings are plain values that the caller brings.
 
 pub mod api;
 pub mod closure;
 pub mod conformance;
 mod error;
+mod gc;
 mod local;
 mod memory;
 pub mod profile;
 pub mod validity;
 
 pub use api::{
-    AddTree, BuildLogs, BuildMode, Builder, LogWriter, MissingPaths, Store, TemporaryRoots, TreeObject, WritableStore,
-    WriteOptions,
+    AddTree, BuildLogs, BuildMode, Builder, GarbageCollector, GcAction, GcOptions, GcResults, LogWriter, MissingPaths,
+    Roots, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions,
 };
 pub use error::{Error, ErrorClass, Result};
+pub use gc::render_size;
 pub use local::{
     Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
 };

@@ -1,16 +1,19 @@
 //! A store in memory: the reference for what stores do, and the store of tests.
 //!
-//! Paths, metadata and trees in maps behind one lock. Absent: durability, collection, processes.
+//! Paths, metadata and trees in maps behind one lock. Absent: durability, processes; what is written stays rooted as
+//! long as the store is there.
 
 use crate::closure::topological_order;
 use crate::{
-    AddTree, BuildLogs, Error, LogWriter, Result, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions,
+    AddTree, BuildLogs, Error, GarbageCollector, GcAction, GcOptions, GcResults, LogWriter, Result, Roots, Store,
+    TemporaryRoots, TreeObject, WritableStore, WriteOptions,
 };
 use activity::Activity;
 use file_tree::{FlatContents, MemoryTree, NarWriter, TreePath, TreeSink, nar, read_nar, walk};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use store_model::derivation::{TextObject, aterm};
 use store_model::{
@@ -68,6 +71,7 @@ impl MemoryStore {
         })?;
         for info in infos {
             inner.valid.insert(info.path.clone(), info.clone());
+            inner.roots.insert(info.path.clone());
         }
         Ok(())
     }
@@ -234,6 +238,53 @@ impl TemporaryRoots for MemoryStore {
     fn add_temp_roots(&self, activity: &Activity, paths: &[StorePath]) -> Result<()> {
         activity.check()?;
         self.inner().roots.extend(paths.iter().cloned());
+        Ok(())
+    }
+}
+
+impl GarbageCollector for MemoryStore {
+    fn find_roots(&self, activity: &Activity, censor: bool) -> Result<Roots> {
+        activity.check()?;
+        let place = PathBuf::from(if censor { "{censored}" } else { "{temp:0}" });
+        Ok(self.inner().roots.iter().map(|path| (path.clone(), BTreeSet::from([place.clone()]))).collect())
+    }
+
+    fn collect_garbage(&self, activity: &Activity, options: &GcOptions, results: &mut GcResults) -> Result<()> {
+        activity.check()?;
+        let mut inner = self.inner();
+        let mut alive = BTreeSet::new();
+        let mut stack: Vec<StorePath> = inner.roots.iter().cloned().collect();
+        while let Some(path) = stack.pop() {
+            if let Some(info) = inner.valid.get(&path)
+                && alive.insert(path)
+            {
+                stack.extend(info.references.iter().cloned());
+            }
+        }
+        let dead: BTreeSet<StorePath> = inner.valid.keys().filter(|path| !alive.contains(*path)).cloned().collect();
+        let (found, deletes) = match &options.action {
+            GcAction::ReturnLive => (alive, false),
+            GcAction::ReturnDead => (dead, false),
+            GcAction::DeleteDead => (dead, options.max_freed > 0),
+            GcAction::DeleteSpecific(paths) => {
+                let needed = |path: &&StorePath| {
+                    let others = inner.valid.values().filter(|info| !paths.contains(&info.path));
+                    alive.contains(*path) || others.into_iter().any(|info| info.references.contains(*path))
+                };
+                if let Some(path) = paths.iter().find(needed) {
+                    return Err(Error::StillAlive(self.store_dir.print(path)));
+                }
+                (paths.clone(), true)
+            }
+        };
+        for path in &found {
+            if deletes {
+                inner.valid.remove(path);
+                let freed = inner.trees.remove(path).map_or(0, |archive| archive.len() as u64);
+                results.bytes_freed += freed;
+            }
+            results.paths.insert(PathBuf::from(self.store_dir.print(path)));
+        }
         Ok(())
     }
 }

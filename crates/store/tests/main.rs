@@ -1,5 +1,6 @@
 //! Stores through the public API.
 
+mod garbage;
 mod graphs;
 mod local;
 mod profile;

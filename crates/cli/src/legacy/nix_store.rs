@@ -1,6 +1,7 @@
 //! `nix-store`: everything about store paths, by an operation and its flags.
 
 mod add;
+mod collect;
 mod draw;
 mod query;
 mod registry;
@@ -48,6 +49,12 @@ pub struct Args {
     /// Operation: make an empty store
     #[arg(long)]
     init: bool,
+    /// Operation: delete what no root needs, or tell about it
+    #[arg(long)]
+    gc: bool,
+    /// Operation: delete paths that nothing needs
+    #[arg(long)]
+    delete: bool,
     /// Operation: check that the store is consistent
     #[arg(long)]
     verify: bool,
@@ -115,6 +122,21 @@ pub struct Args {
     /// Query: the roots that keep paths alive
     #[arg(long)]
     roots: bool,
+    /// With --gc: print the roots and what they keep
+    #[arg(long)]
+    print_roots: bool,
+    /// With --gc: print what lives
+    #[arg(long)]
+    print_live: bool,
+    /// With --gc: print what would be deleted
+    #[arg(long)]
+    print_dead: bool,
+    /// With --gc: stop once so many bytes were freed; K, M, G and T behind the number are units
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    max_freed: Option<String>,
+    /// With --delete: delete although roots need the paths, as long as no other path refers to them
+    #[arg(long)]
+    ignore_liveness: bool,
     /// With a query: ask about the outputs of derivations instead
     #[arg(short = 'u', long)]
     use_output: bool,
@@ -177,7 +199,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     type Operation = fn(&Opened<'_>, &Args) -> CommandResult;
-    let operations: [(bool, Operation); 16] = [
+    let operations: [(bool, Operation); 18] = [
         (args.realise, realise_paths),
         (args.query, query::run),
         (args.add, add::add),
@@ -187,6 +209,8 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         (args.restore, add::restore),
         (args.read_log, read_log),
         (args.init, registry::init),
+        (args.gc, collect::gc),
+        (args.delete, collect::delete),
         (args.verify, registry::verify),
         (args.verify_path, registry::verify_path),
         (args.dump_db, registry::dump),

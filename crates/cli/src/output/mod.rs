@@ -4,6 +4,7 @@ pub mod build;
 pub mod diagnostic;
 pub mod error;
 pub mod folded;
+pub mod garbage;
 pub mod plain;
 pub mod progress;
 pub mod statistics;

@@ -110,9 +110,9 @@ pub const SETTINGS: &[Setting] = &[
         "https://channels.nixos.org/flake-registry.json",
         "The registry of flake names: a URL or a path.",
     ),
-    known("fsync-metadata", Bool, "true", "Sync the database's transactions."),
+    on("fsync-metadata", Bool, "true", "Sync the database's transactions."),
     on("fsync-store-paths", Bool, "true", "Sync paths before they are registered (C++ Nix: false by default)."),
-    known("gc-reserved-space", Number, "8388608", "Bytes kept for collecting garbage on a full disk."),
+    on("gc-reserved-space", Number, "8388608", "Bytes kept for collecting garbage on a full disk."),
     on("hashed-mirrors", List, "", "Places that have files by their hash."),
     was(
         on("http-connections", Number, "25", "Connections of all downloads; 0 is no limit."),
@@ -121,7 +121,7 @@ pub const SETTINGS: &[Setting] = &[
     known("http2", Bool, "true", "Use HTTP/2."),
     on("id-count", Number, "8388608", "User ids a build may use, from start-id on."),
     known("ignore-try", Bool, "false", "Let the debugger ignore errors that `tryEval` catches."),
-    known("ignored-acls", List, "security.csm security.selinux system.nfs4_acl", "Attributes that may stay on files."),
+    on("ignored-acls", List, "security.csm security.selinux system.nfs4_acl", "Attributes that may stay on files."),
     was(
         known("impersonate-linux-26", Bool, "false", "Show builders an old kernel version."),
         &["build-impersonate-linux-26"],
@@ -130,7 +130,7 @@ pub const SETTINGS: &[Setting] = &[
     known("json-log-path", Text, "", "A file or socket that gets the log as JSON."),
     was(on("keep-build-log", Bool, "true", "Keep the builders' output."), &["build-keep-log"]),
     was(
-        known("keep-derivations", Bool, "true", "Collecting keeps the derivations of living outputs."),
+        on("keep-derivations", Bool, "true", "Collecting keeps the derivations of living outputs."),
         &["gc-keep-derivations"],
     ),
     was(
@@ -139,10 +139,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     on("keep-failed", Bool, "false", "Keep the build directory of a failed build."),
     on("keep-going", Bool, "false", "Go on with other builds after one failed."),
-    was(
-        known("keep-outputs", Bool, "false", "Collecting keeps the outputs of living derivations."),
-        &["gc-keep-outputs"],
-    ),
+    was(on("keep-outputs", Bool, "false", "Collecting keeps the outputs of living derivations."), &["gc-keep-outputs"]),
     known("lint-absolute-path-literals", LINT, "ignore", "Complain of absolute path literals."),
     known("lint-short-path-literals", LINT, "ignore", "Complain of path literals without `./`."),
     known("lint-url-literals", LINT, "ignore", "Complain of URL literals."),
@@ -232,7 +229,7 @@ pub const SETTINGS: &[Setting] = &[
     known("use-case-hack", Bool, "false", "Mangle names for file systems that ignore case."),
     known("use-cgroups", Bool, "false", "Run each build in a control group."),
     on("use-registries", Bool, "true", "Resolve flake names."),
-    known("use-sqlite-wal", Bool, "true", "Use the database's write-ahead log."),
+    on("use-sqlite-wal", Bool, "true", "Use the database's write-ahead log."),
     known("use-xdg-base-directories", Bool, "false", "Keep profiles in the user's state folder."),
     known("user-agent-suffix", Text, "", "Text after the name in downloads."),
     on("warn-dirty", Bool, "true", "Warn of dirty trees."),

@@ -63,15 +63,15 @@ const WAL_KEPT: u64 = 1 << 20;
 
 /// How the database is opened.
 #[derive(Debug, Clone)]
-pub(super) struct DatabaseOptions {
-    pub(super) folder: PathBuf,
-    pub(super) read_only: bool,
-    pub(super) wal: bool,
-    pub(super) sync: bool,
-    pub(super) reserved_size: u64,
+pub(crate) struct DatabaseOptions {
+    pub(crate) folder: PathBuf,
+    pub(crate) read_only: bool,
+    pub(crate) wal: bool,
+    pub(crate) sync: bool,
+    pub(crate) reserved_size: u64,
 }
 
-pub(super) struct Database {
+pub(crate) struct Database {
     options: DatabaseOptions,
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
@@ -80,7 +80,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Nothing is opened yet.
-    pub(super) fn new(options: DatabaseOptions) -> Database {
+    pub(crate) fn new(options: DatabaseOptions) -> Database {
         Database { options, writer: Mutex::new(None), readers: Mutex::new(Vec::new()), big_lock: OnceLock::new() }
     }
 
@@ -89,13 +89,13 @@ impl Database {
     }
 
     /// For `map_err`.
-    pub(super) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error {
+    pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error {
         let path = self.file();
         move |source| Error::Database { path: path.clone(), source }
     }
 
     /// Makes the database, unless it is there; an error when its schema is another.
-    pub(super) fn create_if_missing(&self, activity: &Activity) -> Result<()> {
+    pub(crate) fn create_if_missing(&self, activity: &Activity) -> Result<()> {
         let schema = self.options.folder.join("schema");
         match fs::read_to_string(&schema) {
             Ok(version) if version.trim() == SCHEMA_VERSION => Ok(()),
@@ -124,12 +124,25 @@ impl Database {
         Ok(())
     }
 
-    /// Sets space aside that C++ Nix's collector frees when the disk is full. Failing is no harm.
-    fn reserve(&self) {
+    /// Sets space aside that a collector frees when the disk is full. Failing is no harm.
+    pub(crate) fn reserve(&self) {
         let path = self.options.folder.join("reserved");
         if let Ok(file) = open_lock_file(&path) {
             let flags = rustix::fs::FallocateFlags::empty();
             let _ = rustix::fs::fallocate(&file, flags, 0, self.options.reserved_size);
+        }
+    }
+
+    /// Gives back the space set aside.
+    pub(crate) fn free_reserve(&self) {
+        let _ = fs::remove_file(self.options.folder.join("reserved"));
+    }
+
+    /// Lets the log be used from its beginning again, so that it need not grow, if nobody reads what it holds.
+    pub(crate) fn make_room(&self) {
+        if let Some(connection) = &*self.writer() {
+            // If others are at work, the next try may still find space.
+            let _ = connection.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(()));
         }
     }
 
@@ -189,7 +202,7 @@ impl Database {
     }
 
     /// Asks within one snapshot of the database.
-    pub(super) fn read<T>(&self, activity: &Activity, mut question: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, activity: &Activity, mut question: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         activity.check()?;
         if let Ok(mut writer) = self.writer.try_lock() {
             let connection = match &mut *writer {
@@ -228,7 +241,7 @@ impl Database {
     }
 
     /// Writes in one transaction: all of it or, on an error, nothing.
-    pub(super) fn write<T>(&self, activity: &Activity, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn write<T>(&self, activity: &Activity, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         if self.options.read_only {
             return Err(Error::ReadOnly(self.options.folder.clone()));
         }
@@ -260,7 +273,7 @@ impl Database {
     }
 
     /// Makes what was committed durable: the WAL is synced.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let path = self.options.folder.join("db.sqlite-wal");
         match File::open(&path) {
             Ok(file) if self.options.sync => file.sync_all().map_err(Error::io("syncing", &path)),
@@ -300,19 +313,19 @@ fn write_durably(path: &Path, text: &str) -> Result<()> {
 }
 
 /// A row of `ValidPaths`, still as text.
-pub(super) struct PathRow {
-    pub(super) id: i64,
-    pub(super) hash: String,
-    pub(super) registration_time: i64,
-    pub(super) deriver: Option<String>,
-    pub(super) nar_size: Option<i64>,
-    pub(super) ultimate: Option<i64>,
-    pub(super) signatures: Option<String>,
-    pub(super) content_address: Option<String>,
+pub(crate) struct PathRow {
+    pub(crate) id: i64,
+    pub(crate) hash: String,
+    pub(crate) registration_time: i64,
+    pub(crate) deriver: Option<String>,
+    pub(crate) nar_size: Option<i64>,
+    pub(crate) ultimate: Option<i64>,
+    pub(crate) signatures: Option<String>,
+    pub(crate) content_address: Option<String>,
 }
 
 /// The number of a valid path.
-pub(super) fn path_id(connection: &Connection, path: &str) -> rusqlite::Result<Option<i64>> {
+pub(crate) fn path_id(connection: &Connection, path: &str) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("select id from ValidPaths where path = ?")?
         .query_row([path], |row| row.get(0))
@@ -320,7 +333,7 @@ pub(super) fn path_id(connection: &Connection, path: &str) -> rusqlite::Result<O
 }
 
 /// The row of a valid path.
-pub(super) fn path_row(connection: &Connection, path: &str) -> rusqlite::Result<Option<PathRow>> {
+pub(crate) fn path_row(connection: &Connection, path: &str) -> rusqlite::Result<Option<PathRow>> {
     connection
         .prepare_cached(
             "select id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths where path = ?",
@@ -341,7 +354,7 @@ pub(super) fn path_row(connection: &Connection, path: &str) -> rusqlite::Result<
 }
 
 /// One column of text, for every row of a statement with one parameter.
-pub(super) fn texts<P: rusqlite::ToSql>(
+pub(crate) fn texts<P: rusqlite::ToSql>(
     connection: &Connection,
     statement: &str,
     parameter: P,
@@ -352,24 +365,24 @@ pub(super) fn texts<P: rusqlite::ToSql>(
 }
 
 /// By number: what a path refers to.
-pub(super) const REFERENCES_OF: &str = "select path from Refs join ValidPaths on reference = id where referrer = ?";
+pub(crate) const REFERENCES_OF: &str = "select path from Refs join ValidPaths on reference = id where referrer = ?";
 
 /// By path: what refers to it.
-pub(super) const REFERRERS_OF: &str = "select path from Refs join ValidPaths on referrer = id \
+pub(crate) const REFERRERS_OF: &str = "select path from Refs join ValidPaths on referrer = id \
      where reference = (select id from ValidPaths where path = ?)";
 
 /// By path of an output: the derivations that have it.
-pub(super) const DERIVERS_OF: &str =
+pub(crate) const DERIVERS_OF: &str =
     "select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?";
 
 /// By a JSON list of paths: their closure.
-pub(super) const CLOSURE_OF: &str = "with recursive closure(id) as (
+pub(crate) const CLOSURE_OF: &str = "with recursive closure(id) as (
        select id from ValidPaths where path in (select value from json_each(?))
        union select reference from Refs join closure on referrer = closure.id)
      select path from ValidPaths join closure using (id)";
 
 /// By a JSON list of paths: everything that leads to them.
-pub(super) const REFERRERS_CLOSURE_OF: &str = "with recursive closure(id) as (
+pub(crate) const REFERRERS_CLOSURE_OF: &str = "with recursive closure(id) as (
        select id from ValidPaths where path in (select value from json_each(?))
        union select referrer from Refs join closure on reference = closure.id)
      select path from ValidPaths join closure using (id)";

@@ -10,10 +10,10 @@
 mod add;
 mod batch;
 mod canonicalise;
-mod database;
+pub(crate) mod database;
 mod derivations;
-mod files;
-mod lock;
+pub(crate) mod files;
+pub(crate) mod lock;
 mod logs;
 mod roots;
 mod rows;
@@ -70,6 +70,10 @@ pub struct LocalStoreOptions {
     pub ignored_acls: BTreeSet<String>,
     /// Bytes set aside for the collector (`gc-reserved-space`).
     pub reserved_size: u64,
+    /// Collecting keeps the outputs of living derivations (`keep-outputs`).
+    pub keep_outputs: bool,
+    /// Collecting keeps the derivations of living outputs (`keep-derivations`).
+    pub keep_derivations: bool,
     /// The group of the build users; a store made by root then belongs to it, mode 1775.
     pub build_group: Option<u32>,
     /// Hooks for tests.
@@ -95,6 +99,8 @@ impl LocalStoreOptions {
             use_wal: true,
             ignored_acls: ["security.csm", "security.selinux", "system.nfs4_acl"].map(str::to_owned).into(),
             reserved_size: 8 << 20,
+            keep_outputs: false,
+            keep_derivations: true,
             build_group: None,
             faults: FaultPoints::default(),
         }
@@ -109,10 +115,10 @@ impl LocalStoreOptions {
 
 /// A store on this machine's disk.
 pub struct LocalStore {
-    options: LocalStoreOptions,
-    database: Database,
+    pub(crate) options: LocalStoreOptions,
+    pub(crate) database: Database,
     temp_roots: TempRoots,
-    files: Files,
+    pub(crate) files: Files,
     modulo: Mutex<FxHashMap<StorePath, HashModulo>>,
 }
 

@@ -3,12 +3,11 @@
 //! A root outside the state folder is registered by a link to it under `gcroots/auto`, named by the sha1 of its path. Before a
 //! root is made, the rows that speak of its target are durable; links are replaced at once, by renaming.
 //!
-//! Absent: roots of running processes, which only a collector needs.
+//! Absent: finding roots, which is the collector's (`gc/roots.rs`).
 
 use super::LocalStore;
-use crate::{Error, Result, Store};
+use crate::{Error, Result};
 use activity::Activity;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -48,59 +47,5 @@ impl LocalStore {
             return Ok(());
         }
         self.files.replace_link(link, &root, self.options.fsync_metadata)
-    }
-
-    /// The permanent roots: by path, the links that keep it. Links that lead nowhere are left out.
-    pub fn permanent_roots(&self, activity: &Activity) -> Result<BTreeMap<StorePath, BTreeSet<PathBuf>>> {
-        let mut found = BTreeMap::new();
-        for folder in ["gcroots", "profiles"] {
-            self.find_roots(activity, &self.options.state_dir.join(folder), &mut found)?;
-        }
-        let paths: Vec<StorePath> = found.keys().cloned().collect();
-        let valid = self.valid_paths(activity, &paths)?;
-        found.retain(|path, _| valid.contains(path));
-        Ok(found)
-    }
-
-    fn find_roots(
-        &self,
-        activity: &Activity,
-        path: &Path,
-        found: &mut BTreeMap<StorePath, BTreeSet<PathBuf>>,
-    ) -> Result<()> {
-        activity.check()?;
-        let Ok(kind) = fs::symlink_metadata(path).map(|found| found.file_type()) else { return Ok(()) };
-        if kind.is_dir() {
-            let Ok(entries) = fs::read_dir(path) else { return Ok(()) };
-            for entry in entries {
-                let entry = entry.map_err(Error::io("reading directory", path))?;
-                self.find_roots(activity, &entry.path(), found)?;
-            }
-        } else if kind.is_symlink() {
-            let mut link = path.to_owned();
-            let Some(mut target) = self.target_of(&link) else { return Ok(()) };
-            if self.in_store(&target).is_none() {
-                let Some(second) = self.target_of(&target) else { return Ok(()) };
-                (link, target) = (target, second);
-            }
-            if let Some(root) = self.in_store(&target) {
-                found.entry(root).or_default().insert(link);
-            }
-        } else if kind.is_file()
-            && let Some(name) = path.file_name().and_then(|name| name.to_str())
-            && let Ok(root) = StorePath::parse(name)
-        {
-            found.entry(root).or_default().insert(path.to_owned());
-        }
-        Ok(())
-    }
-
-    fn target_of(&self, link: &Path) -> Option<PathBuf> {
-        let target = fs::read_link(link).ok()?;
-        Some(link.parent()?.join(target))
-    }
-
-    fn in_store(&self, target: &Path) -> Option<StorePath> {
-        self.options.store_dir.parse_inside(target.to_str()?).ok().map(|(path, _)| path)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use store::{BuildMode, Store as _};
+use store::{BuildMode, GarbageCollector as _, Store as _};
 use store_model::{DerivedPath, StorePath};
 
 use super::{Args, draw};
@@ -106,7 +106,7 @@ pub fn run(opened: &Opened<'_>, args: &Args) -> CommandResult {
         Question::Roots => {
             let store = opened.store()?;
             let targets = store.referrers_closure(opened.activity(), &used(args.use_output)?).map_err(store_error)?;
-            for (target, links) in store.permanent_roots(opened.activity()).map_err(store_error)? {
+            for (target, links) in store.find_roots(opened.activity(), false).map_err(store_error)? {
                 if targets.contains(&target) {
                     for link in links {
                         opened.surface.line(&format!("{} -> {}", link.display(), opened.show(&target)));

@@ -1,0 +1,401 @@
+//! A collection, from taking the lock to giving it back.
+//!
+//! `gc.lock` is held and the socket served from before the first root is read until the last object has its place no more.
+//! Then, batch by batch, those first to which nothing refers: the paths become pending; one transaction looks once more for
+//! whoever refers to them and deletes the rows of the others; when that is durable, the objects are renamed into the trash;
+//! the paths are pending no more. An object without a row is garbage that the next collection finds; a row without an object
+//! would be a lie, so nothing is renamed before the commit. Unlinking goes on beside all that.
+//!
+//! On a full disk the space set aside is given back first, and what needs no row is deleted first; when the database cannot
+//! grow, what was renamed is unlinked before the next try, with fewer paths.
+//!
+//! Absent: what lives (`live.rs`), roots (`roots.rs`), unlinking (`trash.rs`).
+
+use super::graph::{Graph, Node};
+use super::live::{Live, Policy};
+use super::socket::{Server, Shared};
+use super::trash::{Taken, Trash, measure};
+use crate::local::LocalStore;
+use crate::local::lock::{open_lock_file, try_flock, wait_flock};
+use crate::{Error, ErrorClass, GcAction, GcOptions, GcResults, Result};
+use activity::{Activity, Verbosity};
+use rusqlite::Transaction;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store_model::StorePath;
+
+/// Paths that are deleted together: a client that wants one of them waits for all.
+const BATCH: usize = 1024;
+
+/// One collection.
+pub(super) struct Collection<'a> {
+    store: &'a LocalStore,
+    activity: &'a Activity,
+    options: &'a GcOptions,
+    results: &'a mut GcResults,
+    shared: Arc<Shared>,
+    graph: Arc<Graph>,
+    deleted: Vec<bool>,
+    /// Bytes of what was deleted, measured before; only with a bound.
+    measured: u64,
+}
+
+/// What stands in the store's folder beside the valid paths.
+#[derive(Default)]
+struct Others {
+    /// Names that are store paths, of objects that nobody registered.
+    invalid: Vec<StorePath>,
+    /// Other names.
+    unknown: Vec<OsString>,
+}
+
+/// Why deleting ended before all was done.
+enum Stop {
+    /// Enough was freed.
+    Enough,
+    /// Something failed.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+/// Collects.
+pub(super) fn run(store: &LocalStore, activity: &Activity, options: &GcOptions, results: &mut GcResults) -> Result<()> {
+    let deletes = matches!(options.action, GcAction::DeleteDead | GcAction::DeleteSpecific(_));
+    if deletes && store.options.read_only {
+        return Err(Error::ReadOnly(store.options.state_dir.clone()));
+    }
+    if deletes {
+        store.database.free_reserve();
+    }
+    let done = locked(store, activity, options, results, deletes);
+    if deletes {
+        store.database.reserve();
+    }
+    done
+}
+
+fn locked(
+    store: &LocalStore,
+    activity: &Activity,
+    options: &GcOptions,
+    results: &mut GcResults,
+    deletes: bool,
+) -> Result<()> {
+    let lock = take_lock(store, activity)?;
+    store.files.faults.pass("gc-locked")?;
+    // Deleting certain paths in spite of roots must not reach for their derivations or outputs as well.
+    let certain = matches!(options.action, GcAction::DeleteSpecific(_)) && options.ignore_liveness;
+    let policy = Policy {
+        keep_outputs: store.options.keep_outputs && !certain,
+        keep_derivations: store.options.keep_derivations && !certain,
+    };
+    let shared = Shared::new(Live::new(policy));
+    let server = Server::start(&store.options.state_dir, &store.options.store_dir, &shared)?;
+    activity.message(Verbosity::Info, "finding garbage collector roots...");
+    if !options.ignore_liveness {
+        for root in store.lasting_roots(activity)?.keys() {
+            shared.live().root(root);
+        }
+    }
+    for root in store.temporary_roots(activity)? {
+        shared.live().temporary_root(&root.path);
+    }
+    store.files.faults.pass("gc-roots-found")?;
+    let graph = Arc::new(store.database.read(activity, |connection| {
+        Graph::load(connection, &store.options.store_dir, &store.options.state_dir.join("db/db.sqlite"))
+    })?);
+    shared.live().set_graph(Arc::clone(&graph));
+    let deleted = vec![false; graph.len()];
+    let mut collection = Collection { store, activity, options, results, shared, graph, deleted, measured: 0 };
+    if !deletes {
+        return collection.tell();
+    }
+    let mut trash = Trash::create(activity, &store.options.real_dir, &format!("tmp-gc-{}", store.files.unique()))?;
+    let stopped = collection.delete(&mut trash);
+    let results = collection.results;
+    // Everything has left its place: others may go on as if there were no collection.
+    drop(server);
+    drop(lock);
+    let (bytes, unlinked) = trash.finish();
+    results.bytes_freed += bytes;
+    match stopped {
+        Err(Stop::Failed(error)) => return Err(error),
+        Err(Stop::Enough) => {
+            let text = format!("deleted more than {} bytes; stopping", options.max_freed);
+            activity.message(Verbosity::Info, &text);
+        }
+        Ok(()) => {}
+    }
+    unlinked?;
+    super::links::sweep(store, activity)
+}
+
+fn take_lock(store: &LocalStore, activity: &Activity) -> Result<File> {
+    let path = store.options.state_dir.join("gc.lock");
+    let lock = open_lock_file(&path)?;
+    if !try_flock(&lock, &path, true)? {
+        activity.message(Verbosity::Error, "waiting for the big garbage collector lock...");
+        wait_flock(activity, &lock, &path, true)?;
+    }
+    Ok(lock)
+}
+
+impl Collection<'_> {
+    fn message(&self, text: &str) {
+        self.activity.message(Verbosity::Info, text);
+    }
+
+    fn logical(&self, name: &std::ffi::OsStr) -> PathBuf {
+        Path::new(self.store.options.store_dir.as_str()).join(name)
+    }
+
+    /// Tells what lives or could be deleted.
+    fn tell(&mut self) -> Result<()> {
+        self.message("determining live/dead paths...");
+        let wants_alive = self.options.action == GcAction::ReturnLive;
+        let others = self.others()?;
+        let live = self.shared.live();
+        let nodes: Vec<Node> = self.graph.nodes().filter(|node| live.is_alive(*node) == wants_alive).collect();
+        let bytes = nodes.iter().map(|node| self.graph.size(*node)).sum();
+        let invalid = others.invalid.iter().filter(|path| live.is_protected(path) == wants_alive);
+        let found: BTreeSet<PathBuf> = nodes
+            .iter()
+            .map(|node| self.graph.path(*node))
+            .chain(invalid)
+            .map(|path| PathBuf::from(self.store.options.store_dir.print(path)))
+            .collect();
+        drop(live);
+        self.results.paths = found;
+        self.results.bytes_freed = if wants_alive { 0 } else { bytes };
+        Ok(())
+    }
+
+    /// What stands in the store's folder without being valid.
+    fn others(&self) -> Result<Others> {
+        let folder = &self.store.options.real_dir;
+        let mut others = Others::default();
+        for entry in std::fs::read_dir(folder).map_err(Error::io("reading directory", folder))? {
+            let entry = entry.map_err(Error::io("reading directory", folder))?;
+            let name = entry.file_name();
+            match StorePath::parse_bytes(name.as_bytes()) {
+                Ok(path) if self.graph.find(&path).is_some() => {}
+                Ok(path) => others.invalid.push(path),
+                Err(_) if name == ".links" => {}
+                Err(_) => others.unknown.push(name),
+            }
+        }
+        others.invalid.sort_unstable();
+        others.unknown.sort_unstable();
+        Ok(others)
+    }
+
+    fn delete(&mut self, trash: &mut Trash) -> Result<(), Stop> {
+        if let GcAction::DeleteSpecific(paths) = &self.options.action {
+            return self.delete_these(paths, trash);
+        }
+        if self.options.max_freed == 0 {
+            return Ok(());
+        }
+        self.message("deleting garbage...");
+        let others = self.others()?;
+        self.delete_others(others, trash)?;
+        let order = {
+            let live = self.shared.live();
+            self.graph.referrers_first(|node| !live.is_alive(node), |node| self.graph.path(node).clone())
+        };
+        self.delete_nodes(&order, trash)
+    }
+
+    /// Deletes certain paths, or fails at the first that is needed.
+    fn delete_these(&mut self, paths: &BTreeSet<StorePath>, trash: &mut Trash) -> Result<(), Stop> {
+        let graph = Arc::clone(&self.graph);
+        let needed = |path: &StorePath| Error::StillAlive(self.store.options.store_dir.print(path));
+        for path in paths {
+            let Some(node) = graph.find(path) else {
+                if self.shared.live().is_protected(path) {
+                    return Err(needed(path).into());
+                }
+                self.delete_others(Others { invalid: vec![path.clone()], unknown: Vec::new() }, trash)?;
+                continue;
+            };
+            if self.deleted[node as usize] {
+                continue;
+            }
+            let deleted = &self.deleted;
+            let allowed = |node: Node| deleted[node as usize] || paths.contains(graph.path(node));
+            let Some(dependents) = self.shared.live().dependents(node, allowed) else {
+                return Err(needed(path).into());
+            };
+            let chosen: BTreeSet<Node> = dependents.into_iter().filter(|node| !deleted[*node as usize]).collect();
+            let order = graph.referrers_first(|node| chosen.contains(&node), |node| node);
+            self.delete_nodes(&order, trash)?;
+            if !self.deleted[node as usize] {
+                return Err(Error::StillAlive(self.store.options.store_dir.print(path)).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what no row speaks of.
+    fn delete_others(&mut self, others: Others, trash: &mut Trash) -> Result<(), Stop> {
+        for name in others.unknown {
+            self.activity.check().map_err(Error::from)?;
+            if name.as_bytes().starts_with(b"tmp-") && self.is_in_use(&name) {
+                continue;
+            }
+            self.take(trash, &name)?;
+        }
+        let mut rest = others.invalid.as_slice();
+        while !rest.is_empty() {
+            self.activity.check().map_err(Error::from)?;
+            let (batch, later) = rest.split_at(self.batch_size().min(rest.len()));
+            rest = later;
+            let taken: Vec<&StorePath> = {
+                let mut live = self.shared.live();
+                batch.iter().filter(|path| live.begin_invalid(path)).collect()
+            };
+            let done = taken.iter().try_for_each(|path| self.take(trash, path.as_str().as_ref()));
+            self.shared.end_batch();
+            done?;
+        }
+        trash.hand_over();
+        Ok(())
+    }
+
+    /// Whether another process holds the lock of a folder for what is not finished.
+    fn is_in_use(&self, name: &std::ffi::OsStr) -> bool {
+        let path = self.store.options.real_dir.join(name);
+        match File::open(&path) {
+            // The lock is ours until the file is closed; by then the folder has another name.
+            Ok(folder) => !try_flock(&folder, &path, true).unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
+    /// With a bound, each path is looked at alone.
+    fn batch_size(&self) -> usize {
+        if self.options.max_freed == u64::MAX { BATCH } else { 1 }
+    }
+
+    fn delete_nodes(&mut self, order: &[Node], trash: &mut Trash) -> Result<(), Stop> {
+        let mut rest = order;
+        let mut size = self.batch_size();
+        while !rest.is_empty() {
+            self.activity.check().map_err(Error::from)?;
+            let count = size.min(rest.len());
+            let done = self.delete_batch(&rest[..count], trash);
+            self.shared.end_batch();
+            match done {
+                Err(Stop::Failed(error)) if is_full(&error) && size > 1 => {
+                    trash.drain();
+                    self.store.database.make_room();
+                    size = (size / 8).max(1);
+                }
+                done => {
+                    done?;
+                    rest = &rest[count..];
+                }
+            }
+        }
+        trash.hand_over();
+        Ok(())
+    }
+
+    fn delete_batch(&mut self, nodes: &[Node], trash: &mut Trash) -> Result<(), Stop> {
+        let batch = self.shared.live().begin(nodes);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let faults = &self.store.files.faults;
+        faults.pass("gc-pending")?;
+        // Once begun, a batch is finished.
+        let calm = self.activity.with_token(activity::CancelToken::new());
+        let gone = self.store.database.write(&calm, |transaction| {
+            let gone = self.delete_rows(transaction, &batch)?;
+            faults.pass("gc-transaction-filled")?;
+            Ok(gone)
+        })?;
+        faults.pass("gc-transaction-committed")?;
+        self.store.database.sync()?;
+        faults.pass("gc-transaction-synced")?;
+        let mut failed = Ok(());
+        for node in gone {
+            self.deleted[node as usize] = true;
+            let graph = Arc::clone(&self.graph);
+            let done = self.take(trash, graph.path(node).as_str().as_ref());
+            // The others' rows are gone too: their objects go whatever happens to this one.
+            if failed.is_ok() {
+                failed = done;
+            }
+        }
+        self.store.files.faults.pass("gc-renamed")?;
+        failed
+    }
+
+    /// Deletes the rows of paths to which nothing refers any more, and tells which. Others live.
+    fn delete_rows(&self, transaction: &Transaction<'_>, batch: &[Node]) -> Result<Vec<Node>> {
+        let failed = self.store.database.failed();
+        let mut referrer = transaction
+            .prepare_cached("select 1 from Refs where reference = ?1 and referrer <> ?1 limit 1")
+            .map_err(&failed)?;
+        let mut delete = transaction.prepare_cached("delete from ValidPaths where id = ?").map_err(&failed)?;
+        let mut gone = Vec::with_capacity(batch.len());
+        for node in batch {
+            let id = self.graph.id(*node);
+            // A referrer earlier in the batch was kept, and this with it.
+            if self.shared.live().is_alive(*node) {
+                continue;
+            }
+            if referrer.exists([id]).map_err(&failed)? {
+                self.shared.live().keep(*node);
+                continue;
+            }
+            // Somebody else may have deleted the row, and even made the path valid again under a new number.
+            if delete.execute([id]).map_err(&failed)? == 1 {
+                gone.push(*node);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Takes an object from its place.
+    fn take(&mut self, trash: &mut Trash, name: &std::ffi::OsStr) -> Result<(), Stop> {
+        let path = self.logical(name);
+        if self.options.max_freed != u64::MAX {
+            self.measured += self.measure(name);
+        }
+        self.message(&format!("deleting '{}'", path.display()));
+        match trash.take(name)? {
+            Taken::Gone | Taken::Missing => self.results.paths.insert(path),
+        };
+        if self.options.max_freed != u64::MAX && self.measured > self.options.max_freed {
+            return Err(Stop::Enough);
+        }
+        Ok(())
+    }
+
+    fn measure(&self, name: &std::ffi::OsStr) -> u64 {
+        let measured = || {
+            let folder = File::open(&self.store.options.real_dir).ok()?;
+            measure(folder.as_fd(), &CString::new(name.as_bytes()).ok()?).ok()
+        };
+        // What cannot be read counts for nothing; deleting it will say why.
+        measured().unwrap_or(0)
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Database { source, .. }
+        if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        && error.class() == ErrorClass::Transient
+}
