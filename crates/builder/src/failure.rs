@@ -85,7 +85,8 @@ pub(crate) fn unsuitable(
             \nHint: set 'max-jobs' to a non-zero value to enable local builds, or configure remote builders via 'builders'";
     }
     let platform = String::from_utf8_lossy(&derivation.platform);
-    if platform != options.system && !options.extra_platforms.contains(&*platform) && !derivation.is_builtin() {
+    let known = platform == options.system || options.extra_platforms.contains(&*platform);
+    if !known && !derivation.is_builtin() && options.external_builder(&derivation.platform).is_none() {
         reasons += &format!(
             "\nReason: platform mismatch\nRequired system: '{platform}'\nCurrent system: '{}'",
             options.system
@@ -112,7 +113,7 @@ fn is_full(path: &Path) -> bool {
 }
 
 /// What the C library calls a signal.
-fn signal_name(signal: i32) -> String {
+pub(crate) fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGHUP => "Hangup",
         libc::SIGINT => "Interrupt",

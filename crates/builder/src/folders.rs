@@ -61,6 +61,19 @@ impl BuildDir {
         Ok(dir)
     }
 
+    /// The outer folder, the builder's own where that is not hidden.
+    pub(crate) fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// Lets a user enter the outer folder: for a builder that is not confined and has to read there.
+    pub(crate) fn open_to(&self, user: Option<&BuildUser>) -> Result<()> {
+        match user {
+            Some(user) => chown(&self.top, Some(user.uid), Some(user.gid)).io("changing the owner of", &self.top),
+            None => Ok(()),
+        }
+    }
+
     /// Leaves it for the user to look at (`keep-failed`), readable by all.
     pub(crate) fn keep(&mut self) -> &Path {
         self.keep = true;

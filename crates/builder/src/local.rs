@@ -23,10 +23,11 @@ use store_model::{BuildStatus, Derivation, DerivationKind, OutputName, PathInfo,
 
 use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
 use crate::error::{Error, IoContext, Result};
+use crate::external::{self, ExternalBuilder};
 use crate::folders::{BuildDir, ChrootDir, ChrootPlan};
 use crate::known::Known;
 use crate::log::{BuildLog, LogFile};
-use crate::options::{BuilderOptions, SandboxMode};
+use crate::options::{BuilderOptions, SandboxMode, SandboxPath};
 use crate::outputs::register::{self, Made};
 use crate::outputs::rewrite::scratch_path;
 use crate::remove::remove_tree;
@@ -80,6 +81,8 @@ pub(crate) struct Attempt<'a> {
     /// Where each output is written: its own path, or another one where that is taken.
     pub scratch: BTreeMap<OutputName, StorePath>,
     pub inputs: &'a BTreeMap<StorePath, Arc<PathInfo>>,
+    /// Who builds it instead of the builder itself.
+    pub external: Option<&'a ExternalBuilder>,
 }
 
 /// Builds. The outputs are in place afterwards, but not registered.
@@ -114,6 +117,9 @@ pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
 /// The walls that settings and derivation ask for, as far as this machine was seen to give them.
 fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: DerivationKind) -> Result<Walls> {
     let store = &site.shared.store;
+    if external_builder(site, job).is_some() {
+        return Ok(Walls::Open);
+    }
     let mut isolated = match site.shared.options.sandbox {
         SandboxMode::Enabled if options.no_chroot => {
             return Err(Error::Refused(format!(
@@ -133,6 +139,17 @@ fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: Derivati
         true if site.shared.no_user_namespace.load(Ordering::Relaxed) => Walls::Namespaces,
         true => Walls::UserNamespace,
     })
+}
+
+/// Who builds a derivation that is not for this machine.
+fn external_builder<'a>(site: &Site<'a>, job: &Job) -> Option<&'a ExternalBuilder> {
+    let options = &site.shared.options;
+    let platform = &job.derivation.platform;
+    let own = |platform: &str| platform == options.system || options.extra_platforms.contains(platform);
+    if job.derivation.is_builtin() || std::str::from_utf8(platform).is_ok_and(own) {
+        return None;
+    }
+    options.external_builder(platform)
 }
 
 /// What is tried after the machine refused.
@@ -176,7 +193,8 @@ fn attempt(
     let user = build_user(site, job, walls)?;
     let builds = shared.options.build_dir.clone().unwrap_or_else(|| shared.store.state_dir().join("builds"));
     shared.sweep_once(&builds);
-    let build_dir = BuildDir::create(&builds, walls != Walls::Open, user.as_ref())?;
+    let external = external_builder(site, job);
+    let build_dir = BuildDir::create(&builds, walls != Walls::Open || external.is_some(), user.as_ref())?;
     let mut attempt = Attempt {
         site,
         job,
@@ -188,6 +206,7 @@ fn attempt(
         chroot: None,
         scratch: scratch_outputs(site, job, walls)?,
         inputs,
+        external,
     };
     if walls != Walls::Open {
         attempt.chroot = Some(attempt.make_chroot()?);
@@ -277,7 +296,11 @@ impl Attempt<'_> {
     }
 
     fn build_dir_inside(&self) -> &Path {
-        if self.walls == Walls::Open { &self.build_dir.inner } else { &self.options().sandbox_build_dir }
+        match (self.external, self.walls) {
+            (Some(_), _) => Path::new(external::BUILD_DIR),
+            (None, Walls::Open) => &self.build_dir.inner,
+            (None, _) => &self.options().sandbox_build_dir,
+        }
     }
 
     /// Where an output of the builder lies on the host.
@@ -330,8 +353,12 @@ impl Attempt<'_> {
             rewrites: &rewrites,
         });
         self.write_files(&environment)?;
+        let arguments = derivation.args.iter().map(|arg| rewrites.apply(arg));
+        if let Some(external) = self.external {
+            return self.external_action(external, environment, arguments.collect());
+        }
         let name = derivation.builder.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let argv = std::iter::once(name.to_owned()).chain(derivation.args.iter().map(|arg| rewrites.apply(arg)));
+        let argv = std::iter::once(name.to_owned()).chain(arguments);
         let variable = |(name, value): (Vec<u8>, Vec<u8>)| OsString::from_vec([name, value].join(&b'='));
         Ok(Action::Exec {
             program: PathBuf::from(OsStr::from_bytes(&derivation.builder)),
@@ -341,16 +368,52 @@ impl Attempt<'_> {
     }
 
     fn write_files(&self, environment: &Environment) -> Result<()> {
-        for (name, contents) in &environment.files {
-            let path = self.build_dir.inner.join(name);
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true).mode(0o666).custom_flags(libc::O_NOFOLLOW);
-            options.open(&path).and_then(|mut file| file.write_all(contents)).io("writing", &path)?;
-            if let Some(user) = &self.user {
-                chown(&path, Some(user.uid), Some(user.gid)).io("changing the owner of", &path)?;
-            }
+        environment
+            .files
+            .iter()
+            .try_for_each(|(name, contents)| self.write_file(&self.build_dir.inner.join(name), contents))
+    }
+
+    fn write_file(&self, path: &Path, contents: &[u8]) -> Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o666).custom_flags(libc::O_NOFOLLOW);
+        options.open(path).and_then(|mut file| file.write_all(contents)).io("writing", path)?;
+        match &self.user {
+            Some(user) => chown(path, Some(user.uid), Some(user.gid)).io("changing the owner of", path),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The user's program for another system, and the file that tells it what to do.
+    fn external_action(
+        &self,
+        external: &ExternalBuilder,
+        environment: Environment,
+        arguments: Vec<Vec<u8>>,
+    ) -> Result<Action> {
+        let store = &self.site.shared.store;
+        let print = |path: &StorePath| store.store_dir().print(path);
+        let told = external::Told {
+            builder: &self.job.derivation.builder,
+            arguments,
+            environment: environment.variables.into_iter().collect(),
+            folders: [self.build_dir.top(), &self.build_dir.inner],
+            store: (store.store_dir().as_str(), store.real_dir()),
+            system: &self.job.derivation.platform,
+            inputs: self.inputs.keys().map(print).collect(),
+            outputs: self.scratch.iter().map(|(name, path)| (name.clone(), print(path))).collect(),
+        };
+        let file = self.build_dir.top().join("build.json");
+        self.write_file(&file, told.to_json().as_bytes())?;
+        self.build_dir.open_to(self.user.as_ref())?;
+        let argv = [external.program.clone().into_os_string()].into_iter();
+        let argv = argv.chain(external.arguments.iter().map(OsString::from)).chain([file.into_os_string()]);
+        let variable = |(name, value): (&String, &Vec<u8>)| OsString::from_vec([name.as_bytes(), value].join(&b'='));
+        Ok(Action::Exec {
+            program: external.program.clone(),
+            argv: argv.collect(),
+            env: self.options().impure_variables.iter().map(variable).collect(),
+        })
     }
 
     /// The closures that `exportReferencesGraph` names; they must be among the inputs.
@@ -401,7 +464,10 @@ impl Attempt<'_> {
             parent: std::process::id(),
             isolation,
             identity,
-            work_dir: self.build_dir_inside().to_owned(),
+            work_dir: match self.external {
+                Some(_) => self.build_dir.inner.clone(),
+                None => self.build_dir_inside().to_owned(),
+            },
             limits: Limits {
                 filter_syscalls: options.filter_syscalls,
                 allow_new_privileges: options.allow_new_privileges,
@@ -427,7 +493,7 @@ impl Attempt<'_> {
             host_network: !self.kind.is_sandboxed(),
             private_dev: !options.sandbox_paths.iter().any(|path| path.target == Path::new("/dev")),
             private_shm: !Path::new(self.site.shared.store.store_dir().as_str()).starts_with("/dev/shm"),
-            mounts: self.mounts()?,
+            mounts: self.mounts(chroot)?,
             kvm: options.system_features.contains("kvm"),
             shm_size: options.sandbox_shm_size.clone(),
             require_drop_groups: options.require_drop_groups,
@@ -435,21 +501,32 @@ impl Attempt<'_> {
     }
 
     /// Everything that is bound into the root. Outputs never are, even where a sandbox path has them in its closure.
-    fn mounts(&self) -> Result<Vec<Mount>> {
+    fn mounts(&self, chroot: &ChrootDir) -> Result<Vec<Mount>> {
         let (options, store) = (self.options(), &self.site.shared.store);
         let mut mounts = BTreeMap::new();
         let mut add = |target: PathBuf, source: PathBuf, read_only: bool, optional: bool| {
             mounts.insert(target.clone(), Mount { source, target, read_only, optional });
         };
-        if let Some(path) = self.options.impure_host_deps.first() {
+        let allowed = |path: &str| {
+            let plain = Path::new(path).components().all(|part| part != std::path::Component::ParentDir);
+            plain && options.impure_host_deps.iter().any(|folder| Path::new(path).starts_with(folder))
+        };
+        if let Some(path) = self.options.impure_host_deps.iter().find(|path| !allowed(path)) {
             return Err(Error::Refused(format!(
                 "derivation '{}' requested impure path '{path}', but it was not in allowed-impure-host-deps",
                 store.store_dir().print(&self.job.path)
             )));
         }
+        if Path::new(store.store_dir().as_str()).starts_with(&options.sandbox_build_dir) {
+            return Err(Error::Refused("`sandbox-build-dir` must not contain the storeDir".into()));
+        }
         add(options.sandbox_build_dir.clone(), self.build_dir.inner.clone(), false, false);
         let mut from_store = Vec::new();
-        for path in options.sandbox_paths.iter().filter(|path| path.source != Path::new("/proc")) {
+        let host_deps = self.options.impure_host_deps.iter().map(|path| SandboxPath::parse(&format!("{path}?")));
+        let asked = options.hooks.before(self.site.activity, &store.store_dir().print(&self.job.path), &chroot.root)?;
+        let asked: Vec<SandboxPath> = host_deps.chain(asked).collect();
+        let given = options.sandbox_paths.iter().chain(&asked);
+        for path in given.filter(|path| path.source != Path::new("/proc")) {
             add(path.target.clone(), path.source.clone(), false, path.optional);
             from_store.extend(path.source.to_str().and_then(|text| store.store_dir().parse_inside(text).ok()));
         }

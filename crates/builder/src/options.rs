@@ -7,6 +7,8 @@ use std::time::Duration;
 use store_model::SecretKey;
 use transfer::Mirrors;
 
+use crate::external::ExternalBuilder;
+use crate::hooks::Hooks;
 use crate::users::UserPool;
 
 /// Whether builders are shut in (`sandbox`).
@@ -105,9 +107,21 @@ pub struct BuilderOptions {
     pub ca_file: Option<PathBuf>,
     /// Keys that sign what is built (`secret-key-files`).
     pub secret_keys: Vec<SecretKey>,
+    /// Folders whose contents `__impureHostDeps` may ask for (`allowed-impure-host-deps`).
+    pub impure_host_deps: Vec<PathBuf>,
+    /// Programs of the user's around a build.
+    pub hooks: Hooks,
+    /// Who builds for other systems (`external-builders`).
+    pub external: Vec<ExternalBuilder>,
 }
 
 impl BuilderOptions {
+    /// Who builds for a system that is not this machine's.
+    pub(crate) fn external_builder(&self, system: &[u8]) -> Option<&ExternalBuilder> {
+        let system = std::str::from_utf8(system).ok()?;
+        self.external.iter().find(|builder| builder.systems.contains(system))
+    }
+
     /// C++ Nix's values for a machine of this kind.
     pub fn new(own_binary: impl Into<PathBuf>, system: impl Into<String>) -> Self {
         Self {
@@ -140,6 +154,9 @@ impl BuilderOptions {
             impure_variables: BTreeMap::new(),
             ca_file: None,
             secret_keys: Vec::new(),
+            impure_host_deps: Vec::new(),
+            hooks: Hooks::default(),
+            external: Vec::new(),
         }
     }
 }

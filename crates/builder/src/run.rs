@@ -8,7 +8,7 @@
 //!
 //! Absent: deciding (`plan.rs`, `schedule.rs`) and building (`local.rs`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -171,12 +171,21 @@ pub(crate) fn unobtainable(path: &str) -> String {
 enum News {
     Ended { id: NodeId, class: Class, result: Result<Made>, locks: PathLocks, times: (i64, i64) },
     Registered { count: usize, result: Result<()> },
+    Hooked { count: usize, result: Result<()> },
 }
 
 /// Outputs on their way to registration, with the locks that they keep until then.
 struct Finished {
     infos: Vec<PathInfo>,
-    _locks: PathLocks,
+    locks: PathLocks,
+    /// What the post-build hook is told, where there is one.
+    told: Option<Told>,
+}
+
+/// A derivation and what it made, for the post-build hook.
+struct Told {
+    drv: StorePath,
+    outputs: BTreeSet<StorePath>,
 }
 
 /// A job that another process works on.
@@ -248,11 +257,16 @@ impl<'a> Run<'a> {
         let (to_registrar, from_loop) = mpsc::channel();
         std::thread::scope(|scope| {
             let (store, activity) = (&*self.shared.store, self.activity);
-            let news = tell.clone();
-            let registrar = scope.spawn(move || register(store, activity, &from_loop, &news));
+            let (news, told) = (tell.clone(), tell.clone());
+            let (to_hook, from_registrar) = mpsc::channel();
+            let registrar = scope.spawn(move || register(store, activity, &from_loop, (&news, &to_hook)));
+            let hook = self.shared.options.hooks.post_build.is_some();
+            let (shared, activity) = (self.shared, self.builds.with_token(self.token.clone()));
+            let hook = hook.then(|| scope.spawn(move || run_hooks(shared, &activity, &from_registrar, &told)));
             self.turn(scope, &tell, &hear, &to_registrar);
             drop(to_registrar);
             join(registrar);
+            hook.into_iter().for_each(join);
         });
         match self.fatal {
             Some(error) => Err(error),
@@ -290,7 +304,7 @@ impl<'a> Run<'a> {
                     self.shared.release(class);
                     self.ended(id, result, locks, times, registrar);
                 }
-                Ok(News::Registered { count, result }) => {
+                Ok(News::Registered { count, result } | News::Hooked { count, result }) => {
                     self.unregistered -= count;
                     if let Err(error) = result {
                         self.stop(Some(error));
@@ -551,11 +565,17 @@ impl<'a> Run<'a> {
         match result {
             Ok(made) => {
                 self.counts.done += 1;
+                let told = self.shared.options.hooks.post_build.is_some().then(|| Told {
+                    drv: self.plan.path(id).clone(),
+                    outputs: made.outputs.values().map(|info| info.path.clone()).collect(),
+                });
                 self.known.add(made.outputs.into_values());
-                if !made.fresh.is_empty() {
-                    self.unregistered += 1;
-                    if registrar.send(Finished { infos: made.fresh, _locks: locks }).is_err() {
-                        self.unregistered -= 1;
+                if !made.fresh.is_empty() || told.is_some() {
+                    // Once for the registration, once for the hook.
+                    let waits = 1 + usize::from(told.is_some());
+                    self.unregistered += waits;
+                    if registrar.send(Finished { infos: made.fresh, locks, told }).is_err() {
+                        self.unregistered -= waits;
                         self.stop(Some(Error::Panicked));
                     }
                 }
@@ -582,7 +602,12 @@ enum Prepared {
 }
 
 /// Makes durable and registers what comes, everything that came in the meantime together.
-fn register(store: &LocalStore, activity: &Activity, from_loop: &Receiver<Finished>, news: &Sender<News>) {
+fn register(
+    store: &LocalStore,
+    activity: &Activity,
+    from_loop: &Receiver<Finished>,
+    (news, hook): (&Sender<News>, &Sender<(Told, bool)>),
+) {
     // A build that ended is registered also when the user asked for the end in between.
     let activity = activity.with_token(CancelToken::new());
     while let Ok(first) = from_loop.recv() {
@@ -592,8 +617,24 @@ fn register(store: &LocalStore, activity: &Activity, from_loop: &Receiver<Finish
         let result = store.register_outputs(&activity, &infos).map_err(Error::from);
         // Locks are given back after the rows are there, never before.
         let count = group.len();
-        drop(group);
+        let registered = result.is_ok();
+        let (locks, told): (Vec<_>, Vec<_>) = group.into_iter().map(|finished| (finished.locks, finished.told)).unzip();
+        drop(locks);
+        for told in told.into_iter().flatten() {
+            let _ = hook.send((told, registered));
+        }
         let _ = news.send(News::Registered { count, result });
+    }
+}
+
+/// Runs the post-build hook for what was registered, one after another, while builds go on.
+fn run_hooks(shared: &Shared, activity: &Activity, from_registrar: &Receiver<(Told, bool)>, news: &Sender<News>) {
+    while let Ok((Told { drv, outputs }, registered)) = from_registrar.recv() {
+        let result = match registered {
+            true => shared.options.hooks.after(activity, shared.store.store_dir(), &drv, &outputs),
+            false => Ok(()),
+        };
+        let _ = news.send(News::Hooked { count: 1, result });
     }
 }
 

@@ -22,6 +22,22 @@ pub enum SessionError {
         /// What it should have been.
         expected: &'static str,
     },
+    /// A setting's text is of a form of its own, and has mistakes.
+    #[error("setting '{name}': {problem}")]
+    SettingText {
+        /// The setting.
+        name: String,
+        /// What is wrong with its text.
+        problem: String,
+    },
+    /// The user named experimental features and left this one out.
+    #[error(
+        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
+    )]
+    FeatureDisabled {
+        /// The feature.
+        feature: String,
+    },
     /// A configuration file is wrong or cannot be read.
     #[error("{}:{line}: {problem}", path.display())]
     Configuration {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use builder::{BuilderOptions, LocalBuilder, SandboxMode, SandboxPath, UserPool};
+use builder::{BuilderOptions, ExternalBuilder, Hooks, LocalBuilder, SandboxMode, SandboxPath, UserPool};
 use store::{FaultPoints, LocalStore, LocalStoreOptions};
 use transfer::{Netrc, Proxies, TransferOptions};
 
@@ -121,10 +121,37 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     options.max_log_size = Some(settings.number("max-build-log-size")).filter(|size| *size > 0);
     options.log_lines = count(settings, "log-lines");
     options.keep_log = settings.flag("keep-build-log");
+    options.allow_new_privileges = settings.flag("allow-new-privileges");
+    options.require_drop_groups = match settings.is_given("require-drop-supplementary-groups") {
+        true => settings.flag("require-drop-supplementary-groups"),
+        false => settings.around.user == 0,
+    };
+    options.impure_host_deps = settings.list("allowed-impure-host-deps").into_iter().map(PathBuf::from).collect();
+    options.hooks = hooks(settings);
+    options.external = external_builders(settings)?;
     options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));
     options.impure_variables = environment(settings);
     options.ca_file = certificates(settings);
     Ok(LocalBuilder::new(store, options, session.transfer()))
+}
+
+fn hooks(settings: &Settings) -> Hooks {
+    let program = |name: &str| Some(settings.text(name)).filter(|text| !text.is_empty()).map(PathBuf::from);
+    Hooks {
+        pre_build: program("pre-build-hook"),
+        post_build: program("post-build-hook"),
+        diff: program("diff-hook").filter(|_| settings.flag("run-diff-hook")),
+        settings: settings.to_lines(),
+    }
+}
+
+fn external_builders(settings: &Settings) -> Result<Vec<ExternalBuilder>, SessionError> {
+    if !settings.feature("external-builders") || !settings.is_given("external-builders") {
+        return Ok(Vec::new());
+    }
+    let text = settings.text("external-builders");
+    ExternalBuilder::parse_list(text)
+        .map_err(|problem| SessionError::SettingText { name: "external-builders".to_owned(), problem })
 }
 
 fn count(settings: &Settings, name: &str) -> usize {
@@ -139,7 +166,11 @@ fn environment(settings: &Settings) -> BTreeMap<String, Vec<u8>> {
     let text = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
         Some((name.to_str()?.to_owned(), value.as_bytes().to_vec()))
     };
-    settings.around.variables.iter().filter_map(text).collect()
+    let mut variables: BTreeMap<String, Vec<u8>> = settings.around.variables.iter().filter_map(text).collect();
+    let list = settings.list("impure-env");
+    let named = list.iter().filter_map(|entry| entry.split_once('='));
+    variables.extend(named.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())));
+    variables
 }
 
 /// What every sandbox shows. Unless it is said, that is a static shell at `/bin/sh`: one named when Firn was compiled,

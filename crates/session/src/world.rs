@@ -127,11 +127,16 @@ impl SessionWorld {
         Ok(())
     }
 
+    /// Of a store elsewhere its own objects are seen, and what else the host has at that place.
     fn placed(&self, logical: &Path, real_dir: &Path) -> PathBuf {
-        match logical.strip_prefix(self.store_dir.as_str()) {
-            Ok(below) => real_dir.join(below),
-            Err(_) => logical.to_owned(),
+        let Ok(below) = logical.strip_prefix(self.store_dir.as_str()) else { return logical.to_owned() };
+        let real = real_dir.join(below);
+        let Some(object) = below.iter().next() else { return real };
+        let own = std::fs::symlink_metadata(real_dir.join(object)).is_ok();
+        if own || std::fs::symlink_metadata(Path::new(self.store_dir.as_str()).join(object)).is_err() {
+            return real;
         }
+        logical.to_owned()
     }
 
     fn kept<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

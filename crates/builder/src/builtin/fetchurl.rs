@@ -60,7 +60,7 @@ pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
     let scan_options = ScanOptions { address: Some((address.method, address.hash.algorithm())), copy_to: None };
     let scanned = scan(activity, &result, BTreeSet::new(), &scan_options)?;
     let reads = BTreeMap::from([("out".to_owned(), Read { path: result, scanned, _scratch: Some(scratch) })]);
-    finish(site, job, &options, reads, &Origin { url: Some(&url), discard_mismatch: local })
+    finish(site, job, &options, reads, &Origin { url: Some(&url), discard_mismatch: local, folder: None })
 }
 
 fn flag(derivation: &Derivation, name: &str) -> bool {

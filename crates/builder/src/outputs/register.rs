@@ -26,6 +26,7 @@ use super::scan::{ScanOptions, Scanned, scan};
 use crate::error::{Error, IoContext, Result};
 use crate::local::{Attempt, Job, Site};
 use crate::remove::remove_tree;
+use crate::users::BuildUser;
 
 /// What a build made.
 pub(crate) struct Made {
@@ -77,7 +78,8 @@ pub(crate) fn outputs(attempt: &Attempt<'_>) -> Result<Made> {
         reads.insert(name.clone(), read(attempt, name, real, candidates)?);
     }
     refuse_cycles(attempt, &reads)?;
-    finish(site, job, attempt.options, reads, &Origin::default())
+    let origin = Origin { folder: Some((&attempt.build_dir.inner, attempt.user.as_ref())), ..Origin::default() };
+    finish(site, job, attempt.options, reads, &origin)
 }
 
 /// Checks that an output is there and the builder's own, and gives it the metadata of a store object.
@@ -173,9 +175,11 @@ fn refuse_cycles(attempt: &Attempt<'_>, reads: &BTreeMap<OutputName, Read<'_>>) 
     )))
 }
 
-/// Where the bytes of a fixed output came from.
+/// Where the bytes of outputs came from.
 #[derive(Default)]
 pub(crate) struct Origin<'a> {
+    /// The build folder and the user that the builder ran as.
+    pub folder: Option<(&'a Path, Option<&'a BuildUser>)>,
     /// The place, for the message about a wrong hash.
     pub url: Option<&'a str>,
     /// Wrong bytes are not worth keeping, or not to be shown.
@@ -210,7 +214,7 @@ pub(crate) fn finish(
     for name in fresh {
         let (read, info) = (&reads[&name], &infos[&name]);
         if job.mode == BuildMode::Check {
-            compare(site, job, read, info)?;
+            compare(site, job, (read, info), origin)?;
         } else {
             let place = site.shared.store.real_path(&info.path);
             site.shared.fault_point("output-moving")?;
@@ -313,7 +317,7 @@ fn keep_under_true_path(
 }
 
 /// A second build must give the same bytes.
-fn compare(site: &Site<'_>, job: &Job, read: &Read<'_>, info: &PathInfo) -> Result<()> {
+fn compare(site: &Site<'_>, job: &Job, (read, info): (&Read<'_>, &PathInfo), origin: &Origin<'_>) -> Result<()> {
     let store = &site.shared.store;
     let before = site.known.info(site.activity, &info.path)?;
     if before.nar_hash == info.nar_hash {
@@ -322,12 +326,16 @@ fn compare(site: &Site<'_>, job: &Job, read: &Read<'_>, info: &PathInfo) -> Resu
     let path = store.store_dir().print(&job.path);
     let place = store.real_path(&info.path);
     let mut message = format!("derivation '{path}' may not be deterministic: output \"{}\" differs", place.display());
-    if site.shared.options.keep_failed {
-        let mut beside = place.into_os_string();
+    let options = &site.shared.options;
+    if options.keep_failed || options.hooks.diff.is_some() {
+        let mut beside = place.clone().into_os_string();
         beside.push(".check");
         let beside = PathBuf::from(beside);
         remove_tree(&beside).io("removing", &beside)?;
         move_tree(&read.path, &beside)?;
+        if let Some((folder, user)) = origin.folder {
+            options.hooks.differ(site.activity, [&place, &beside], &path, folder, user);
+        }
         message += &format!(" from \"{}\"", beside.display());
     } else {
         remove_tree(&read.path).io("removing", &read.path)?;

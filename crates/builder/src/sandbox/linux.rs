@@ -70,15 +70,20 @@ impl Confined {
         }
     }
 
+    /// Sends it, and all that came from it, the signal that ends them.
+    pub(crate) fn strike(&self) {
+        if self.group {
+            let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        }
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+    }
+
     /// Ends it and all that came from it.
     pub(crate) fn kill(&mut self) {
         if self.gone {
             return;
         }
-        if self.group {
-            let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
-        }
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        self.strike();
         let _ = self.wait();
         self.gone = true;
     }

@@ -54,6 +54,9 @@ impl Ended {
 
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a builder may live that has closed its output: one that is ending does that a moment earlier.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Runs a request to its end. `on_output` gets the output in pieces as they come.
 ///
 /// # Errors
@@ -85,6 +88,7 @@ pub fn run(
     rustix::io::ioctl_fionbio(&terminal.reader, true).map_err(|e| fail("opening a pseudoterminal")(e.into()))?;
     let mut watch = Watch { started: Instant::now(), heard: Instant::now(), bytes: 0, bounds };
     let mut buffer = vec![0; 64 * 1024];
+    let mut closed = None;
     let mut log_open = true;
     loop {
         activity.check()?;
@@ -95,6 +99,10 @@ pub fn run(
         let (log_ready, process_ended) = wait(&terminal.reader, &child, log_open, watch.pause())?;
         if log_ready {
             log_open = drain(&terminal.reader, &mut buffer, &mut watch, on_output, false)?;
+        }
+        if !log_open && !process_ended && closed.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+            // Nobody will ever hear of it again; the poll then sees its end.
+            child.strike();
         }
         if process_ended {
             let status = child.wait().map_err(fail("waiting for the builder"))?;

@@ -92,6 +92,10 @@ pub fn configuration(surface: &Surface, given: &[Given]) -> Result<Settings, Com
             result => result?,
         }
     }
+    let typed: Vec<&str> = given.iter().map(|setting| setting.name.as_str()).collect();
+    for warning in settings.settle(&typed)? {
+        surface.warn(&warning.0);
+    }
     Ok(settings)
 }
 

@@ -314,74 +314,42 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
     }
 }
 
-/// `-I`, then `NIX_PATH` where it is set, else `nix-path`, else the usual channels.
+/// `-I`, then `nix-path` (which `NIX_PATH` sets), then the usual channels.
 fn search_path(settings: &Settings, include: &[String]) -> Vec<SearchPathEntry> {
+    if settings.flag("pure-eval") {
+        return Vec::new();
+    }
     let mut entries: Vec<String> = include.to_vec();
-    let hermetic = settings.flag("pure-eval") || settings.flag("restrict-eval");
-    if !hermetic {
-        if let Some(list) = settings.around.text("NIX_PATH") {
-            entries.extend(split_search_path(list));
-        } else if settings.is_given("nix-path") {
-            entries.extend(settings.list("nix-path"));
-        } else {
-            let places = &settings.places;
-            let channels = places.state.join("profiles/per-user/root/channels");
-            let usual: [(&str, PathBuf); 3] = [
-                ("", places.home.join(".nix-defexpr/channels")),
-                ("nixpkgs=", channels.join("nixpkgs")),
-                ("", channels),
-            ];
-            let there = usual.into_iter().filter(|(_, path)| path.exists());
-            entries.extend(there.map(|(name, path)| format!("{name}{}", path.display())));
-        }
+    entries.extend(settings.list("nix-path"));
+    if !settings.flag("restrict-eval") {
+        let places = &settings.places;
+        let channels = places.state.join("profiles/per-user/root/channels");
+        let usual: [(&str, PathBuf); 3] =
+            [("", places.home.join(".nix-defexpr/channels")), ("nixpkgs=", channels.join("nixpkgs")), ("", channels)];
+        let there = usual.into_iter().filter(|(_, path)| path.exists());
+        entries.extend(there.map(|(name, path)| format!("{name}{}", path.display())));
     }
     entries.iter().map(|entry| search_path_entry(entry)).collect()
-}
-
-/// Entries are separated by colons, but those of a URL belong to it.
-fn split_search_path(list: &str) -> Vec<String> {
-    let mut entries: Vec<String> = Vec::new();
-    for part in list.split(':') {
-        match entries.last_mut() {
-            Some(last) if continues(last, part) => {
-                last.push(':');
-                last.push_str(part);
-            }
-            _ => entries.push(part.to_owned()),
-        }
-    }
-    entries.retain(|entry| !entry.is_empty());
-    entries
-}
-
-fn continues(entry: &str, part: &str) -> bool {
-    let value = entry.split_once('=').map_or(entry, |(_, value)| value);
-    match value {
-        "flake" | "channel" => true,
-        "http" | "https" | "file" | "s3" | "git" | "ssh" => part.starts_with("//"),
-        _ => false,
-    }
 }
 
 fn search_path_entry(entry: &str) -> SearchPathEntry {
     let (prefix, value) = entry.split_once('=').unwrap_or(("", entry));
     let elsewhere = value.contains("://") || value.starts_with("channel:") || value.starts_with("flake:");
     let value = match std::path::absolute(Path::new(value)) {
-        Ok(path) if !elsewhere && !value.is_empty() => path.as_os_str().as_bytes().to_vec(),
+        Ok(path) if !elsewhere && !value.is_empty() => normal(&path).as_os_str().as_bytes().to_vec(),
         _ => value.as_bytes().to_vec(),
     };
     SearchPathEntry { prefix: prefix.as_bytes().to_vec(), value }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colons_of_urls_do_not_split_the_search_path() {
-        assert_eq!(
-            split_search_path("a=/x:https://h/y:channel:z:/w:n=flake:q"),
-            ["a=/x", "https://h/y", "channel:z", "/w", "n=flake:q"]
-        );
+/// The path without `..`, by its words alone, as C++ Nix reads paths.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => drop(normal.pop()),
+            part => normal.push(part),
+        }
     }
+    normal
 }

@@ -113,7 +113,8 @@ impl Opened<'_> {
             return Ok(results);
         }
         self.activity().check()?;
-        let status = self.builder()?.exit_status();
+        // Only the older programs tell the kinds of failure apart.
+        let status = if self.surface.program.starts_with("nix-") { self.builder()?.exit_status() } else { 1 };
         let message = match failed.as_slice() {
             [(_, only)] => only.error_message.clone(),
             many => {

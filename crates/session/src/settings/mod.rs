@@ -5,12 +5,15 @@
 //! Lower crates never see this type: they get small option structs.
 
 mod configuration;
+mod features;
 mod places;
+mod search_path;
 mod table;
 
 use std::collections::HashMap;
 
 pub use configuration::Warning;
+pub use features::FEATURES;
 pub use places::{Places, Surroundings};
 pub use table::{Kind, SETTINGS, Setting, find};
 
@@ -38,7 +41,14 @@ impl Settings {
     /// A file that exists but cannot be read, a line that is no setting, a value of the wrong shape; each with file and line.
     pub fn load(around: Surroundings) -> Result<(Self, Vec<Warning>), SessionError> {
         let mut settings = Self::defaults(around);
+        if matches!(settings.around.text("NIX_ABORT_ON_WARN"), Some("1" | "yes" | "true")) {
+            settings.set("abort-on-warn", "true")?;
+        }
         let warnings = configuration::load(&mut settings)?;
+        if let Some(list) = settings.around.text("NIX_PATH") {
+            let entries = search_path::split_search_path(list).join(" ");
+            settings.set("nix-path", &entries)?;
+        }
         Ok((settings, warnings))
     }
 
@@ -65,6 +75,47 @@ impl Settings {
             }
             _ => Err(SessionError::UnknownSetting { name: name.to_owned() }),
         }
+    }
+
+    /// Settles what can be said only when all is read: experimental features that do not exist, and settings whose feature
+    /// is not among those that were named. Nothing is asked of a user who names no feature.
+    ///
+    /// # Errors
+    /// A setting among `typed` whose feature is not on.
+    pub fn settle(&mut self, typed: &[&str]) -> Result<Vec<Warning>, SessionError> {
+        let mut warnings = Vec::new();
+        let named = self.list("experimental-features");
+        warnings.extend(named.iter().filter_map(|name| features::complaint(name)).map(Warning));
+        let typed: Vec<&str> = typed.iter().filter_map(|name| find(name)).map(|setting| setting.name).collect();
+        if self.is_given("experimental-features") {
+            for (setting, feature) in SETTINGS.iter().filter_map(|setting| Some((setting, setting.feature?))) {
+                if self.feature(feature) || self.given.remove(setting.name).is_none() {
+                    continue;
+                }
+                if typed.contains(&setting.name) {
+                    return Err(SessionError::FeatureDisabled { feature: feature.to_owned() });
+                }
+                let name = setting.name;
+                warnings.push(Warning(format!(
+                    "Ignoring setting '{name}' because experimental feature '{feature}' is not enabled"
+                )));
+            }
+        }
+        if self.flag("warn-short-path-literals") && !self.is_given("lint-short-path-literals") {
+            self.given.insert("lint-short-path-literals", "warn".to_owned());
+        }
+        Ok(warnings)
+    }
+
+    /// Whether a setting exists for this user: its feature is on, or no feature was named.
+    pub fn offers(&self, setting: &Setting) -> bool {
+        setting.feature.is_none_or(|feature| !self.is_given("experimental-features") || self.feature(feature))
+    }
+
+    /// What was given, as the lines of a `nix.conf`.
+    pub fn to_lines(&self) -> String {
+        let given: std::collections::BTreeMap<_, _> = self.given.iter().collect();
+        given.into_iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
     }
 
     /// Whether anything was given for that name.

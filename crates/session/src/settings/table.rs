@@ -33,6 +33,8 @@ pub struct Setting {
     pub default: &'static str,
     /// Whether Firn acts on it.
     pub honoured: bool,
+    /// The experimental feature of C++ Nix that it belongs to.
+    pub feature: Option<&'static str>,
     /// What it does.
     pub doc: &'static str,
 }
@@ -40,35 +42,42 @@ pub struct Setting {
 use Kind::{Bool, Choice, List, Map, Number, Text};
 
 const fn on(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
-    Setting { name, aliases: &[], kind, default, honoured: true, doc }
+    Setting { name, aliases: &[], kind, default, honoured: true, feature: None, doc }
 }
 
 const fn known(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
-    Setting { name, aliases: &[], kind, default, honoured: false, doc }
+    Setting { name, aliases: &[], kind, default, honoured: false, feature: None, doc }
 }
 
 const fn was(setting: Setting, aliases: &'static [&'static str]) -> Setting {
     Setting { aliases, ..setting }
 }
 
+const fn of(setting: Setting, feature: &'static str) -> Setting {
+    Setting { feature: Some(feature), ..setting }
+}
+
 const LINT: Kind = Choice(&["ignore", "warn", "fatal"]);
 
 /// All settings, sorted by name.
 pub const SETTINGS: &[Setting] = &[
-    known("abort-on-warn", Bool, "false", "Turn the first warning of an evaluation into an error."),
-    known("accept-flake-config", Bool, "false", "Take the settings a flake brings without asking."),
+    on("abort-on-warn", Bool, "false", "Turn the first warning of an evaluation into an error."),
+    of(known("accept-flake-config", Bool, "false", "Take the settings a flake brings without asking."), "flakes"),
     on("access-tokens", Map, "", "Tokens for forges, by host."),
     on("allow-dirty", Bool, "true", "Accept Git trees with uncommitted changes."),
-    known("allow-dirty-locks", Bool, "false", "Write lock files that name dirty trees."),
+    of(known("allow-dirty-locks", Bool, "false", "Write lock files that name dirty trees."), "flakes"),
     on("allow-import-from-derivation", Bool, "true", "Let evaluation wait for builds whose results it reads."),
-    known("allow-new-privileges", Bool, "false", "Let builders gain privileges by setuid programs."),
+    on("allow-new-privileges", Bool, "false", "Let builders gain privileges by setuid programs."),
     known("allow-symlinked-store", Bool, "false", "Accept a store directory reached through a symbolic link."),
     known("allow-unsafe-native-code-during-evaluation", Bool, "false", "Offer the builtins that run native code."),
-    known("allowed-impure-host-deps", List, "", "Host paths that a derivation may ask for (macOS)."),
-    known("allowed-uris", List, "", "URL prefixes that restricted evaluation may fetch."),
+    on("allowed-impure-host-deps", List, "", "Host paths that a derivation may ask for (macOS)."),
+    on("allowed-uris", List, "", "URL prefixes that restricted evaluation may fetch."),
     known("allowed-users", List, "*", "Who may talk to the daemon."),
     known("always-allow-substitutes", Bool, "false", "Ignore a derivation's wish not to be substituted."),
-    known("auto-allocate-uids", Bool, "false", "Take build users from a range instead of a group."),
+    of(
+        known("auto-allocate-uids", Bool, "false", "Take build users from a range instead of a group."),
+        "auto-allocate-uids",
+    ),
     known("auto-optimise-store", Bool, "false", "Link equal files to one another when paths are added."),
     known("bash-prompt", Text, "", "The prompt of `nix develop`."),
     known("bash-prompt-prefix", Text, "", "Text before the prompt of `nix develop`."),
@@ -79,16 +88,19 @@ pub const SETTINGS: &[Setting] = &[
     on("build-users-group", Text, "", "The group whose members run builders when root builds."),
     known("builders", Text, "", "Machines that build for this one."),
     known("builders-use-substitutes", Bool, "false", "Let such machines fetch inputs themselves."),
-    was(
-        known("commit-lock-file-summary", Text, "", "The message of a lock file's commit."),
-        &["commit-lockfile-summary"],
+    of(
+        was(
+            known("commit-lock-file-summary", Text, "", "The message of a lock file's commit."),
+            &["commit-lockfile-summary"],
+        ),
+        "flakes",
     ),
     was(on("compress-build-log", Bool, "true", "Keep build logs compressed."), &["build-compress-log"]),
     on("connect-timeout", Number, "15", "Seconds until a connection attempt is given up."),
     was(on("cores", Number, "0", "What builders see as NIX_BUILD_CORES; 0 is all."), &["build-cores"]),
     known("debugger-on-trace", Bool, "false", "Enter the debugger at `builtins.trace`."),
     known("debugger-on-warn", Bool, "false", "Enter the debugger at `builtins.warn`."),
-    known("diff-hook", Text, "", "The program that shows how two builds of one derivation differ."),
+    on("diff-hook", Text, "", "The program that shows how two builds of one derivation differ."),
     on("download-attempts", Number, "5", "How often a download is tried."),
     known("download-buffer-size", Number, "1048576", "Bytes of a download that may wait in memory."),
     known("download-speed", Number, "0", "Kilobytes a second, 0 for no limit."),
@@ -100,15 +112,18 @@ pub const SETTINGS: &[Setting] = &[
     known("eval-profiler-frequency", Number, "99", "Samples a second of the evaluation profiler."),
     on("eval-system", Text, "", "What `builtins.currentSystem` says, if not the system."),
     on("experimental-features", List, "", "Experimental features of C++ Nix that are switched on."),
-    known("external-builders", Text, "[]", "Programs that build for other systems."),
+    on("external-builders", Text, "[]", "Programs that build for other systems."),
     on("extra-platforms", List, "", "Further systems this machine builds for."),
     was(known("fallback", Bool, "false", "Build where substitution failed."), &["build-fallback"]),
     on("filter-syscalls", Bool, "true", "Forbid builders setuid bits and extended attributes."),
-    on(
-        "flake-registry",
-        Text,
-        "https://channels.nixos.org/flake-registry.json",
-        "The registry of flake names: a URL or a path.",
+    of(
+        on(
+            "flake-registry",
+            Text,
+            "https://channels.nixos.org/flake-registry.json",
+            "The registry of flake names: a URL or a path.",
+        ),
+        "flakes",
     ),
     on("fsync-metadata", Bool, "true", "Sync the database's transactions."),
     on("fsync-store-paths", Bool, "true", "Sync paths before they are registered (C++ Nix: false by default)."),
@@ -118,7 +133,7 @@ pub const SETTINGS: &[Setting] = &[
         on("http-connections", Number, "25", "Connections of all downloads; 0 is no limit."),
         &["binary-caches-parallel-connections"],
     ),
-    known("http2", Bool, "true", "Use HTTP/2."),
+    on("http2", Bool, "true", "Use HTTP/2."),
     on("id-count", Number, "8388608", "User ids a build may use, from start-id on."),
     known("ignore-try", Bool, "false", "Let the debugger ignore errors that `tryEval` catches."),
     on("ignored-acls", List, "security.csm security.selinux system.nfs4_acl", "Attributes that may stay on files."),
@@ -126,7 +141,7 @@ pub const SETTINGS: &[Setting] = &[
         known("impersonate-linux-26", Bool, "false", "Show builders an old kernel version."),
         &["build-impersonate-linux-26"],
     ),
-    known("impure-env", Map, "", "Variables for fixed-output builders."),
+    of(on("impure-env", Map, "", "Variables for fixed-output builders."), "configurable-impure-env"),
     known("json-log-path", Text, "", "A file or socket that gets the log as JSON."),
     was(on("keep-build-log", Bool, "true", "Keep the builders' output."), &["build-keep-log"]),
     was(
@@ -140,9 +155,9 @@ pub const SETTINGS: &[Setting] = &[
     on("keep-failed", Bool, "false", "Keep the build directory of a failed build."),
     on("keep-going", Bool, "false", "Go on with other builds after one failed."),
     was(on("keep-outputs", Bool, "false", "Collecting keeps the outputs of living derivations."), &["gc-keep-outputs"]),
-    known("lint-absolute-path-literals", LINT, "ignore", "Complain of absolute path literals."),
-    known("lint-short-path-literals", LINT, "ignore", "Complain of path literals without `./`."),
-    known("lint-url-literals", LINT, "ignore", "Complain of URL literals."),
+    on("lint-absolute-path-literals", LINT, "ignore", "Complain of absolute path literals."),
+    on("lint-short-path-literals", LINT, "ignore", "Complain of path literals without `./`."),
+    on("lint-url-literals", LINT, "ignore", "Complain of URL literals."),
     on("log-lines", Number, "25", "Lines of a failed build's log that an error shows."),
     was(
         on("max-build-log-size", Number, "0", "Bytes of output that stop a build; 0 for none."),
@@ -175,15 +190,15 @@ pub const SETTINGS: &[Setting] = &[
         "Paths in a script's first lines belong to its folder.",
     ),
     known("plugin-files", List, "", "Libraries that extend C++ Nix."),
-    known("post-build-hook", Text, "", "The program that runs after each build."),
-    known("pre-build-hook", Text, "", "The program that runs before each build."),
+    on("post-build-hook", Text, "", "The program that runs after each build."),
+    on("pre-build-hook", Text, "", "The program that runs before each build."),
     known("preallocate-contents", Bool, "false", "Reserve a file's space before it is written."),
     on("print-missing", Bool, "true", "Say what will be built and fetched."),
     on("pure-eval", Bool, "false", "Refuse everything that is not fixed by a hash."),
-    known("require-drop-supplementary-groups", Bool, "true", "Refuse to build where groups cannot be dropped."),
+    on("require-drop-supplementary-groups", Bool, "true", "Refuse to build where groups cannot be dropped."),
     known("require-sigs", Bool, "true", "Accept only signed paths."),
     on("restrict-eval", Bool, "false", "Let evaluation read only the search path."),
-    known("run-diff-hook", Bool, "false", "Run the diff hook."),
+    on("run-diff-hook", Bool, "false", "Run the diff hook."),
     was(
         on("sandbox", Choice(&["true", "false", "relaxed"]), "true", "Build in a sandbox."),
         &["build-use-chroot", "build-use-sandbox"],
@@ -208,7 +223,7 @@ pub const SETTINGS: &[Setting] = &[
     known("secret-key-files", List, "", "Keys that sign what is built here."),
     on("show-trace", Bool, "false", "Show the whole trace of an evaluation error."),
     on("ssl-cert-file", Text, "", "Certificates that downloads trust; the system's by default."),
-    known("stalled-download-timeout", Number, "300", "Seconds without a byte that stop a download."),
+    on("stalled-download-timeout", Number, "300", "Seconds without a byte that stop a download."),
     on("start-id", Number, "872415232", "The first user id of the range for builds."),
     on("store", Text, "auto", "The store."),
     was(known("substitute", Bool, "true", "Fetch paths instead of building them."), &["build-use-substitutes"]),
@@ -228,13 +243,13 @@ pub const SETTINGS: &[Setting] = &[
     known("upgrade-nix-store-path-url", Text, "", "Where `nix upgrade-nix` looks."),
     known("use-case-hack", Bool, "false", "Mangle names for file systems that ignore case."),
     known("use-cgroups", Bool, "false", "Run each build in a control group."),
-    on("use-registries", Bool, "true", "Resolve flake names."),
+    of(on("use-registries", Bool, "true", "Resolve flake names."), "flakes"),
     on("use-sqlite-wal", Bool, "true", "Use the database's write-ahead log."),
     known("use-xdg-base-directories", Bool, "false", "Keep profiles in the user's state folder."),
     known("user-agent-suffix", Text, "", "Text after the name in downloads."),
     on("warn-dirty", Bool, "true", "Warn of dirty trees."),
     known("warn-large-path-threshold", Number, "0", "Warn when a source of so many bytes is copied."),
-    known("warn-short-path-literals", Bool, "false", "An older name of lint-short-path-literals = warn."),
+    on("warn-short-path-literals", Bool, "false", "An older name of lint-short-path-literals = warn."),
 ];
 
 /// The setting of that name or older name.
