@@ -23,6 +23,8 @@ pub const PROGRAMS: &[(&str, Entry)] = &[
 #[rustfmt::skip]
 pub const COMMANDS: &[(&str, Entry)] = &[
     ("build", nix::build::run),
+    ("derivation add", nix::derivation::add::run),
+    ("derivation show", nix::derivation::show::run),
     ("eval", nix::eval::run),
     ("hash convert", nix::hash::convert::run),
     ("hash file", nix::hash::file::run),
@@ -31,11 +33,24 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("hash to-base32", nix::hash::to_base32::run),
     ("hash to-base64", nix::hash::to_base64::run),
     ("hash to-sri", nix::hash::to_sri::run),
+    ("key convert-secret-to-public", nix::key::convert_secret_to_public::run),
+    ("key generate-secret", nix::key::generate_secret::run),
     ("link", firn::link::run),
+    ("log", nix::log::run),
+    ("nar cat", nix::nar::cat::run),
+    ("nar dump-path", nix::nar::dump_path::run),
+    ("nar ls", nix::nar::ls::run),
+    ("nar pack", nix::nar::pack::run),
     ("path-info", nix::path_info::run),
     ("run", nix::run::run),
     ("shell", nix::shell::run),
     ("sources", firn::sources::run),
+    ("store add", nix::store::add::run),
+    ("store add-file", nix::store::add_file::run),
+    ("store add-path", nix::store::add_path::run),
+    ("store cat", nix::store::cat::run),
+    ("store dump-path", nix::store::dump_path::run),
+    ("store ls", nix::store::ls::run),
     ("store path-from-hash-part", nix::store::path_from_hash_part::run),
 ];
 

@@ -31,7 +31,7 @@ pub use accessor::{Contents, Filter, SourceAccessor, walk};
 pub use disk::DiskAccessor;
 pub use error::{ArchiveError, Error};
 pub use memory::{MemoryNode, MemoryTree};
-pub use nar::{NarListing, NarWriter, read_nar};
+pub use nar::{NarAccessor, NarListing, NarWriter, read_nar};
 pub use object::{FileType, Metadata};
 pub use path::TreePath;
 pub use restore::{RestoreOptions, Restorer};

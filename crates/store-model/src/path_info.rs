@@ -106,4 +106,21 @@ impl PathInfo {
             "version": 1,
         })
     }
+
+    /// The JSON of `nix path-info --json --json-format 2`: store paths without their directory.
+    pub fn to_json_2(&self, store_dir: &StoreDir) -> Value {
+        let address = |ca: &ContentAddress| json!({ "hash": ca.hash.to_sri(), "method": ca.method.name() });
+        json!({
+            "ca": self.content_address.as_ref().map(address),
+            "deriver": self.deriver.as_ref().map(StorePath::as_str),
+            "narHash": self.nar_hash.to_sri(),
+            "narSize": self.nar_size,
+            "references": self.references.iter().map(StorePath::as_str).collect::<Vec<_>>(),
+            "registrationTime": (self.registration_time != 0).then_some(self.registration_time),
+            "signatures": self.signatures.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "storeDir": store_dir.as_str(),
+            "ultimate": self.ultimate,
+            "version": 2,
+        })
+    }
 }

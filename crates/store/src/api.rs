@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
-    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, OutputName, PathInfo,
+    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, NarInfo, OutputName, PathInfo,
     PublicKeys, References, StoreDir, StorePath, derivation,
 };
 
@@ -51,6 +51,19 @@ pub trait Store: Send + Sync {
 
     /// Writes the NAR of a valid path.
     fn nar(&self, activity: &Activity, path: &StorePath, out: &mut dyn Write) -> Result<()>;
+
+    /// The object of a valid path as a tree.
+    fn accessor(&self, activity: &Activity, path: &StorePath) -> Result<Box<dyn SourceAccessor>> {
+        let (mut tree, mut nar) = (file_tree::MemoryTree::default(), Vec::new());
+        self.nar(activity, path, &mut nar)?;
+        file_tree::read_nar(&mut nar.as_slice(), &mut tree)?;
+        Ok(Box::new(tree))
+    }
+
+    /// How a valid path lies in a binary cache; `None` from stores that are none.
+    fn nar_info(&self, _activity: &Activity, _path: &StorePath) -> Result<Option<NarInfo>> {
+        Ok(None)
+    }
 
     /// Reads a derivation; it need not be registered, but must be there.
     fn read_derivation(&self, activity: &Activity, path: &StorePath) -> Result<Derivation> {

@@ -6,7 +6,7 @@ use crate::{Error, Result, Store};
 use activity::Activity;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
-use store_model::{StoreDir, StorePath};
+use store_model::{PathInfo, StoreDir, StorePath};
 
 /// Everything that the paths refer to, directly or not, themselves included. A path that is not valid is an error.
 pub fn closure(store: &dyn Store, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
@@ -26,6 +26,21 @@ pub fn closure(store: &dyn Store, activity: &Activity, paths: &[StorePath]) -> R
         level = next;
     }
     Ok(found)
+}
+
+/// The paths in an order in which each comes after what it refers to; those that are not valid refer to nothing.
+pub fn references_first(
+    store: &dyn Store,
+    activity: &Activity,
+    paths: &BTreeSet<StorePath>,
+) -> Result<Vec<StorePath>> {
+    let list: Vec<StorePath> = paths.iter().cloned().collect();
+    let infos = store.path_infos(activity, &list)?;
+    let references: FxHashMap<&StorePath, PathInfo> =
+        list.iter().zip(infos).filter_map(|(path, info)| Some((path, info?))).collect();
+    topological_order(store.store_dir(), list.iter().cloned(), |path| {
+        references.get(path).map(|info| info.references.iter().cloned().collect()).unwrap_or_default()
+    })
 }
 
 /// The paths in an order in which each comes after what it refers to, the same for the same graph (C++ Nix's order).

@@ -25,7 +25,7 @@ pub use api::{
 pub use error::{Error, ErrorClass, Result};
 pub use gc::render_size;
 pub use local::{
-    Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
+    address_of_tree, Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
 };
 pub use memory::MemoryStore;
 pub use profile::{Doomed, Generation, Generations, Profile, ProfileLock};

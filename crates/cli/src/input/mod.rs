@@ -5,6 +5,7 @@ pub mod common;
 pub mod evaluation;
 pub mod installable;
 pub mod settings;
+pub mod store_paths;
 
 /// The most similar of some names, if one is similar enough to be what was meant.
 pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

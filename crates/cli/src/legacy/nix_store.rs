@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use clap::Parser;
-use store::{BuildLogs as _, Store as _};
+use store::Store as _;
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
@@ -254,16 +254,9 @@ fn realise_paths(opened: &Opened<'_>, args: &Args) -> CommandResult {
 }
 
 fn read_log(opened: &Opened<'_>, args: &Args) -> CommandResult {
-    let store = opened.store()?;
     for text in &args.arguments {
         let path = opened.session.store_path(text)?;
-        // A log belongs to a derivation; the log of an output is that of its deriver.
-        let drv = if path.is_derivation() { Some(path.clone()) } else { opened.info(&path)?.deriver };
-        let log = match drv {
-            Some(drv) => store.build_log(opened.activity(), &drv).map_err(crate::output::build::store_error)?,
-            None => None,
-        };
-        let Some(log) = log else {
+        let Some(log) = opened.build_log(&path)? else {
             let shown = opened.show(&path);
             return Err(CommandError::failed(format!("build log of derivation '{shown}' is not available")));
         };

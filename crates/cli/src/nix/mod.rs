@@ -1,8 +1,12 @@
 //! The sub-commands of `nix`.
 
 pub mod build;
+pub mod derivation;
 pub mod eval;
 pub mod hash;
+pub mod key;
+pub mod log;
+pub mod nar;
 pub mod path_info;
 pub mod run;
 pub mod shell;

@@ -1,17 +1,17 @@
 //! `nix path-info`: what the store knows of paths.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::Parser;
 use serde_json::{Map, Value, json};
-use store::Store as _;
-use store_model::{DerivedPath, PathInfo, SingleDerivedPath, StorePath};
+use store_model::{NarInfo, PathInfo, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
-use crate::input::installable::InstallableArgs;
+use crate::input::store_paths::{Realise, StorePathsArgs};
 use crate::output::build::{Opened, store_error};
+use crate::output::json::JsonArgs;
+use crate::output::size::size;
 
 /// Print what the store knows of paths
 #[derive(Parser, Debug)]
@@ -35,17 +35,16 @@ struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// The form of JSON: 1 (whole paths) or 2 (names without the store's folder)
+    #[arg(long, value_name = "VERSION")]
+    json_format: Option<String>,
+    #[command(flatten)]
+    style: JsonArgs,
     /// Take the closures of the paths
     #[arg(short = 'r', long)]
     recursive: bool,
-    /// Take every path of the store
-    #[arg(long)]
-    all: bool,
-    /// Take the derivations, not their results
-    #[arg(long)]
-    derivation: bool,
     #[command(flatten)]
-    installables: InstallableArgs,
+    paths: StorePathsArgs,
     #[command(flatten)]
     common: CommonArgs,
     /// Attribute paths or store paths
@@ -56,12 +55,26 @@ struct Args {
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
+    let format = match args.json_format.as_deref() {
+        None | Some("1") => 1,
+        Some("2") => 2,
+        Some(other) => {
+            let message =
+                format!("unsupported path info JSON format version {other}; supported versions are 1 and 2");
+            return Err(CommandError::failed(message));
+        }
+    };
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
-    let paths = paths(&opened, &args)?;
-    let store = opened.store()?;
-    let infos = store.path_infos(opened.activity(), &paths).map_err(store_error)?;
+    let paths = args.paths.paths(&opened, &args.arguments, args.recursive, Realise::Nothing)?;
+    let infos = opened.source()?.path_infos(opened.activity(), &paths).map_err(store_error)?;
     if args.json {
-        return print_json(&opened, &args, &paths, &infos);
+        if args.json_format.is_none() {
+            surface.warn(
+                "'--json' without '--json-format' is deprecated; please specify '--json-format 1' or \
+                 '--json-format 2'. This will become an error in a future release.",
+            );
+        }
+        return print_json(&opened, &args, format, paths.iter().zip(&infos));
     }
     let width = paths.iter().map(|path| opened.show(path).len()).max().unwrap_or_default();
     let wide = args.size || args.closure_size || args.sigs;
@@ -75,10 +88,10 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
             text.push_str(&shown);
         }
         if args.size {
-            text.push_str(&size(info.nar_size, args.human_readable));
+            text.push_str(&column(info.nar_size, args.human_readable));
         }
         if args.closure_size {
-            text.push_str(&size(closure_size(&opened, path)?, args.human_readable));
+            text.push_str(&column(nar_size(&closure(&opened, path)?), args.human_readable));
         }
         if args.sigs {
             text.push('\t');
@@ -98,69 +111,86 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     Ok(0)
 }
 
-fn paths(opened: &Opened<'_>, args: &Args) -> Result<Vec<StorePath>, CommandError> {
-    let store = opened.store()?;
-    let mut found = BTreeSet::new();
-    if args.all {
-        found = store.all_valid_paths(opened.activity()).map_err(store_error)?;
-    } else {
-        for one in args.installables.resolve(opened, &args.arguments)? {
-            match one.path {
-                DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } if args.derivation => {
-                    found.insert(drv);
-                }
-                path => found.extend(opened.outputs(&path)?.into_iter().map(|(_, output)| output)),
-            }
-        }
-    }
-    if args.recursive {
-        let starts: Vec<StorePath> = found.into_iter().collect();
-        let closure = store.closure(opened.activity(), &starts).map_err(store_error)?;
-        return opened.references_first(&closure);
-    }
-    Ok(found.into_iter().collect())
-}
-
-fn closure_size(opened: &Opened<'_>, path: &StorePath) -> Result<u64, CommandError> {
-    let store = opened.store()?;
-    let closure = store.closure(opened.activity(), std::slice::from_ref(path)).map_err(store_error)?;
+fn closure(opened: &Opened<'_>, path: &StorePath) -> Result<Vec<PathInfo>, CommandError> {
+    let store = opened.source()?;
+    let closure =
+        store::closure::closure(&*store, opened.activity(), std::slice::from_ref(path)).map_err(store_error)?;
     let all: Vec<StorePath> = closure.into_iter().collect();
     let infos = store.path_infos(opened.activity(), &all).map_err(store_error)?;
-    Ok(infos.into_iter().flatten().map(|info| info.nar_size).sum())
+    Ok(infos.into_iter().flatten().collect())
 }
 
-fn size(bytes: u64, human: bool) -> String {
-    if !human {
-        return format!("\t{bytes:>11}");
-    }
-    #[allow(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-    let mut amount = bytes as f64 / 1024.0;
-    let mut units = ["KiB", "MiB", "GiB", "TiB", "PiB"].into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    for larger in units {
-        if amount < 1024.0 {
-            break;
-        }
-        amount /= 1024.0;
-        unit = larger;
-    }
-    format!("\t{amount:>6.1} {unit}")
+fn nar_size(infos: &[PathInfo]) -> u64 {
+    infos.iter().map(|info| info.nar_size).sum()
 }
 
-fn print_json(opened: &Opened<'_>, args: &Args, paths: &[StorePath], infos: &[Option<PathInfo>]) -> CommandResult {
+fn column(bytes: u64, human: bool) -> String {
+    if human { format!("\t{}", size(bytes, 6)) } else { format!("\t{bytes:>11}") }
+}
+
+fn print_json<'a>(
+    opened: &Opened<'_>,
+    args: &Args,
+    format: u32,
+    infos: impl Iterator<Item = (&'a StorePath, &'a Option<PathInfo>)>,
+) -> CommandResult {
+    let store = opened.source()?;
     let mut all = Map::new();
-    for (path, info) in paths.iter().zip(infos) {
+    for (path, info) in infos {
         let mut value = Value::Null;
         if let Some(info) = info {
-            value = info.to_json(opened.session.store_dir());
-            if args.closure_size
-                && let Value::Object(fields) = &mut value
-            {
-                fields.insert("closureSize".to_owned(), json!(closure_size(opened, path)?));
+            let dir = opened.session.store_dir();
+            value = if format == 1 { info.to_json(dir) } else { info.to_json_2(dir) };
+            let cached = store.nar_info(opened.activity(), path).map_err(store_error)?;
+            if let Value::Object(fields) = &mut value {
+                if let Some(cached) = &cached {
+                    describe_download(fields, cached);
+                }
+                if args.closure_size {
+                    describe_closure(opened, fields, path, cached.is_some())?;
+                }
             }
         }
-        all.insert(opened.show(path), value);
+        all.insert(if format == 1 { opened.show(path) } else { path.to_string() }, value);
     }
-    opened.surface.line(&Value::Object(all).to_string());
+    let value = match format {
+        1 => Value::Object(all),
+        _ => json!({ "info": all, "storeDir": opened.session.store_dir().as_str(), "version": format }),
+    };
+    args.style.print(opened.surface, &value);
     Ok(0)
+}
+
+/// How a path lies in a binary cache.
+fn describe_download(fields: &mut Map<String, Value>, cached: &NarInfo) {
+    fields.insert("url".to_owned(), json!(cached.url));
+    fields.insert("compression".to_owned(), json!(cached.compression));
+    if let Some(hash) = &cached.file_hash {
+        fields.insert("downloadHash".to_owned(), json!(hash.to_sri()));
+    }
+    if cached.file_size != 0 {
+        fields.insert("downloadSize".to_owned(), json!(cached.file_size));
+    }
+}
+
+fn describe_closure(
+    opened: &Opened<'_>,
+    fields: &mut Map<String, Value>,
+    path: &StorePath,
+    cached: bool,
+) -> Result<(), CommandError> {
+    let closure = closure(opened, path)?;
+    fields.insert("closureSize".to_owned(), json!(nar_size(&closure)));
+    if cached {
+        let store = opened.source()?;
+        let mut bytes = 0;
+        for info in &closure {
+            bytes += store
+                .nar_info(opened.activity(), &info.path)
+                .map_err(store_error)?
+                .map_or(0, |cached| cached.file_size);
+        }
+        fields.insert("closureDownloadSize".to_owned(), json!(bytes));
+    }
+    Ok(())
 }

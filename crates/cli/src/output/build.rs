@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use activity::{Activity, Verbosity};
 use builder::LocalBuilder;
+use file_tree::{SourceAccessor, TreePath};
 use session::Session;
-use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store as _};
+use store::{BuildLogs as _, BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore};
 use store_model::{BuildResult, DerivedPath, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
 
 use crate::command::{CommandError, Surface};
@@ -39,6 +40,54 @@ impl Opened<'_> {
         Ok(self.session.store(self.activity())?)
     }
 
+    /// The store that questions go to, of whatever kind it is.
+    pub fn source(&self) -> Result<Arc<dyn Store>, CommandError> {
+        Ok(self.session.store(self.activity())?)
+    }
+
+    /// The store that is written to, of whatever kind it is.
+    pub fn writable(&self) -> Result<Arc<dyn WritableStore>, CommandError> {
+        Ok(self.session.store(self.activity())?)
+    }
+
+    /// Fails unless a path is valid.
+    pub fn require_valid(&self, path: &StorePath) -> Result<(), CommandError> {
+        let valid = self.source()?.valid_paths(self.activity(), std::slice::from_ref(path)).map_err(store_error)?;
+        match valid.is_empty() {
+            true => Err(CommandError::failed(format!("path '{}' is not a valid store path", self.show(path)))),
+            false => Ok(()),
+        }
+    }
+
+    /// The derivation that made a path.
+    pub fn deriver(&self, path: &StorePath) -> Result<StorePath, CommandError> {
+        let deriver = self.info(path)?.deriver;
+        deriver.ok_or_else(|| CommandError::failed(format!("'{}' does not have a known deriver", self.show(path))))
+    }
+
+    /// What was printed by the build that made a path, or by the last one of a derivation.
+    pub fn build_log(&self, path: &StorePath) -> Result<Option<Vec<u8>>, CommandError> {
+        // A log belongs to a derivation; the log of an output is that of its deriver.
+        let drv = match path.is_derivation() {
+            true => Some(path.clone()),
+            false => self.info(path)?.deriver,
+        };
+        let Some(drv) = drv else { return Ok(None) };
+        self.store()?.build_log(self.activity(), &drv).map_err(store_error)
+    }
+
+    /// The object of a store path, and the path below it that a text names.
+    pub fn look_inside(&self, text: &str) -> Result<(Box<dyn SourceAccessor>, TreePath), CommandError> {
+        let absolute = std::path::absolute(text)?;
+        let inside = absolute.to_str().and_then(|path| self.session.store_dir().parse_inside(path).ok());
+        let Some((path, below)) = inside else {
+            return Err(session::SessionError::NotInStore { path: absolute.display().to_string() }.into());
+        };
+        self.require_valid(&path)?;
+        let accessor = self.source()?.accessor(self.activity(), &path).map_err(store_error)?;
+        Ok((accessor, TreePath::normalise(below.as_bytes())))
+    }
+
     /// The builder.
     pub fn builder(&self) -> Result<Arc<LocalBuilder>, CommandError> {
         Ok(self.session.builder(self.activity())?)
@@ -51,7 +100,7 @@ impl Opened<'_> {
 
     /// What the store knows of a valid path.
     pub fn info(&self, path: &StorePath) -> Result<PathInfo, CommandError> {
-        let infos = self.store()?.path_infos(self.activity(), std::slice::from_ref(path)).map_err(store_error)?;
+        let infos = self.source()?.path_infos(self.activity(), std::slice::from_ref(path)).map_err(store_error)?;
         let info = infos.into_iter().next().flatten();
         info.ok_or_else(|| CommandError::failed(format!("path '{}' is not valid", self.show(path))))
     }
@@ -134,7 +183,7 @@ impl Opened<'_> {
         match wanted {
             DerivedPath::Opaque(path) => Ok(vec![("out".to_owned(), path.clone())]),
             DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs } => {
-                let store = self.store()?;
+                let store = self.source()?;
                 let derivation = store.read_derivation(self.activity(), drv).map_err(store_error)?;
                 let known = derivation
                     .output_paths(self.session.store_dir())

@@ -4,7 +4,7 @@
 //! `executable`. Made by reading the archive once; contents are skipped, not kept.
 
 use super::read_nar;
-use crate::{Error, TreeEvent, TreeSink};
+use crate::{Error, FileType, TreeEvent, TreePath, TreeSink};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -31,6 +31,23 @@ impl NarListing {
     /// The whole `.ls` file. Names that are not UTF-8 are shown with replacement characters.
     pub fn to_json(&self) -> Value {
         json!({ "root": self.node_to_json(), "version": 1 })
+    }
+
+    /// The object at a path.
+    pub fn find(&self, path: &TreePath) -> Option<&NarListing> {
+        path.components().try_fold(self, |node, name| match node {
+            NarListing::Directory(entries) => entries.get(name),
+            _ => None,
+        })
+    }
+
+    /// The object's type.
+    pub fn file_type(&self) -> FileType {
+        match self {
+            NarListing::Regular { .. } => FileType::Regular,
+            NarListing::Directory(_) => FileType::Directory,
+            NarListing::Symlink(_) => FileType::Symlink,
+        }
     }
 
     fn node_to_json(&self) -> Value {

@@ -2,12 +2,14 @@
 //!
 //! `nix-archive-1`, then nested parentheses of length-prefixed strings padded to eight bytes; entries sorted. The same
 //! tree has one archive only. `write.rs` makes it from events, `read.rs` makes events from it, `listing.rs` tells where
-//! in it each file's bytes lie. Rule: the Nix manual, "protocols/nix-archive".
+//! in it each file's bytes lie, `accessor.rs` reads them there. Rule: the Nix manual, "protocols/nix-archive".
 
+mod accessor;
 mod listing;
 mod read;
 mod write;
 
+pub use accessor::NarAccessor;
 pub use listing::{NarListing, listing_of};
 pub use read::read_nar;
 pub use write::NarWriter;

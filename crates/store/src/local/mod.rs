@@ -24,6 +24,7 @@ mod temp_roots;
 mod verify;
 
 pub use add::Scratch;
+pub use source::address_of_tree;
 pub use canonicalise::Canonicaliser;
 pub use files::FaultPoints;
 pub(crate) use files::Files;
@@ -31,9 +32,9 @@ pub use lock::PathLocks;
 pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
 
-use crate::closure::topological_order;
 use crate::{Error, Result, Store, TemporaryRoots};
 use activity::Activity;
+use file_tree::{DiskAccessor, SourceAccessor};
 use database::{Database, DatabaseOptions, path_id, texts};
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
@@ -219,13 +220,7 @@ impl LocalStore {
 
     /// Valid paths in an order in which each comes after what it refers to (C++ Nix's order).
     pub fn topological_order(&self, activity: &Activity, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>> {
-        let list: Vec<StorePath> = paths.iter().cloned().collect();
-        let infos = self.path_infos(activity, &list)?;
-        let references: FxHashMap<&StorePath, PathInfo> =
-            list.iter().zip(infos).filter_map(|(path, info)| Some((path, info?))).collect();
-        topological_order(&self.options.store_dir, list.iter().cloned(), |path| {
-            references.get(path).map(|info| info.references.iter().cloned().collect()).unwrap_or_default()
-        })
+        crate::closure::references_first(self, activity, paths)
     }
 
     /// Waits until the paths are ours to write. Root them first: a collector removes what it does not know.
@@ -325,6 +320,13 @@ impl Store for LocalStore {
     fn nar(&self, activity: &Activity, path: &StorePath, out: &mut dyn Write) -> Result<()> {
         let mut out = stream::Watched { activity, inner: out };
         Ok(file_tree::nar::dump_path(&self.real_path(path), &mut out)?)
+    }
+
+    fn accessor(&self, activity: &Activity, path: &StorePath) -> Result<Box<dyn SourceAccessor>> {
+        match self.valid_paths(activity, std::slice::from_ref(path))?.is_empty() {
+            true => Err(Error::InvalidPath(self.options.store_dir.print(path))),
+            false => Ok(Box::new(DiskAccessor::new(self.real_path(path)))),
+        }
     }
 
     fn read_derivation(&self, _activity: &Activity, path: &StorePath) -> Result<Derivation> {

@@ -13,10 +13,17 @@ use file_tree::{
 use rustc_hash::FxHashMap;
 use std::io::{self, Write};
 use std::path::Path;
-use store_model::{ContentAddressMethod, Hash, HashAlgorithm};
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, StoreDir, StorePath};
 
 /// Bytes of a tree that are kept between reading and writing.
 const KEPT: usize = 32 << 20;
+
+/// The path that a tree would get; nothing is written.
+pub fn address_of_tree(activity: &Activity, dir: &StoreDir, tree: &mut AddTree<'_, '_>) -> Result<StorePath> {
+    let (name, method, references) = (tree.name, tree.method, tree.references.clone());
+    let address = ContentAddress { method, hash: Source::read(activity, tree)?.hash() };
+    Ok(dir.content_addressed_path(name, &address, &references)?)
+}
 
 /// A tree after its first reading.
 pub(super) struct Source<'t, 'a, 'f> {

@@ -1,3 +1,9 @@
 //! `nix store`: what is done to a store as a whole, and to its paths.
 
+pub mod add;
+pub mod add_file;
+pub mod add_path;
+pub mod cat;
+pub mod dump_path;
+pub mod ls;
 pub mod path_from_hash_part;

@@ -1,0 +1,4 @@
+//! `nix derivation`: derivations as JSON.
+
+pub mod add;
+pub mod show;
