@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
-    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, NarInfo, OutputName, PathInfo,
-    PublicKeys, References, StoreDir, StorePath, derivation,
+    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, NarInfo, OutputName,
+    PathInfo, PublicKeys, References, StoreDir, StorePath, derivation,
 };
 
 /// What every store answers.

@@ -29,11 +29,7 @@ pub fn closure(store: &dyn Store, activity: &Activity, paths: &[StorePath]) -> R
 }
 
 /// The paths in an order in which each comes after what it refers to; those that are not valid refer to nothing.
-pub fn references_first(
-    store: &dyn Store,
-    activity: &Activity,
-    paths: &BTreeSet<StorePath>,
-) -> Result<Vec<StorePath>> {
+pub fn references_first(store: &dyn Store, activity: &Activity, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>> {
     let list: Vec<StorePath> = paths.iter().cloned().collect();
     let infos = store.path_infos(activity, &list)?;
     let references: FxHashMap<&StorePath, PathInfo> =

@@ -25,7 +25,8 @@ pub use api::{
 pub use error::{Error, ErrorClass, Result};
 pub use gc::render_size;
 pub use local::{
-    address_of_tree, Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
+    Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
+    address_of_tree,
 };
 pub use memory::MemoryStore;
 pub use profile::{Doomed, Generation, Generations, Profile, ProfileLock};

@@ -37,7 +37,12 @@ pub enum Realise {
 
 impl StorePathsArgs {
     /// The paths that words and options name, without their closures.
-    pub fn named(&self, opened: &Opened<'_>, words: &[String], realise: Realise) -> Result<Vec<StorePath>, CommandError> {
+    pub fn named(
+        &self,
+        opened: &Opened<'_>,
+        words: &[String],
+        realise: Realise,
+    ) -> Result<Vec<StorePath>, CommandError> {
         if self.all {
             if !words.is_empty() {
                 return Err(CommandError::usage("'--all' does not expect arguments"));

@@ -59,8 +59,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         None | Some("1") => 1,
         Some("2") => 2,
         Some(other) => {
-            let message =
-                format!("unsupported path info JSON format version {other}; supported versions are 1 and 2");
+            let message = format!("unsupported path info JSON format version {other}; supported versions are 1 and 2");
             return Err(CommandError::failed(message));
         }
     };

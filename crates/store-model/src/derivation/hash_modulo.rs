@@ -135,17 +135,18 @@ impl Derivation {
         for (name, path) in expected {
             let Some(path) = path else { continue };
             let text = store_dir.print(&path).into_bytes();
+            if let Some(DerivationOutput::InputAddressed(got)) = self.outputs.get(&name)
+                && *got != path
+            {
+                return Err(wrong_path(store_dir, got, store_dir.print(&path)).into());
+            }
             let variable = self.env.entry(name.clone().into_bytes()).or_default();
             if variable.is_empty() {
                 variable.clone_from(&text);
             }
             check_variable(&name, Some(variable), &text)?;
-            match self.outputs.get_mut(&name) {
-                Some(output @ DerivationOutput::Deferred) => *output = DerivationOutput::InputAddressed(path),
-                Some(DerivationOutput::InputAddressed(got)) if *got != path => {
-                    return Err(wrong_path(store_dir, got, store_dir.print(&path)).into());
-                }
-                _ => {}
+            if let Some(output @ DerivationOutput::Deferred) = self.outputs.get_mut(&name) {
+                *output = DerivationOutput::InputAddressed(path);
             }
         }
         Ok(())

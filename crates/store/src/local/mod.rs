@@ -24,18 +24,18 @@ mod temp_roots;
 mod verify;
 
 pub use add::Scratch;
-pub use source::address_of_tree;
 pub use canonicalise::Canonicaliser;
 pub use files::FaultPoints;
 pub(crate) use files::Files;
 pub use lock::PathLocks;
+pub use source::address_of_tree;
 pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
 
 use crate::{Error, Result, Store, TemporaryRoots};
 use activity::Activity;
-use file_tree::{DiskAccessor, SourceAccessor};
 use database::{Database, DatabaseOptions, path_id, texts};
+use file_tree::{DiskAccessor, SourceAccessor};
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};

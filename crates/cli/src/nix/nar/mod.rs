@@ -14,7 +14,8 @@ use crate::output::listing::tree_error;
 
 /// Opens an archive; of a pipe everything is read first, as its contents are looked at out of order.
 fn open(path: &Path) -> Result<NarAccessor, CommandError> {
-    let failed = |error: std::io::Error| CommandError::failed(format!("opening NAR file \"{}\": {error}", path.display()));
+    let failed =
+        |error: std::io::Error| CommandError::failed(format!("opening NAR file \"{}\": {error}", path.display()));
     let mut file = std::fs::File::open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
         let mut whole = tempfile::tempfile()?;
