@@ -290,6 +290,7 @@ impl<'a> Run<'a> {
                 self.retry_locks(scope, tell, &mut jobs);
                 self.start_jobs(scope, tell, &mut jobs);
             }
+            self.shared.store.collect_if_short_meanwhile(self.activity);
             self.report();
             let starving = !self.stopped && self.schedule.has_ready();
             if self.schedule.running() == 0 && self.waiting.is_empty() && self.unregistered == 0 && !starving {

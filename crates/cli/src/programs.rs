@@ -50,6 +50,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("store add-path", nix::store::add_path::run),
     ("store cat", nix::store::cat::run),
     ("store dump-path", nix::store::dump_path::run),
+    ("store gc", nix::store::gc::run),
     ("store ls", nix::store::ls::run),
     ("store path-from-hash-part", nix::store::path_from_hash_part::run),
 ];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use builder::{BuilderOptions, ExternalBuilder, Hooks, LocalBuilder, SandboxMode, SandboxPath, UserPool};
-use store::{FaultPoints, LocalStore, LocalStoreOptions};
+use store::{AutoCollection, FaultPoints, LocalStore, LocalStoreOptions};
 use transfer::{Netrc, Proxies, TransferOptions};
 
 use crate::error::SessionError;
@@ -36,6 +36,12 @@ pub fn open_store(
     options.reserved_size = settings.number("gc-reserved-space");
     options.keep_outputs = settings.flag("keep-outputs");
     options.keep_derivations = settings.flag("keep-derivations");
+    options.auto = AutoCollection {
+        min_free: settings.number("min-free"),
+        max_free: settings.number("max-free"),
+        interval: Duration::from_secs(settings.number("min-free-check-interval")),
+        free_space_file: settings.around.path("_NIX_TEST_FREE_SPACE_FILE"),
+    };
     options.build_group = build_group(settings);
     options.faults = faults(settings);
     Ok(LocalStore::open(activity, options)?)

@@ -23,7 +23,7 @@ pub use api::{
     Roots, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions,
 };
 pub use error::{Error, ErrorClass, Result};
-pub use gc::render_size;
+pub use gc::{AutoCollection, render_size};
 pub use local::{
     Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
     address_of_tree,

@@ -2,16 +2,17 @@
 
 use crate::{open, options, store_dir};
 use activity::{Activity, CancelToken, Silent};
+use file_tree::{MemoryNode, MemoryTree, TreePath};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use store::{
-    Error, ErrorClass, FaultPoints, GarbageCollector, GcAction, GcOptions, GcResults, LocalStore, Store,
-    TemporaryRoots, WritableStore, WriteOptions,
+    AddTree, AutoCollection, Error, ErrorClass, FaultPoints, GarbageCollector, GcAction, GcOptions, GcResults,
+    LocalStore, Store, TemporaryRoots, WritableStore, WriteOptions,
 };
-use store_model::StorePath;
 use store_model::derivation::TextObject;
+use store_model::{ContentAddressMethod, HashAlgorithm, References, StorePath};
 
 /// Every point of a collection at which something may happen.
 const POINTS: [&str; 7] = [
@@ -281,4 +282,44 @@ fn deep_trees_are_deleted() {
     std::fs::create_dir_all(&deep).unwrap();
     collect(&store, &GcOptions::default()).1.unwrap();
     assert!(names(&store).is_empty());
+}
+
+#[test]
+fn short_space_is_noticed_before_paths_are_added() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), |store| (0..6).for_each(|n| drop(add(store, &format!("path-{n}"), &[]))));
+    let free = folder.path().join("free");
+    std::fs::write(&free, "100").unwrap();
+    let mut short = options(folder.path());
+    short.auto = AutoCollection {
+        min_free: 1000,
+        max_free: 112,
+        interval: std::time::Duration::ZERO,
+        free_space_file: Some(free.clone()),
+    };
+    let store = LocalStore::open(&Activity::silent(), short).unwrap();
+    let add_file = |name: &str| {
+        let tree = MemoryTree::new(MemoryNode::Regular { executable: false, contents: name.into() });
+        let added = store.add_tree(
+            &Activity::silent(),
+            &mut AddTree {
+                name,
+                accessor: &tree,
+                path: &TreePath::root(),
+                method: ContentAddressMethod::NixArchive,
+                algorithm: HashAlgorithm::Sha256,
+                references: References::default(),
+                filter: &mut |_, _| Ok(true),
+            },
+            &WriteOptions::default(),
+        );
+        added.unwrap();
+    };
+    // Twelve bytes are wanted, and the third path makes it more.
+    add_file("first");
+    assert_eq!(names(&store).len(), 3 + 1);
+    // It helped nothing, so it is not done again until there is even less.
+    add_file("second");
+    assert_eq!(names(&store).len(), 3 + 2);
+    assert_sound(&store);
 }

@@ -68,19 +68,48 @@ impl From<Error> for Stop {
     }
 }
 
-/// Collects.
+/// Collects, after whoever collects now.
 pub(super) fn run(store: &LocalStore, activity: &Activity, options: &GcOptions, results: &mut GcResults) -> Result<()> {
-    let deletes = matches!(options.action, GcAction::DeleteDead | GcAction::DeleteSpecific(_));
-    if deletes && store.options.read_only {
+    with_reserve(store, options, || {
+        let path = store.options.state_dir.join("gc.lock");
+        let lock = open_lock_file(&path)?;
+        if !try_flock(&lock, &path, true)? {
+            activity.message(Verbosity::Error, "waiting for the big garbage collector lock...");
+            wait_flock(activity, &lock, &path, true)?;
+        }
+        locked(store, activity, options, results, lock)
+    })
+}
+
+/// Collects, unless somebody does.
+pub(super) fn run_unless_running(
+    store: &LocalStore,
+    activity: &Activity,
+    options: &GcOptions,
+    results: &mut GcResults,
+) -> Result<()> {
+    with_reserve(store, options, || {
+        let path = store.options.state_dir.join("gc.lock");
+        let lock = open_lock_file(&path)?;
+        if try_flock(&lock, &path, true)? { locked(store, activity, options, results, lock) } else { Ok(()) }
+    })
+}
+
+fn deletes(options: &GcOptions) -> bool {
+    matches!(options.action, GcAction::DeleteDead | GcAction::DeleteSpecific(_))
+}
+
+/// Deleting needs a little space, which was set aside for it.
+fn with_reserve(store: &LocalStore, options: &GcOptions, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !deletes(options) {
+        return work();
+    }
+    if store.options.read_only {
         return Err(Error::ReadOnly(store.options.state_dir.clone()));
     }
-    if deletes {
-        store.database.free_reserve();
-    }
-    let done = locked(store, activity, options, results, deletes);
-    if deletes {
-        store.database.reserve();
-    }
+    store.database.free_reserve();
+    let done = work();
+    store.database.reserve();
     done
 }
 
@@ -89,9 +118,8 @@ fn locked(
     activity: &Activity,
     options: &GcOptions,
     results: &mut GcResults,
-    deletes: bool,
+    lock: File,
 ) -> Result<()> {
-    let lock = take_lock(store, activity)?;
     store.files.faults.pass("gc-locked")?;
     // Deleting certain paths in spite of roots must not reach for their derivations or outputs as well.
     let certain = matches!(options.action, GcAction::DeleteSpecific(_)) && options.ignore_liveness;
@@ -117,7 +145,7 @@ fn locked(
     shared.live().set_graph(Arc::clone(&graph));
     let deleted = vec![false; graph.len()];
     let mut collection = Collection { store, activity, options, results, shared, graph, deleted, measured: 0 };
-    if !deletes {
+    if !deletes(options) {
         return collection.tell();
     }
     let mut trash = Trash::create(activity, &store.options.real_dir, &format!("tmp-gc-{}", store.files.unique()))?;
@@ -138,16 +166,6 @@ fn locked(
     }
     unlinked?;
     super::links::sweep(store, activity)
-}
-
-fn take_lock(store: &LocalStore, activity: &Activity) -> Result<File> {
-    let path = store.options.state_dir.join("gc.lock");
-    let lock = open_lock_file(&path)?;
-    if !try_flock(&lock, &path, true)? {
-        activity.message(Verbosity::Error, "waiting for the big garbage collector lock...");
-        wait_flock(activity, &lock, &path, true)?;
-    }
-    Ok(lock)
 }
 
 impl Collection<'_> {

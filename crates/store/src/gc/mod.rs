@@ -1,10 +1,11 @@
 //! Collecting garbage: deleting what no root leads to, beside others that use the store, C++ Nix among them.
 //!
 //! `collect.rs` runs a collection: it asks `roots.rs` and `processes.rs` for roots, reads the `graph.rs`, keeps in `live.rs`
-//! what lives while `socket.rs` takes roots of others, hands objects to `trash.rs`, and ends with `links.rs`.
+//! what lives while `socket.rs` takes roots of others, hands objects to `trash.rs`, and ends with `links.rs`. `auto.rs` begins one when space is short.
 //!
 //! Absent: making roots and links, which are the store's; generations of profiles.
 
+pub(crate) mod auto;
 mod collect;
 mod graph;
 mod links;
@@ -16,6 +17,7 @@ mod roots;
 mod socket;
 mod trash;
 
+pub use auto::AutoCollection;
 pub use links::render_size;
 
 use crate::local::LocalStore;

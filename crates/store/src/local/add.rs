@@ -45,6 +45,7 @@ impl WritableStore for LocalStore {
     }
 
     fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo> {
+        self.collect_if_short(activity);
         let (name, method, references) = (tree.name, tree.method, tree.references.clone());
         let source = Source::read(activity, tree)?;
         let address = ContentAddress { method, hash: source.hash() };
@@ -86,6 +87,7 @@ impl WritableStore for LocalStore {
         {
             return Err(Error::Untrusted(printed()));
         }
+        self.collect_if_short(activity);
         self.add_temp_roots(activity, std::slice::from_ref(&info.path))?;
         if !options.repair && self.info(activity, &info.path)?.is_some() {
             return skip_nar(activity, &mut nar.take(info.nar_size));

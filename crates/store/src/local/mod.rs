@@ -32,7 +32,7 @@ pub use source::address_of_tree;
 pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
 
-use crate::{Error, Result, Store, TemporaryRoots};
+use crate::{AutoCollection, Error, Result, Store, TemporaryRoots};
 use activity::Activity;
 use database::{Database, DatabaseOptions, path_id, texts};
 use file_tree::{DiskAccessor, SourceAccessor};
@@ -75,6 +75,8 @@ pub struct LocalStoreOptions {
     pub keep_outputs: bool,
     /// Collecting keeps the derivations of living outputs (`keep-derivations`).
     pub keep_derivations: bool,
+    /// When garbage is collected without being asked.
+    pub auto: AutoCollection,
     /// The group of the build users; a store made by root then belongs to it, mode 1775.
     pub build_group: Option<u32>,
     /// Hooks for tests.
@@ -102,6 +104,7 @@ impl LocalStoreOptions {
             reserved_size: 8 << 20,
             keep_outputs: false,
             keep_derivations: true,
+            auto: AutoCollection::default(),
             build_group: None,
             faults: FaultPoints::default(),
         }
@@ -121,6 +124,7 @@ pub struct LocalStore {
     temp_roots: TempRoots,
     pub(crate) files: Files,
     modulo: Mutex<FxHashMap<StorePath, HashModulo>>,
+    pub(crate) auto: Mutex<crate::gc::auto::State>,
 }
 
 impl LocalStore {
@@ -136,7 +140,8 @@ impl LocalStore {
             reserved_size: options.reserved_size,
         });
         let temp_roots = TempRoots::new(&options.state_dir, files.clone());
-        let store = LocalStore { options, database, temp_roots, files, modulo: Mutex::default() };
+        let store =
+            LocalStore { options, database, temp_roots, files, modulo: Mutex::default(), auto: Mutex::default() };
         if !store.options.read_only && !store.options.state_dir.join("db/schema").exists() {
             store.create_folders()?;
         }

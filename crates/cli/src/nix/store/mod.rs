@@ -5,5 +5,6 @@ pub mod add_file;
 pub mod add_path;
 pub mod cat;
 pub mod dump_path;
+pub mod gc;
 pub mod ls;
 pub mod path_from_hash_part;
