@@ -14,6 +14,7 @@ pub type Entry = fn(&Surface, Vec<OsString>) -> CommandResult;
 pub const PROGRAMS: &[(&str, Entry)] = &[
     ("nix-build", legacy::nix_build::run),
     ("nix-collect-garbage", legacy::nix_collect_garbage::run),
+    ("nix-env", legacy::nix_env::run),
     ("nix-hash", legacy::nix_hash::run),
     ("nix-instantiate", legacy::nix_instantiate::run),
     ("nix-store", legacy::nix_store::run),

@@ -143,6 +143,11 @@ impl EvalError {
         self.add(Frame { text: text.into(), pos, always: false })
     }
 
+    /// The same with what the caller was doing.
+    pub fn while_doing(self, text: String) -> EvalError {
+        self.trace(Pos::NONE, text)
+    }
+
     /// Puts a trace frame in front that also a shortened trace shows.
     #[cold]
     pub(crate) fn trace_always(self, text: String) -> EvalError {

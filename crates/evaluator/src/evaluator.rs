@@ -335,6 +335,12 @@ impl Evaluator {
         self.enter().print_plain(value)
     }
 
+    /// The same, with what is there several times printed each time, so that the text can be read back.
+    pub fn print_whole(&mut self, value: &Rooted) -> Result<Vec<u8>, EvalError> {
+        let value = value.value();
+        self.enter().print_whole(value)
+    }
+
     /// The form of `nix eval`.
     pub fn print(&mut self, value: &Rooted, options: PrintOptions) -> Result<Vec<u8>, EvalError> {
         let value = value.value();

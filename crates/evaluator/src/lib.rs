@@ -20,6 +20,7 @@ mod heap;
 mod inputs;
 mod options;
 mod os;
+mod package_facts;
 mod packages;
 mod parallel;
 pub mod program;
@@ -38,12 +39,13 @@ pub use heap::{HeapOptions, HeapStatistics};
 pub use inputs::{Input, InputAttributes, InputSyntax};
 pub use options::{Clock, EvalOptions, SearchPathEntry};
 pub use os::with_large_stack;
+pub use package_facts::{Listed, NamePattern, compare_versions, split_name};
 pub use packages::{Met, Package, PackageOutput};
 pub use record::ReadLog;
 pub use stored::ProgramCache;
 pub use test_world::TestWorld;
 pub use text::{bytes_as_text, text_as_bytes};
-pub use value::print::PrintOptions;
+pub use value::print::{PrintOptions, push_name};
 pub use world::{
     CopyRequest, FetchAttribute, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass,
 };

@@ -2,15 +2,18 @@
 //!
 //! A value is a derivation if it is a set with `type = "derivation"`. In any other set the attributes are looked at in
 //! byte order of their names, going into those with `recurseForDerivations = true`; in a list every element. The same set
-//! met twice counts once.
+//! met twice counts once. What is asked of a package one fact at a time stands in `package_facts.rs`.
 
 use crate::attr_path::AutoArguments;
 use crate::error::EvalError;
 use crate::eval::{Coercion, Eval};
 use crate::evaluator::{Evaluator, Rooted};
+use crate::parallel::Task;
 use crate::value::{AttrSet, Value, sym};
 use rustc_hash::FxHashSet;
 use store_model::StorePath;
+
+const NAME_TEXT: &str = "while evaluating the 'name' attribute of a derivation";
 
 /// An output of a derivation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +74,12 @@ impl Evaluator {
         let arguments = self.auto_arguments(arguments);
         let value = value.value();
         let eval = self.enter();
-        let mut walk = Walk { arguments: &arguments, seen: FxHashSet::default(), found: Vec::new() };
+        let mut walk = Walk::new(&arguments);
         eval.walk(value, "", &mut walk)?;
         let mut packages = Vec::with_capacity(walk.found.len());
-        for (found, path) in walk.found {
-            if let Some(set) = found.value().as_attrs() {
-                packages.push(eval.package(set, path)?);
+        for found in walk.found {
+            if let Some(set) = found.value.value().as_attrs() {
+                packages.push(eval.package(set, found.attr_path)?);
             }
         }
         Ok(packages)
@@ -116,10 +119,11 @@ impl Evaluator {
         let set = eval.expect_attrs(value, "while evaluating a set")?;
         let symbol = eval.intern(name.as_bytes());
         let Some(attr) = set.get(symbol) else { return Ok(Vec::new()) };
-        let mut walk = Walk { arguments: &arguments, seen: FxHashSet::default(), found: Vec::new() };
+        let mut walk = Walk::new(&arguments);
         eval.deeper(|eval| eval.walk_attr(attr.value.get(), name, &mut walk))
             .map_err(|error| error.trace(attr.pos, format!("while evaluating the attribute '{name}'")))?;
-        let met = |(value, attr_path): (Rooted, String)| Met { identity: value.value().word(), value, attr_path };
+        let met =
+            |found: Found| Met { identity: found.value.value().word(), value: found.value, attr_path: found.attr_path };
         Ok(walk.found.into_iter().map(met).collect())
     }
 
@@ -181,30 +185,63 @@ fn without_version(name: &str) -> &str {
     &name[..dash.unwrap_or(name.len())]
 }
 
-struct Walk<'a> {
+/// A derivation that a walk found.
+pub(crate) struct Found {
+    pub(crate) value: Rooted,
+    pub(crate) attr_path: String,
+    /// Its name, if names are wanted.
+    pub(crate) name: Vec<u8>,
+}
+
+/// A walk over a value.
+pub(crate) struct Walk<'a> {
     arguments: AutoArguments<'a>,
     seen: FxHashSet<u64>,
-    found: Vec<(Rooted, String)>,
+    pub(crate) found: Vec<Found>,
+    /// Names are wanted.
+    names: bool,
+    /// What fails by an assertion or a `throw` is passed over.
+    tolerant: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(arguments: AutoArguments<'a>) -> Self {
+        Self { arguments, seen: FxHashSet::default(), found: Vec::new(), names: false, tolerant: false }
+    }
+
+    /// A walk that looks at names.
+    pub(crate) fn listing(arguments: AutoArguments<'a>, tolerant: bool) -> Self {
+        Self { names: true, tolerant, ..Self::new(arguments) }
+    }
 }
 
 impl Eval {
     /// Takes a derivation; says whether it makes sense to look inside.
     fn take_derivation(&mut self, value: Value, path: &str, walk: &mut Walk<'_>) -> Result<bool, EvalError> {
+        match self.take_if_derivation(value, path, walk) {
+            Err(error) if walk.tolerant && error.kind().is_catchable() => Ok(false),
+            result => result,
+        }
+    }
+
+    fn take_if_derivation(&mut self, value: Value, path: &str, walk: &mut Walk<'_>) -> Result<bool, EvalError> {
         let value = self.force(value)?;
         let Some(set) = value.as_attrs() else { return Ok(true) };
         if !self.is_derivation(set)? {
             return Ok(true);
         }
         if walk.seen.insert(value.word()) {
-            if set.value(sym::NAME).is_none() {
-                return Err(EvalError::type_error("derivation name missing"));
-            }
-            walk.found.push((Rooted::new(&self.shared, value), path.to_owned()));
+            let name = set.value(sym::NAME).ok_or_else(|| EvalError::type_error("derivation name missing"))?;
+            let name = match walk.names {
+                true => self.expect_plain_string(name, NAME_TEXT)?.bytes().to_vec(),
+                false => Vec::new(),
+            };
+            walk.found.push(Found { value: Rooted::new(&self.shared, value), attr_path: path.to_owned(), name });
         }
         Ok(false)
     }
 
-    fn walk(&mut self, value: Value, path: &str, walk: &mut Walk<'_>) -> Result<(), EvalError> {
+    pub(crate) fn walk(&mut self, value: Value, path: &str, walk: &mut Walk<'_>) -> Result<(), EvalError> {
         self.deeper(|eval| eval.walk_inside(value, path, walk))
     }
 
@@ -214,16 +251,25 @@ impl Eval {
             return Ok(());
         }
         if let Some(set) = value.as_attrs() {
-            for attr in crate::builtins::in_name_order(self, set) {
-                let name = self.bare_text(attr.name);
-                if !is_path_part(name.as_bytes()) {
-                    continue;
+            let mut attrs = crate::builtins::in_name_order(self, set);
+            // nix-env's folder of channels is a set of sets that are gone into.
+            let channels = attrs.iter().any(|attr| self.shared.symbols.bytes(attr.name) == b"_combineChannels");
+            attrs.retain(|attr| is_path_part(self.shared.symbols.bytes(attr.name)));
+            let values = || attrs.iter().map(|attr| attr.value.get());
+            return self.go_through(Task::Force, values, |eval, progress| {
+                for (index, attr) in attrs.iter().enumerate() {
+                    progress.at(index);
+                    let name = eval.bare_text(attr.name);
+                    let inner = join(path, &name);
+                    let result = match channels {
+                        true => eval.walk(attr.value.get(), &inner, walk),
+                        false => eval.walk_attr(attr.value.get(), &inner, walk),
+                    };
+                    let text = || format!("while evaluating the attribute '{name}'");
+                    result.map_err(|error| error.trace(attr.pos, text()))?;
                 }
-                let inner = join(path, &name);
-                self.walk_attr(attr.value.get(), &inner, walk)
-                    .map_err(|error| error.trace(attr.pos, format!("while evaluating the attribute '{name}'")))?;
-            }
-            return Ok(());
+                Ok(())
+            });
         }
         if let Some(list) = value.as_list() {
             for (index, element) in list.iter().enumerate() {
@@ -253,31 +299,30 @@ impl Eval {
     }
 
     fn package(&mut self, set: AttrSet, attr_path: String) -> Result<Package, EvalError> {
-        let name_text = "while evaluating the 'name' attribute of a derivation";
         let name = set.value(sym::NAME).ok_or_else(|| EvalError::type_error("derivation name missing"))?;
-        let name = self.expect_plain_string(name, name_text)?;
-        let system = match set.value(sym::SYSTEM) {
-            Some(system) => {
-                let text = "while evaluating the 'system' attribute of a derivation";
-                String::from_utf8_lossy(self.expect_plain_string(system, text)?.bytes()).into_owned()
-            }
-            None => "unknown".into(),
-        };
+        let name = self.expect_plain_string(name, NAME_TEXT)?;
+        let system = self.system_of(set)?;
         let drv_path = self.drv_path(set)?;
-        let output_name = match set.value(sym::OUTPUT_NAME) {
-            Some(output) => {
-                let text = "while evaluating the output name of a derivation";
-                String::from_utf8_lossy(self.expect_plain_string(output, text)?.bytes()).into_owned()
-            }
-            None => String::new(),
-        };
+        let output_name = self.output_name_of(set)?;
         let (out_path, _) = self.out_path(set)?;
         let value = Rooted::new(&self.shared, set.into());
         let name = String::from_utf8_lossy(name.bytes()).into_owned();
         Ok(Package { attr_path, name, system, drv_path, output_name, out_path, value })
     }
 
-    fn drv_path(&mut self, set: AttrSet) -> Result<StorePath, EvalError> {
+    pub(crate) fn system_of(&mut self, set: AttrSet) -> Result<String, EvalError> {
+        let Some(system) = set.value(sym::SYSTEM) else { return Ok("unknown".into()) };
+        let text = "while evaluating the 'system' attribute of a derivation";
+        Ok(String::from_utf8_lossy(self.expect_plain_string(system, text)?.bytes()).into_owned())
+    }
+
+    pub(crate) fn output_name_of(&mut self, set: AttrSet) -> Result<String, EvalError> {
+        let Some(output) = set.value(sym::OUTPUT_NAME) else { return Ok(String::new()) };
+        let text = "while evaluating the output name of a derivation";
+        Ok(String::from_utf8_lossy(self.expect_plain_string(output, text)?.bytes()).into_owned())
+    }
+
+    pub(crate) fn drv_path(&mut self, set: AttrSet) -> Result<StorePath, EvalError> {
         let text = "while evaluating the 'drvPath' attribute of a derivation";
         let Some(attr) = set.get(sym::DRV_PATH) else {
             return Err(EvalError::eval("derivation does not contain a 'drvPath' attribute"));
@@ -299,7 +344,7 @@ impl Eval {
     }
 
     /// The text of `outPath`, and the store path if it is one.
-    fn out_path(&mut self, set: AttrSet) -> Result<(Vec<u8>, Option<StorePath>), EvalError> {
+    pub(crate) fn out_path(&mut self, set: AttrSet) -> Result<(Vec<u8>, Option<StorePath>), EvalError> {
         let Some(attr) = set.get(sym::OUT_PATH) else {
             return Err(EvalError::eval("derivation does not have attribute 'outPath'"));
         };

@@ -5,14 +5,17 @@
 
 pub mod remembered;
 pub mod settings;
+pub mod user_environment;
 
 mod error;
 mod fetching;
 mod inputs;
+mod logical;
 mod mirrors;
 mod options;
 mod paths;
 mod pending;
+mod profiles;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
 mod session;
 mod source;

@@ -40,7 +40,7 @@ pub struct World {
 }
 
 impl World {
-    /// A new world with some files in it.
+    /// A new world with some files in it, and beside them packages that need no building.
     ///
     /// # Panics
     /// If the file system refuses.
@@ -49,6 +49,7 @@ impl World {
         let work = folder.path().join("work");
         std::fs::create_dir_all(folder.path().join("home")).expect("a home");
         copy(fixtures, &work);
+        copy(&fixtures.with_file_name("packages"), &folder.path().join("packages"));
         Self { folder, programs: programs.to_owned() }
     }
 

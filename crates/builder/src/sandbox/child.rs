@@ -274,12 +274,18 @@ fn act(request: &SandboxRequest, control: &mut UnixStream) -> Result<(), Failure
         Action::Unpack { archive, output, select } => builtin::unpack::run(archive, output, select),
         Action::RestoreArchive { archive, xz, output } => builtin::unpack::restore_archive(archive, *xz, output),
         Action::CopyFile { source, output } => builtin::unpack::copy_file(source, output),
+        Action::BuildEnvironment { derivations, manifest, output } => {
+            builtin::buildenv::run(derivations, manifest, output)
+        }
+        Action::UnpackChannel { archive, channel, output } => builtin::unpack_channel::run(archive, channel, output),
     };
     // Set up; what follows is the builder's own success or failure, told through log and exit status.
     finish(control);
     match result {
         Ok(()) => sys::exit_now(0),
         Err(text) => {
+            let lines: Vec<&str> = text.lines().collect();
+            let text = lines.join("\n       ").replace("       \n", "\n");
             let _ = io::stderr().write_all(format!("error: {text}\n").as_bytes());
             sys::exit_now(1)
         }

@@ -139,6 +139,24 @@ pub enum Action {
         /// The new file.
         output: PathBuf,
     },
+    /// Makes an environment of links (`builtin:buildenv`).
+    BuildEnvironment {
+        /// The packages, as the derivation words them.
+        derivations: OsString,
+        /// What the environment was made from, to be linked.
+        manifest: PathBuf,
+        /// Where the tree goes, inside.
+        output: PathBuf,
+    },
+    /// Unpacks the archive of a channel (`builtin:unpack-channel`).
+    UnpackChannel {
+        /// The archive, inside.
+        archive: PathBuf,
+        /// The channel's name.
+        channel: OsString,
+        /// Where the tree goes, inside.
+        output: PathBuf,
+    },
     /// Does nothing: shows that isolation works here.
     Probe,
 }
@@ -189,6 +207,18 @@ impl Wire for Action {
                 output.put(to);
             }
             Self::Probe => to.push(4),
+            Self::BuildEnvironment { derivations, manifest, output } => {
+                to.push(5);
+                derivations.put(to);
+                manifest.put(to);
+                output.put(to);
+            }
+            Self::UnpackChannel { archive, channel, output } => {
+                to.push(6);
+                archive.put(to);
+                channel.put(to);
+                output.put(to);
+            }
         }
     }
 
@@ -201,6 +231,16 @@ impl Wire for Action {
             2 => Self::RestoreArchive { archive: Wire::take(from)?, xz: Wire::take(from)?, output: Wire::take(from)? },
             3 => Self::CopyFile { source: Wire::take(from)?, output: Wire::take(from)? },
             4 => Self::Probe,
+            5 => Self::BuildEnvironment {
+                derivations: Wire::take(from)?,
+                manifest: Wire::take(from)?,
+                output: Wire::take(from)?,
+            },
+            6 => Self::UnpackChannel {
+                archive: Wire::take(from)?,
+                channel: Wire::take(from)?,
+                output: Wire::take(from)?,
+            },
             _ => return None,
         })
     }
@@ -249,6 +289,8 @@ mod tests {
             Action::RestoreArchive { archive: "/a".into(), xz: true, output: "/o".into() },
             Action::CopyFile { source: "/s".into(), output: "/o".into() },
             Action::Probe,
+            Action::BuildEnvironment { derivations: "true".into(), manifest: "/m".into(), output: "/o".into() },
+            Action::UnpackChannel { archive: "/a".into(), channel: "c".into(), output: "/o".into() },
         ];
         for action in actions {
             let request = SandboxRequest { action, ..sample() };

@@ -67,7 +67,20 @@ pub struct Words<A> {
 /// # Errors
 /// What clap or the settings do not understand.
 pub fn parse<A: clap::Parser>(words: Vec<OsString>, stops: &[&str]) -> Result<Words<A>, CommandError> {
-    let (given, rest) = extract(words, stops, CLAIMED).map_err(CommandError::usage)?;
+    parse_claiming(words, stops, &[])
+}
+
+/// The same for a command that has options of its own with names of settings.
+///
+/// # Errors
+/// What clap or the settings do not understand.
+pub fn parse_claiming<A: clap::Parser>(
+    words: Vec<OsString>,
+    stops: &[&str],
+    claimed: &[&str],
+) -> Result<Words<A>, CommandError> {
+    let claimed = [CLAIMED, claimed].concat();
+    let (given, rest) = extract(words, stops, &claimed).map_err(CommandError::usage)?;
     let matches = A::command().no_binary_name(true).try_get_matches_from(rest)?;
     Ok(Words { args: A::from_arg_matches(&matches)?, given })
 }

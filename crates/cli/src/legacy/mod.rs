@@ -2,6 +2,7 @@
 
 pub mod nix_build;
 pub mod nix_collect_garbage;
+pub mod nix_env;
 pub mod nix_hash;
 pub mod nix_instantiate;
 pub mod nix_store;

@@ -109,8 +109,8 @@ pub(crate) fn is_plain_name(name: &[u8]) -> bool {
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\''))
 }
 
-/// A name, in quotes where it needs them.
-pub(crate) fn push_name(out: &mut Vec<u8>, name: &[u8]) {
+/// Appends a name, in quotes where it needs them on the left of `=`.
+pub fn push_name(out: &mut Vec<u8>, name: &[u8]) {
     if is_plain_name(name) { out.extend_from_slice(name) } else { push_literal(out, name, usize::MAX) }
 }
 
@@ -175,7 +175,14 @@ impl Eval {
     pub(crate) fn print_plain(&mut self, value: Value) -> Result<Vec<u8>, EvalError> {
         let mut out = Vec::new();
         let mut seen = FxHashSet::default();
-        self.plain(value, &mut out, &mut seen, 0)?;
+        self.plain(value, &mut out, &mut Some(&mut seen), 0)?;
+        Ok(out)
+    }
+
+    /// The same with what is met again printed again, so that the text can be read back.
+    pub(crate) fn print_whole(&mut self, value: Value) -> Result<Vec<u8>, EvalError> {
+        let mut out = Vec::new();
+        self.plain(value, &mut out, &mut None, 0)?;
         Ok(out)
     }
 
@@ -183,7 +190,7 @@ impl Eval {
         &mut self,
         value: Value,
         out: &mut Vec<u8>,
-        seen: &mut FxHashSet<u64>,
+        seen: &mut Option<&mut FxHashSet<u64>>,
         depth: u32,
     ) -> Result<(), EvalError> {
         self.check_print(depth)?;
@@ -200,7 +207,7 @@ impl Eval {
             }
             View::Thunk(_) => out.extend_from_slice(b"<CODE>"),
             View::Attrs(set) => {
-                if !set.is_empty() && !seen.insert(value.word()) {
+                if !set.is_empty() && seen.as_mut().is_some_and(|seen| !seen.insert(value.word())) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }
@@ -214,7 +221,7 @@ impl Eval {
                 out.push(b'}');
             }
             View::List(list) => {
-                if !list.is_empty() && !seen.insert(place) {
+                if !list.is_empty() && seen.as_mut().is_some_and(|seen| !seen.insert(place)) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }

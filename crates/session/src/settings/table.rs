@@ -149,7 +149,7 @@ pub const SETTINGS: &[Setting] = &[
         &["gc-keep-derivations"],
     ),
     was(
-        known("keep-env-derivations", Bool, "false", "Profiles keep the derivations of what they hold."),
+        on("keep-env-derivations", Bool, "false", "Profiles keep the derivations of what they hold."),
         &["env-keep-derivations"],
     ),
     on("keep-failed", Bool, "false", "Keep the build directory of a failed build."),
@@ -245,7 +245,7 @@ pub const SETTINGS: &[Setting] = &[
     known("use-cgroups", Bool, "false", "Run each build in a control group."),
     of(on("use-registries", Bool, "true", "Resolve flake names."), "flakes"),
     on("use-sqlite-wal", Bool, "true", "Use the database's write-ahead log."),
-    known("use-xdg-base-directories", Bool, "false", "Keep profiles in the user's state folder."),
+    on("use-xdg-base-directories", Bool, "false", "Keep profiles in the user's state folder."),
     known("user-agent-suffix", Text, "", "Text after the name in downloads."),
     on("warn-dirty", Bool, "true", "Warn of dirty trees."),
     known("warn-large-path-threshold", Number, "0", "Warn when a source of so many bytes is copied."),

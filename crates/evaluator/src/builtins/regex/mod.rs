@@ -41,6 +41,37 @@ impl Patterns {
     }
 }
 
+/// A pattern for whole names, as `nix-env` and others take it from the command line.
+#[derive(Clone)]
+pub struct NamePattern(Arc<Pattern>);
+
+impl std::fmt::Debug for NamePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NamePattern")
+    }
+}
+
+impl NamePattern {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<NamePattern, String> {
+        let compiled = Pattern::compile(text.as_bytes()).map_err(|error| refused(error, text.as_bytes()));
+        compiled.map(|pattern| NamePattern(Arc::new(pattern))).map_err(|error| error.message().to_owned())
+    }
+
+    /// Whether it matches all of a name.
+    ///
+    /// # Errors
+    /// If that takes more memory than is given to it.
+    pub fn matches(&self, name: &str) -> Result<bool, String> {
+        let mut matcher = Matcher::new(&self.0, name.as_bytes());
+        let matched = matcher.whole(&mut || Ok::<(), std::convert::Infallible>(()));
+        matched.map_err(|_| format!("memory limit exceeded by a regular expression on '{name}'"))
+    }
+}
+
 fn pattern_argument(
     eval: &mut Eval,
     value: Value,
