@@ -24,6 +24,8 @@ pub const PROGRAMS: &[(&str, Entry)] = &[
 #[rustfmt::skip]
 pub const COMMANDS: &[(&str, Entry)] = &[
     ("build", nix::build::run),
+    ("config check", nix::config::check::run),
+    ("config show", nix::config::show::run),
     ("derivation add", nix::derivation::add::run),
     ("derivation show", nix::derivation::show::run),
     ("eval", nix::eval::run),
@@ -50,10 +52,12 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("store add-file", nix::store::add_file::run),
     ("store add-path", nix::store::add_path::run),
     ("store cat", nix::store::cat::run),
+    ("store diff-closures", nix::store::diff_closures::run),
     ("store dump-path", nix::store::dump_path::run),
     ("store gc", nix::store::gc::run),
     ("store ls", nix::store::ls::run),
     ("store path-from-hash-part", nix::store::path_from_hash_part::run),
+    ("why-depends", nix::why_depends::run),
 ];
 
 /// What else sub-commands are called, and what was meant; whether a warning says so.

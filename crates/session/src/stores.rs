@@ -1,9 +1,10 @@
 //! A store's URI to the folders it means.
 //!
 //! `auto` is the local store where its state folder is writable or root can make it; else a store of the user's own below
-//! their data folder, at C++ Nix's place (`nix/root`), with the same logical store directory. Absent: other kinds of
-//! stores (daemon, ssh, binary caches), which are refused by name.
+//! their data folder, at C++ Nix's place (`nix/root`), with the same logical store directory. A binary cache is a folder so far. Absent:
+//! other kinds of stores (daemon, ssh, caches elsewhere), which are refused by name.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::SessionError;
@@ -20,8 +21,32 @@ pub struct StorePlace {
     pub state_dir: PathBuf,
     /// Build logs.
     pub log_dir: PathBuf,
+    /// The URI that it came from, as it is shown.
+    pub uri: String,
+    /// Which kind of store it is.
+    pub kind: StoreKind,
     /// Something the user should hear about this choice.
     pub notice: Option<String>,
+}
+
+/// The kinds of stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Objects and database on this machine.
+    Local,
+    /// No objects, and none can be added: for evaluation alone.
+    Nowhere,
+    /// A binary cache in a folder.
+    Cache(CachePlace),
+}
+
+/// Where a binary cache lies, and what its URI says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachePlace {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its parameters, by name.
+    pub parameters: BTreeMap<String, String>,
 }
 
 impl StorePlace {
@@ -43,15 +68,25 @@ impl StorePlace {
         Self::parse(uri.trim(), settings)
     }
 
-    fn parse(uri: &str, settings: &Settings) -> Result<Self, SessionError> {
+    /// What a URI means.
+    ///
+    /// # Errors
+    /// As [`StorePlace::of`].
+    pub fn parse(uri: &str, settings: &Settings) -> Result<Self, SessionError> {
         let places = &settings.places;
         let wrong = |problem: &str| SessionError::StoreUri { uri: uri.to_owned(), problem: problem.to_owned() };
         let (base, query) = uri.split_once('?').unwrap_or((uri, ""));
         let parameters =
             parameters(query).ok_or_else(|| wrong("its parameters are not `name=value`, joined by `&`"))?;
-        match base {
+        let place = match base {
             "" | "auto" => Ok(automatic(settings)),
-            "dummy" | "dummy://" => Ok(nowhere(places)),
+            "dummy" | "dummy://" => Ok(nowhere(places, &parameters, StoreKind::Nowhere)),
+            file if file.starts_with("file://") => {
+                let folder = decoded(&file["file://".len()..]).filter(|folder| folder.starts_with('/'));
+                let folder = folder.ok_or_else(|| wrong("its folder is not an absolute path"))?;
+                let cache = CachePlace { folder: folder.into(), parameters: parameters.iter().cloned().collect() };
+                Ok(nowhere(places, &parameters, StoreKind::Cache(cache)))
+            }
             "local" | "local://" => local(places, &parameters).map_err(|problem| wrong(&problem)),
             path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
                 let mut parameters = parameters;
@@ -63,7 +98,12 @@ impl StorePlace {
                 Err(wrong("this kind of store is not there yet; use `local`, `local?root=DIR`, `auto` or a folder"))
             }
             _ => Err(wrong("no kind of store has that name")),
-        }
+        };
+        // What `auto` came to is a store on this machine.
+        place.map(|place| match base {
+            "" | "auto" => place,
+            _ => Self { uri: uri.to_owned(), ..place },
+        })
     }
 }
 
@@ -74,6 +114,8 @@ fn automatic(settings: &Settings) -> StorePlace {
         real_dir: PathBuf::from(&places.store),
         state_dir: places.state.clone(),
         log_dir: places.log.clone(),
+        uri: "local".to_owned(),
+        kind: StoreKind::Local,
         notice: None,
     };
     let access = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
@@ -85,17 +127,20 @@ fn automatic(settings: &Settings) -> StorePlace {
     let why = if places.state.exists() { "is not writable" } else { "does not exist" };
     let notice = (!root.exists())
         .then(|| format!("'{}' {why}, so '{}' will be used as a chroot store", places.state.display(), root.display()));
-    StorePlace { real_dir, state_dir, log_dir, notice, ..plain }
+    StorePlace { real_dir, state_dir, log_dir, notice, uri: root.display().to_string(), ..plain }
 }
 
-/// A store without objects that cannot be written, for evaluation alone: folders below a file are never there.
-fn nowhere(places: &Places) -> StorePlace {
+/// A store that is no local one: folders below a file are never there.
+fn nowhere(places: &Places, parameters: &[(String, String)], kind: StoreKind) -> StorePlace {
     let below = Path::new("/dev/null");
+    let store_dir = parameters.iter().rev().find(|(name, _)| name == "store").map(|(_, dir)| dir.clone());
     StorePlace {
-        store_dir: places.store.clone(),
+        store_dir: store_dir.unwrap_or_else(|| places.store.clone()),
         real_dir: below.join("store"),
         state_dir: below.join("state"),
         log_dir: below.join("log"),
+        uri: String::new(),
+        kind,
         notice: None,
     }
 }
@@ -106,6 +151,8 @@ fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace,
         real_dir: PathBuf::from(&places.store),
         state_dir: places.state.clone(),
         log_dir: places.log.clone(),
+        uri: "local".to_owned(),
+        kind: StoreKind::Local,
         notice: None,
     };
     let value = |name: &str| parameters.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -180,7 +227,12 @@ mod tests {
         );
         assert!(rooted.is_elsewhere());
         assert_eq!(place(&[("NIX_REMOTE", "/a%20b")]).unwrap().real_dir, Path::new("/a%20b/nix/store"));
-        assert_eq!(place(&[("NIX_REMOTE", "/x")]).unwrap(), place(&[("NIX_REMOTE", "local?root=/x")]).unwrap());
+        let real_dir = |uri| place(&[("NIX_REMOTE", uri)]).unwrap().real_dir;
+        assert_eq!(real_dir("/x"), real_dir("local?root=/x"));
+        let cache = place(&[("NIX_REMOTE", "file:///c%20d?compression=none&store=/s")]).unwrap();
+        let parameters = [("compression", "none"), ("store", "/s")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        assert_eq!(cache.kind, StoreKind::Cache(CachePlace { folder: "/c d".into(), parameters }));
+        assert_eq!(cache.store_dir, "/s");
         assert!(!place(&[("NIX_STORE_DIR", "/s"), ("NIX_STATE_DIR", "/t")]).unwrap().is_elsewhere());
     }
 
@@ -195,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        for uri in ["daemon", "ssh://x", "unix:///run/x", "local?root", "colour", "local?root=%zz"] {
+        for uri in ["daemon", "ssh://x", "unix:///run/x", "local?root", "colour", "local?root=%zz", "file://x"] {
             let text = place(&[("NIX_REMOTE", uri)]).unwrap_err().to_string();
             assert!(text.contains(uri), "{text}");
         }

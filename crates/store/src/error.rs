@@ -163,6 +163,14 @@ pub enum Error {
     /// A fault was injected by a test.
     #[error("fault injected at '{0}'")]
     Fault(&'static str),
+    /// A store that is no folder of this machine failed.
+    #[error("{message}")]
+    Remote {
+        /// For people.
+        message: String,
+        /// For programs.
+        class: ErrorClass,
+    },
     /// What building goes through failed; whether it is transient is the builder's to say.
     #[error("{message}")]
     Builder {
@@ -195,7 +203,7 @@ impl Error {
             | Error::AddressMismatch { .. }
             | Error::NotContentAddressed(_) => ErrorClass::Corrupt,
             Error::Untrusted(_) | Error::ReadOnly(_) | Error::Ownership(_) => ErrorClass::Denied,
-            Error::Builder { class, .. } => *class,
+            Error::Builder { class, .. } | Error::Remote { class, .. } => *class,
             _ => ErrorClass::Permanent,
         }
     }
@@ -204,6 +212,11 @@ impl Error {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::Io { action, path, source }
+    }
+
+    /// For `map_err`: a stream that failed, or was stopped because the user asked for it.
+    pub fn stream(error: io::Error) -> Error {
+        file_tree::Error::Stream(error).into()
     }
 
     /// For `map_err`: the same for rustix's error numbers.

@@ -11,10 +11,12 @@
 pub mod api;
 pub mod closure;
 pub mod conformance;
+pub mod copy;
 mod error;
 mod gc;
 mod local;
 mod memory;
+mod pipe;
 pub mod profile;
 pub mod validity;
 
@@ -26,7 +28,8 @@ pub use error::{Error, ErrorClass, Result};
 pub use gc::{AutoCollection, render_size};
 pub use local::{
     Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
-    address_of_tree,
+    address_of_tree, describe_tree,
 };
 pub use memory::MemoryStore;
+pub use pipe::{PipeReader, PipeWriter, pipe, unnamed_file};
 pub use profile::{Doomed, Generation, Generations, Profile, ProfileLock};

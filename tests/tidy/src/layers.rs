@@ -15,12 +15,24 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (2, "transfer", &["activity"]),
     (2, "store", &["activity", "file-tree", "store-model"]),
     (2, "evaluator", &["activity", "file-tree", "store-model", "syntax"]),
+    (3, "binary-cache", &["activity", "file-tree", "store", "store-model", "transfer"]),
     (3, "builder", &["activity", "file-tree", "store", "store-model", "transfer"]),
     (3, "fetchers", &["activity", "file-tree", "store-model", "transfer"]),
     (
         5,
         "session",
-        &["activity", "builder", "evaluator", "fetchers", "file-tree", "store", "store-model", "syntax", "transfer"],
+        &[
+            "activity",
+            "binary-cache",
+            "builder",
+            "evaluator",
+            "fetchers",
+            "file-tree",
+            "store",
+            "store-model",
+            "syntax",
+            "transfer",
+        ],
     ),
     (
         7,
@@ -96,7 +108,7 @@ fn the_ground_touches_nothing() {
             Some("syntax" | "store-model") => &["std::fs", "std::net", "std::env::", "std::process", "std::time"],
             Some("activity" | "file-tree") => &["std::net", "std::env::", "std::process", "SystemTime::now"],
             Some("evaluator") => &["std::fs", "std::net", "std::env::", "std::process::Command", "SystemTime::now"],
-            Some("store" | "builder" | "fetchers" | "transfer") => &["std::env::var"],
+            Some("store" | "builder" | "binary-cache" | "fetchers" | "transfer") => &["std::env::var"],
             _ => continue,
         };
         let code = file.text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The sub-commands of `nix`.
 
 pub mod build;
+pub mod config;
 pub mod derivation;
 pub mod eval;
 pub mod hash;
@@ -11,3 +12,4 @@ pub mod path_info;
 pub mod run;
 pub mod shell;
 pub mod store;
+pub mod why_depends;

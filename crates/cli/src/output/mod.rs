@@ -1,6 +1,7 @@
 //! What a command shows: progress and log formats, errors.
 
 pub mod build;
+pub mod closure_difference;
 pub mod diagnostic;
 pub mod error;
 pub mod folded;
@@ -12,3 +13,4 @@ pub mod progress;
 pub mod size;
 pub mod statistics;
 pub mod value;
+pub mod why;

@@ -118,6 +118,31 @@ impl Settings {
         given.into_iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
     }
 
+    /// The text of a setting as it is shown: what the machine decides is worked out, numbers are whole, feature names
+    /// are complete and sorted.
+    pub fn effective(&self, setting: &Setting) -> String {
+        let text = self.text(setting.name);
+        match setting.name {
+            "system" => self.system(),
+            "max-jobs" => self.max_jobs().to_string(),
+            "netrc-file" if text.is_empty() => self.places.configuration.join("netrc").display().to_string(),
+            "build-users-group" if !self.is_given("build-users-group") && self.around.user == 0 => "nixbld".to_owned(),
+            "experimental-features" => {
+                let mut words: std::collections::BTreeSet<&str> = text.split_whitespace().collect();
+                if words.contains("flakes") {
+                    words.insert("fetch-tree");
+                }
+                words.into_iter().collect::<Vec<_>>().join(" ")
+            }
+            _ => match setting.kind {
+                Kind::Bool => self.flag(setting.name).to_string(),
+                Kind::Number => self.number(setting.name).to_string(),
+                Kind::List | Kind::Map => text.split_whitespace().collect::<Vec<_>>().join(" "),
+                Kind::Choice(_) | Kind::Text => text.to_owned(),
+            },
+        }
+    }
+
     /// Whether anything was given for that name.
     pub fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)

@@ -28,7 +28,7 @@ pub use canonicalise::Canonicaliser;
 pub use files::FaultPoints;
 pub(crate) use files::Files;
 pub use lock::PathLocks;
-pub use source::address_of_tree;
+pub use source::{address_of_tree, describe_tree};
 pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
 

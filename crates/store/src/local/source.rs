@@ -13,7 +13,7 @@ use file_tree::{
 use rustc_hash::FxHashMap;
 use std::io::{self, Write};
 use std::path::Path;
-use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, StoreDir, StorePath};
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StoreDir, StorePath};
 
 /// Bytes of a tree that are kept between reading and writing.
 const KEPT: usize = 32 << 20;
@@ -23,6 +23,27 @@ pub fn address_of_tree(activity: &Activity, dir: &StoreDir, tree: &mut AddTree<'
     let (name, method, references) = (tree.name, tree.method, tree.references.clone());
     let address = ContentAddress { method, hash: Source::read(activity, tree)?.hash() };
     Ok(dir.content_addressed_path(name, &address, &references)?)
+}
+
+/// What a store would know of a tree that is added; its archive is written on the way.
+pub fn describe_tree(
+    activity: &Activity,
+    dir: &StoreDir,
+    tree: &mut AddTree<'_, '_>,
+    out: &mut dyn Write,
+) -> Result<PathInfo> {
+    let (name, method, references) = (tree.name, tree.method, tree.references.clone());
+    let source = Source::read(activity, tree)?;
+    let address = ContentAddress { method, hash: source.hash() };
+    let path = dir.content_addressed_path(name, &address, &references)?;
+    let (nar_hash, nar_size) = source.archive(activity, out)?;
+    let mut info = PathInfo::new(path, nar_hash, nar_size);
+    info.references = references.others;
+    if references.self_reference {
+        info.references.insert(info.path.clone());
+    }
+    info.content_address = Some(address);
+    Ok(info)
 }
 
 /// A tree after its first reading.
@@ -90,6 +111,32 @@ impl<'t, 'a, 'f> Source<'t, 'a, 'f> {
         }
     }
 
+    /// Writes the tree's archive; tells its hash and size. An error when it has changed.
+    fn archive(&self, activity: &Activity, out: &mut dyn Write) -> Result<(Hash, u64)> {
+        let mut hasher = StreamHasher::new(HashAlgorithm::Sha256);
+        let mut out = Tee { activity, out, hasher: &mut hasher };
+        match (&self.kept, self.tree.method) {
+            (Some(archive), ContentAddressMethod::NixArchive) => out.write_all(archive).map_err(Error::stream)?,
+            (Some(contents), _) => nar::dump_bytes(contents, &mut out)?,
+            (None, method) => {
+                let mut filter = |path: &TreePath, _: FileType| Ok(self.chosen.get(path).copied().unwrap_or(false));
+                let mut writer = NarWriter::new(&mut out)?;
+                if method == ContentAddressMethod::NixArchive {
+                    walk(self.tree.accessor, self.tree.path, &mut filter, &mut writer)?;
+                } else {
+                    walk(self.tree.accessor, self.tree.path, &mut filter, &mut NotExecutable(&mut writer))?;
+                }
+                writer.finish()?;
+            }
+        }
+        let (hash, size) = hasher.finish();
+        let told = self.tree.method == ContentAddressMethod::NixArchive && hash.algorithm() == self.hash.algorithm();
+        if told && hash != self.hash {
+            return Err(file_tree::Error::Changed(self.tree.accessor.show(self.tree.path)).into());
+        }
+        Ok((hash, size))
+    }
+
     fn copy_again(&self, activity: &Activity, restorer: Restorer, method: ContentAddressMethod) -> Result<(Hash, u64)> {
         let mut archive = StreamHasher::new(HashAlgorithm::Sha256);
         let mut filter = |path: &TreePath, _: FileType| Ok(self.chosen.get(path).copied().unwrap_or(false));
@@ -150,6 +197,26 @@ impl Write for Kept<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Hashes what passes on its way out.
+struct Tee<'a> {
+    activity: &'a Activity,
+    out: &'a mut dyn Write,
+    hasher: &'a mut StreamHasher,
+}
+
+impl Write for Tee<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.activity.check().map_err(io::Error::other)?;
+        self.hasher.update(data);
+        self.out.write_all(data)?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod add;
 pub mod add_file;
 pub mod add_path;
 pub mod cat;
+pub mod diff_closures;
 pub mod dump_path;
 pub mod gc;
 pub mod ls;

@@ -1,0 +1,4 @@
+//! `nix config`: settings as they are.
+
+pub mod check;
+pub mod show;
