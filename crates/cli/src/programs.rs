@@ -26,6 +26,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("build", nix::build::run),
     ("config check", nix::config::check::run),
     ("config show", nix::config::show::run),
+    ("copy", nix::copy::run),
     ("derivation add", nix::derivation::add::run),
     ("derivation show", nix::derivation::show::run),
     ("eval", nix::eval::run),

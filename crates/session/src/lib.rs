@@ -27,5 +27,5 @@ pub use inputs::Inputs;
 pub use mirrors::mirrors_of_user;
 pub use session::Session;
 pub use settings::Settings;
-pub use stores::{CachePlace, StoreKind, StorePlace};
+pub use stores::{CachePlace, OpenStore, StoreKind, StorePlace};
 pub use world::SessionWorld;

@@ -9,25 +9,26 @@ use std::time::Duration;
 
 use builder::{BuilderOptions, ExternalBuilder, Hooks, LocalBuilder, SandboxMode, SandboxPath, UserPool};
 use store::{AutoCollection, FaultPoints, LocalStore, LocalStoreOptions};
+use store_model::SecretKey;
 use transfer::{Netrc, Proxies, TransferOptions};
 
 use crate::error::SessionError;
 use crate::mirrors::mirrors_of_user;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::stores::StorePlace;
 
 /// The running file by a name that stays true when the binary is replaced meanwhile.
 pub const OWN_BINARY: &str = "/proc/self/exe";
 
-/// Opens the store that a session means.
+/// Opens the local store at a place.
 pub fn open_store(
-    session: &Session,
+    settings: &Settings,
+    place: &StorePlace,
     activity: &activity::Activity,
     read_only: bool,
 ) -> Result<LocalStore, SessionError> {
-    let (settings, place) = (&session.settings, session.place());
-    let mut options =
-        LocalStoreOptions::new(session.store_dir().clone(), &place.real_dir, &place.state_dir, &place.log_dir);
+    let mut options = LocalStoreOptions::new(place.store_dir()?, &place.real_dir, &place.state_dir, &place.log_dir);
     options.read_only = read_only;
     options.fsync_store_paths = settings.flag("fsync-store-paths");
     options.fsync_metadata = settings.flag("fsync-metadata");
@@ -45,6 +46,19 @@ pub fn open_store(
     options.build_group = build_group(settings);
     options.faults = faults(settings);
     Ok(LocalStore::open(activity, options)?)
+}
+
+/// The keys that sign what is built here (`secret-key-files`).
+pub fn secret_keys(settings: &Settings) -> Result<Vec<SecretKey>, SessionError> {
+    let read = |file: String| {
+        let text = std::fs::read_to_string(&file).map_err(|error| SessionError::SettingValue {
+            name: "secret-key-files".to_owned(),
+            value: format!("{file} ({error})"),
+            expected: "a list of files that can be read",
+        })?;
+        Ok(SecretKey::parse(text.trim())?)
+    };
+    settings.list("secret-key-files").into_iter().map(read).collect()
 }
 
 /// An unset setting means `nixbld`, which need not exist.

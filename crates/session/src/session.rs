@@ -11,12 +11,12 @@ use activity::Activity;
 use builder::LocalBuilder;
 use builder::sandbox::{EnterRequest, enter};
 use store::LocalStore;
-use store_model::StoreDir;
+use store_model::{PublicKey, PublicKeys, SecretKey, StoreDir};
 use transfer::Transfer;
 
 use crate::error::SessionError;
 use crate::settings::Settings;
-use crate::stores::StorePlace;
+use crate::stores::{OpenStore, StoreKind, StorePlace};
 
 /// One opened Nix.
 pub struct Session {
@@ -39,8 +39,7 @@ impl Session {
     /// A store URI that is wrong or not there yet.
     pub fn open(settings: Settings, read_only: bool) -> Result<Arc<Self>, SessionError> {
         let place = StorePlace::of(&settings)?;
-        let store_dir = StoreDir::new(&place.store_dir)
-            .map_err(|error| SessionError::StoreUri { uri: place.store_dir.clone(), problem: error.to_string() })?;
+        let store_dir = place.store_dir()?;
         let (store, writable, builder, transfer) = Default::default();
         Ok(Arc::new(Self { settings, place, store_dir, read_only, store, writable, builder, transfer }))
     }
@@ -69,12 +68,37 @@ impl Session {
         if let Some(store) = &*slot {
             return Ok(Arc::clone(store));
         }
+        self.place.require_local()?;
         if let Some(notice) = &self.place.notice {
             activity.warn(notice);
         }
-        let store = Arc::new(crate::options::open_store(self, activity, self.read_only)?);
+        let store = Arc::new(crate::options::open_store(&self.settings, &self.place, activity, self.read_only)?);
         *slot = Some(Arc::clone(&store));
         Ok(store)
+    }
+
+    /// The store of whatever kind it is, with what can be done with it.
+    ///
+    /// # Errors
+    /// As [`Session::store`].
+    pub fn opened(&self, activity: &Activity) -> Result<OpenStore, SessionError> {
+        match &self.place.kind {
+            StoreKind::Cache(_) => OpenStore::open(self, activity, &self.place, self.read_only),
+            StoreKind::Local | StoreKind::Nowhere => Ok(OpenStore::local(self.store(activity)?, &self.place)),
+        }
+    }
+
+    /// Another store than the session's own, by its URI.
+    ///
+    /// # Errors
+    /// A URI that is wrong, or what the store says.
+    pub fn open_uri(&self, activity: &Activity, uri: &str) -> Result<OpenStore, SessionError> {
+        let place = StorePlace::parse(uri, &self.settings)?;
+        // Two handles on one database would wait for each other.
+        if place.kind == StoreKind::Local && place.state_dir == self.place.state_dir {
+            return self.opened(activity);
+        }
+        OpenStore::open(self, activity, &place, false)
     }
 
     /// The store, open for writing also if the session only reads: for what is fetched.
@@ -86,7 +110,7 @@ impl Session {
         if let Some(store) = &*slot {
             return Ok(Arc::clone(store));
         }
-        let store = Arc::new(crate::options::open_store(self, activity, false)?);
+        let store = Arc::new(crate::options::open_store(&self.settings, &self.place, activity, false)?);
         *slot = Some(Arc::clone(&store));
         Ok(store)
     }
@@ -119,6 +143,19 @@ impl Session {
     pub fn transfer(&self) -> Arc<Transfer> {
         let make = || Arc::new(Transfer::new(crate::options::transfer_options(&self.settings)));
         Arc::clone(self.transfer.get_or_init(make))
+    }
+
+    /// The keys whose signatures count: those of the settings, and the public halves of our own.
+    ///
+    /// # Errors
+    /// A key that is none, a key's file that cannot be read.
+    pub fn trusted_keys(&self) -> Result<Arc<PublicKeys>, SessionError> {
+        let mut keys = Vec::new();
+        for text in self.settings.list("trusted-public-keys") {
+            keys.push(PublicKey::parse(&text)?);
+        }
+        keys.extend(crate::options::secret_keys(&self.settings)?.iter().map(SecretKey::to_public));
+        Ok(Arc::new(keys.into_iter().collect()))
     }
 
     /// Where a store path's object lies on disk.

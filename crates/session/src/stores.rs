@@ -7,7 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
+use activity::Activity;
+use binary_cache::{BinaryCache, Bucket as _, CacheOptions, Compression, DirectoryBucket};
+use store::{BuildLogs, LocalStore, Store, TemporaryRoots, WritableStore};
+use store_model::{SecretKey, StoreDir};
+
 use crate::error::SessionError;
+use crate::session::Session;
 use crate::settings::{Places, Settings};
 
 /// Where a local store lies.
@@ -53,6 +61,26 @@ impl StorePlace {
     /// Whether store paths are not where their names say: a program that uses them must be shown the store first.
     pub fn is_elsewhere(&self) -> bool {
         self.real_dir != Path::new(&self.store_dir)
+    }
+
+    /// The store directory.
+    ///
+    /// # Errors
+    /// One that is no absolute path.
+    pub fn store_dir(&self) -> Result<StoreDir, SessionError> {
+        StoreDir::new(&self.store_dir)
+            .map_err(|error| SessionError::StoreUri { uri: self.store_dir.clone(), problem: error.to_string() })
+    }
+
+    /// Fails unless objects and database are on this machine.
+    pub(crate) fn require_local(&self) -> Result<(), SessionError> {
+        match self.kind {
+            StoreKind::Local | StoreKind::Nowhere => Ok(()),
+            StoreKind::Cache(_) => Err(SessionError::StoreUri {
+                uri: self.uri.clone(),
+                problem: "what is asked needs a store on this machine, and this is a binary cache".to_owned(),
+            }),
+        }
     }
 
     /// The folders meant by the settings' `store` and by `NIX_REMOTE`.
@@ -104,6 +132,117 @@ impl StorePlace {
             "" | "auto" => place,
             _ => Self { uri: uri.to_owned(), ..place },
         })
+    }
+}
+
+/// An opened store, and what can be done with it.
+#[derive(Clone)]
+pub struct OpenStore {
+    /// Its URI, as it is shown.
+    pub uri: String,
+    /// For questions.
+    pub store: Arc<dyn Store>,
+    /// For writing.
+    pub writable: Arc<dyn WritableStore>,
+    /// For keeping paths from being collected; a cache collects nothing.
+    pub roots: Option<Arc<dyn TemporaryRoots>>,
+    /// For build logs.
+    pub logs: Arc<dyn BuildLogs>,
+    /// The cache, if it is one.
+    pub cache: Option<Arc<BinaryCache>>,
+    /// Whether it is believed without signatures.
+    pub trusted: bool,
+}
+
+impl OpenStore {
+    pub(crate) fn local(store: Arc<LocalStore>, place: &StorePlace) -> Self {
+        Self {
+            uri: place.uri.clone(),
+            store: store.clone(),
+            writable: store.clone(),
+            roots: Some(store.clone()),
+            logs: store,
+            cache: None,
+            trusted: true,
+        }
+    }
+
+    /// Opens the store at a place.
+    pub(crate) fn open(
+        session: &Session,
+        activity: &Activity,
+        place: &StorePlace,
+        read_only: bool,
+    ) -> Result<Self, SessionError> {
+        let StoreKind::Cache(cache) = &place.kind else {
+            let store = crate::options::open_store(&session.settings, place, activity, read_only)?;
+            return Ok(Self::local(Arc::new(store), place));
+        };
+        let options = cache.options(place)?;
+        let bucket = DirectoryBucket::new(&cache.folder, session.settings.flag("fsync-store-paths"));
+        let uri = bucket.uri().to_owned();
+        let store = Arc::new(BinaryCache::new(Box::new(bucket), options));
+        // A cache of another store is found out before anything is done with it.
+        store.info(activity)?;
+        let trusted = cache.flag("trusted", place)?;
+        Ok(Self {
+            uri,
+            store: store.clone(),
+            writable: store.clone(),
+            roots: None,
+            logs: store.clone(),
+            cache: Some(store),
+            trusted,
+        })
+    }
+}
+
+impl CachePlace {
+    fn wrong(place: &StorePlace, name: &str, value: &str, expected: &str) -> SessionError {
+        let problem = format!("its parameter '{name}' has value '{value}', which is not {expected}");
+        SessionError::StoreUri { uri: place.uri.clone(), problem }
+    }
+
+    fn flag(&self, name: &str, place: &StorePlace) -> Result<bool, SessionError> {
+        match self.parameters.get(name).map(String::as_str) {
+            None => Ok(false),
+            Some("true" | "yes" | "1") => Ok(true),
+            Some("false" | "no" | "0") => Ok(false),
+            Some(other) => Err(Self::wrong(place, name, other, "a Boolean")),
+        }
+    }
+
+    fn number(&self, name: &str, place: &StorePlace) -> Result<Option<i64>, SessionError> {
+        let Some(text) = self.parameters.get(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| Self::wrong(place, name, text, "a number"))
+    }
+
+    /// What the parameters say.
+    fn options(&self, place: &StorePlace) -> Result<CacheOptions, SessionError> {
+        let mut options = CacheOptions::new(place.store_dir()?);
+        if let Some(name) = self.parameters.get("compression") {
+            options.compression = Compression::parse(name)?;
+        }
+        // -1 and the like mean the usual level.
+        options.level = self.number("compression-level", place)?.and_then(|level| u32::try_from(level).ok());
+        if self.flag("parallel-compression", place)? {
+            options.threads = u32::try_from(crate::settings::processors()).unwrap_or(1);
+        }
+        options.listings = self.flag("write-nar-listing", place)?;
+        options.priority = self.number("priority", place)?;
+        if self.parameters.contains_key("want-mass-query") {
+            options.want_mass_query = Some(self.flag("want-mass-query", place)?);
+        }
+        let listed = self.parameters.get("secret-keys").map(String::as_str).unwrap_or_default();
+        let single = self.parameters.get("secret-key").map(String::as_str).unwrap_or_default();
+        for file in listed.split(',').chain([single]).filter(|file| !file.is_empty()) {
+            let text = std::fs::read_to_string(file).map_err(|error| SessionError::StoreUri {
+                uri: place.uri.clone(),
+                problem: format!("reading the secret key '{file}': {error}"),
+            })?;
+            options.keys.push(SecretKey::parse(text.trim())?);
+        }
+        Ok(options)
     }
 }
 

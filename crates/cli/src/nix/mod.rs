@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod config;
+pub mod copy;
 pub mod derivation;
 pub mod eval;
 pub mod hash;

@@ -8,7 +8,7 @@ use activity::{Activity, Verbosity};
 use builder::LocalBuilder;
 use file_tree::{SourceAccessor, TreePath};
 use session::Session;
-use store::{BuildLogs as _, BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore};
+use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore};
 use store_model::{BuildResult, DerivedPath, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
 
 use crate::command::{CommandError, Surface};
@@ -42,12 +42,12 @@ impl Opened<'_> {
 
     /// The store that questions go to, of whatever kind it is.
     pub fn source(&self) -> Result<Arc<dyn Store>, CommandError> {
-        Ok(self.session.store(self.activity())?)
+        Ok(self.session.opened(self.activity())?.store)
     }
 
     /// The store that is written to, of whatever kind it is.
     pub fn writable(&self) -> Result<Arc<dyn WritableStore>, CommandError> {
-        Ok(self.session.store(self.activity())?)
+        Ok(self.session.opened(self.activity())?.writable)
     }
 
     /// Fails unless a path is valid.
@@ -73,7 +73,8 @@ impl Opened<'_> {
             false => self.info(path)?.deriver,
         };
         let Some(drv) = drv else { return Ok(None) };
-        self.store()?.build_log(self.activity(), &drv).map_err(store_error)
+        let own = self.session.opened(self.activity())?;
+        own.logs.build_log(self.activity(), &drv).map_err(store_error)
     }
 
     /// The object of a store path, and the path below it that a text names.

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use clap::Parser;
-use store::Store as _;
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
@@ -24,7 +23,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let part = &words.args.hash_part;
     let opened = Opened { surface, session: open(surface, &words.given, &words.args.common)? };
-    let found = opened.store()?.path_from_hash_part(opened.activity(), part).map_err(store_error)?;
+    let found = opened.source()?.path_from_hash_part(opened.activity(), part).map_err(store_error)?;
     let path =
         found.ok_or_else(|| CommandError::failed(format!("there is no store path corresponding to '{part}'")))?;
     surface.line(&opened.show(&path));

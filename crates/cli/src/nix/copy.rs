@@ -1,0 +1,102 @@
+//! `nix copy`: paths with all that they need from one store to another.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+use session::OpenStore;
+use store::WriteOptions;
+use store::copy::{Destination, Place, copy_paths};
+
+use crate::command::{CommandError, CommandResult, Surface};
+use crate::input::common::{CommonArgs, open, parse};
+use crate::input::store_paths::{Realise, StorePathsArgs};
+use crate::output::build::{Opened, link_name, store_error};
+
+/// Copy paths with all that they need from one store to another
+#[derive(Parser, Debug)]
+#[command(name = "nix copy")]
+struct Args {
+    /// The store to copy from; the usual one by default
+    #[arg(long, value_name = "URI")]
+    from: Option<String>,
+    /// The store to copy to; the usual one by default
+    #[arg(long, value_name = "URI")]
+    to: Option<String>,
+    /// Accept paths without a signature by a trusted key
+    #[arg(long)]
+    no_check_sigs: bool,
+    /// Let the other store fetch paths itself where it can
+    #[arg(short = 's', long)]
+    substitute_on_destination: bool,
+    /// Copy the paths alone, not what they need
+    #[arg(long)]
+    no_recursive: bool,
+    /// Make a link to each copied path in the store here, which keeps it from being collected
+    #[arg(short = 'o', long, value_name = "PATH")]
+    out_link: Option<PathBuf>,
+    /// Replace what is there
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    paths: StorePathsArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Attribute paths or store paths
+    arguments: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+    let mut words = parse::<Args>(words, &[])?;
+    if words.args.from.is_none() && words.args.to.is_none() {
+        return Err(CommandError::usage("you must pass '--from' and/or '--to'"));
+    }
+    // What is copied from elsewhere is looked at there.
+    let here = Opened { surface, session: open(surface, &words.given, &words.args.common)? };
+    let from = words.args.from.take();
+    if let Some(from) = &from {
+        words.given.push(crate::input::settings::Given { name: "store".to_owned(), value: from.clone() });
+    }
+    let args = words.args;
+    let there = match from.is_some() {
+        true => Opened { surface, session: open(surface, &words.given, &args.common)? },
+        false => Opened { surface, session: here.session.clone() },
+    };
+    let realise = if from.is_some() { Realise::Nothing } else { Realise::Outputs };
+    let paths = args.paths.paths(&there, &args.arguments, !args.no_recursive, realise)?;
+    let source = there.session.opened(there.activity())?;
+    let target = match &args.to {
+        Some(uri) => here.session.open_uri(here.activity(), uri)?,
+        None => here.session.opened(here.activity())?,
+    };
+    copy(&here, &source, &target, &paths, &args)?;
+    if let Some(link) = &args.out_link {
+        let named = args.paths.named(&there, &args.arguments, Realise::Nothing)?;
+        for (number, path) in named.iter().enumerate() {
+            here.link(path, &link_name(link, number + 1, "out"))?;
+        }
+    }
+    Ok(0)
+}
+
+fn copy(
+    here: &Opened<'_>,
+    source: &OpenStore,
+    target: &OpenStore,
+    paths: &[store_model::StorePath],
+    args: &Args,
+) -> Result<(), CommandError> {
+    let settings = &here.session.settings;
+    // A cache judges nobody: who reads from it does.
+    let checked = !args.no_check_sigs && target.cache.is_none() && settings.flag("require-sigs");
+    let trusted_keys = if checked { Some(here.session.trusted_keys()?) } else { None };
+    let destination = Destination {
+        place: Place { store: target.writable.clone(), uri: target.uri.clone() },
+        roots: target.roots.as_deref(),
+        options: WriteOptions { repair: args.repair, trusted_keys },
+        jobs: session::settings::processors(),
+    };
+    let source = Place { store: source.store.clone(), uri: source.uri.clone() };
+    copy_paths(here.activity(), &source, &destination, paths).map_err(store_error)
+}
