@@ -16,10 +16,10 @@ use crate::error::{IoContext, Result};
 use crate::remove::remove_tree;
 use crate::users::BuildUser;
 
-/// Names of our build folders start so; those of C++ Nix start with `nix-` and are its own affair.
-const PREFIX: &str = "firn-";
+/// Names of our build folders start so: found by who looks for `nix-*`, and told from those of C++ Nix.
+const PREFIX: &str = "nix-firn-";
 
-/// A folder `<builds>/firn-<pid>-<n>`, mode 0700, with the folder that the builder works in.
+/// A folder `<builds>/nix-firn-<pid>-<n>`, mode 0700, with the folder that the builder works in.
 #[derive(Debug)]
 pub(crate) struct BuildDir {
     top: PathBuf,

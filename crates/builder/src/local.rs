@@ -217,16 +217,15 @@ fn attempt(
     let ended = attempt.run(&request)?;
     shared.fault_point("build-end")?;
     drop(request);
-    match ended {
+    let made = match ended {
         Ok(()) => register::outputs(&attempt),
-        Err(error) => {
-            if shared.options.keep_failed && !job.derivation.is_builtin() {
-                let path = attempt.build_dir.keep().display().to_string();
-                site.activity.message(activity::Verbosity::Error, &format!("note: keeping build directory \"{path}\""));
-            }
-            Err(error)
-        }
+        Err(error) => Err(error),
+    };
+    if matches!(made, Err(Error::Build { .. })) && shared.options.keep_failed && !job.derivation.is_builtin() {
+        let path = attempt.build_dir.keep().display().to_string();
+        site.activity.message(activity::Verbosity::Error, &format!("note: keeping build directory \"{path}\""));
     }
+    made
 }
 
 /// A user to run as; waits until one is free. `None` where we are not root, or where root asked for no build users and no

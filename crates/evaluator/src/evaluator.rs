@@ -375,6 +375,12 @@ impl Evaluator {
         self.eval.statistics()
     }
 
+    /// The stacks of calls that were counted ([`EvalOptions::profile`]), as lines `FRAME;FRAME COUNT`: what makers of
+    /// flame graphs read.
+    pub fn profile(&self) -> Vec<String> {
+        self.eval.profile()
+    }
+
     /// What the memory of values did so far.
     pub fn heap_statistics(&self) -> HeapStatistics {
         self.eval.arena.statistics()

@@ -37,7 +37,7 @@ pub use error::{ErrorKind, ErrorReport, EvalError, Origin, Position, TraceFrame}
 pub use evaluator::{Evaluator, FunctionCalls, PartMark, Rooted, Statistics, StringContextElement, ValueKind};
 pub use heap::{HeapOptions, HeapStatistics};
 pub use inputs::{Input, InputAttributes, InputSyntax};
-pub use options::{Clock, EvalOptions, SearchPathEntry};
+pub use options::{Clock, EvalOptions, Sampling, SearchPathEntry};
 pub use os::with_large_stack;
 pub use package_facts::{Listed, NamePattern, compare_versions, split_name};
 pub use packages::{Met, Package, PackageOutput};

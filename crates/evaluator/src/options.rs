@@ -16,6 +16,15 @@ pub struct SearchPathEntry {
 /// Tells the time, in nanoseconds since 1970.
 pub type Clock = fn() -> u128;
 
+/// How often stacks of calls are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling {
+    /// Nanoseconds between two; 0 counts at every call.
+    pub period: u128,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
 /// How to evaluate.
 #[derive(Clone, Debug)]
 pub struct EvalOptions {
@@ -45,6 +54,8 @@ pub struct EvalOptions {
     pub counting: bool,
     /// A line is written at each call and return (`trace-function-calls`), with the time that this tells.
     pub trace_calls: Option<Clock>,
+    /// Stacks of calls are counted (`eval-profiler`), for [`Evaluator::profile`](crate::Evaluator::profile).
+    pub profile: Option<Sampling>,
     /// `warn` aborts.
     pub abort_on_warn: bool,
     /// Enabled experimental features.
@@ -77,6 +88,7 @@ impl Default for EvalOptions {
             show_trace: false,
             counting: false,
             trace_calls: None,
+            profile: None,
             abort_on_warn: false,
             experimental_features: BTreeSet::new(),
             lints: crate::program::Lints::default(),

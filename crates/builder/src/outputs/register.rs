@@ -319,6 +319,10 @@ fn keep_under_true_path(
 /// A second build must give the same bytes.
 fn compare(site: &Site<'_>, job: &Job, (read, info): (&Read<'_>, &PathInfo), origin: &Origin<'_>) -> Result<()> {
     let store = &site.shared.store;
+    if !job.valid.iter().any(|name| job.outputs.get(name) == Some(&info.path)) {
+        // There is nothing to compare it with.
+        return remove_tree(&read.path).io("removing", &read.path);
+    }
     let before = site.known.info(site.activity, &info.path)?;
     if before.nar_hash == info.nar_hash {
         return remove_tree(&read.path).io("removing", &read.path);

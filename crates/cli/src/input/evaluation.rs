@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use evaluator::program::{Lint, Lints};
 use evaluator::{
-    ErrorKind, EvalError, EvalOptions, Evaluator, HeapOptions, Origin, Rooted, SearchPathEntry, WorldError,
+    ErrorKind, EvalError, EvalOptions, Evaluator, HeapOptions, Origin, Rooted, Sampling, SearchPathEntry, WorldError,
     WorldErrorClass,
 };
 use session::remembered::{Request, Start, Work};
@@ -75,7 +75,7 @@ impl Evaluation {
         let show_trace = session.settings.flag("show-trace");
         let here = here()?;
         let folder = PathBuf::from(OsString::from_vec(here.clone()));
-        let curious = statistics::wanted(&session.settings).then(|| session.settings.clone());
+        let curious = is_watched(&session.settings).then(|| session.settings.clone());
         let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, curious, folder, legacy };
         for pair in args.arg.chunks_exact(2) {
             let value = evaluation.evaluator.delay_text(pair[1].as_bytes(), &here, Origin::String);
@@ -114,9 +114,19 @@ impl Evaluation {
         }
     }
 
-    /// Tells what was done, if that is wanted (`NIX_SHOW_STATS`) and was not told yet.
+    /// Tells what was done, if that is wanted (`NIX_SHOW_STATS`, `eval-profiler`) and was not told yet.
     pub fn show_statistics(&mut self) {
         let Some(settings) = self.curious.take() else { return };
+        if profiles(&settings) {
+            let file = settings.text("eval-profile-file");
+            let lines: String = self.evaluator.profile().into_iter().map(|line| line + "\n").collect();
+            if let Err(error) = std::fs::write(file, lines) {
+                let _ = writeln!(std::io::stderr(), "warning: cannot write the profile to '{file}': {error}");
+            }
+        }
+        if !statistics::wanted(&settings) {
+            return;
+        }
         if let Err(error) = statistics::show(&settings, &self.evaluator.statistics()) {
             let file = settings.around.text("NIX_SHOW_STATS_PATH").unwrap_or_default();
             let _ = writeln!(std::io::stderr(), "warning: cannot write statistics to '{file}': {error}");
@@ -247,7 +257,7 @@ pub fn leave(work: impl Work<Error = CommandError>, session: &Session) {
     // The store is given back nevertheless: others look at its roots and locks. What is to be printed was printed, and
     // what was to be written was flushed.
     // Who counts is told by the evaluation's end.
-    if statistics::wanted(&session.settings) {
+    if is_watched(&session.settings) {
         drop(work);
     } else {
         std::mem::forget(work);
@@ -267,7 +277,12 @@ const MOST_CORES: u32 = 64;
 
 /// Whether somebody wants to see how it is evaluated: then it must be.
 fn is_watched(settings: &Settings) -> bool {
-    statistics::wanted(settings) || settings.flag("trace-function-calls")
+    statistics::wanted(settings) || settings.flag("trace-function-calls") || profiles(settings)
+}
+
+/// Whether stacks of calls are counted.
+fn profiles(settings: &Settings) -> bool {
+    settings.text("eval-profiler") == "flamegraph"
 }
 
 /// The time since 1970; 0 for a clock that stands before.
@@ -301,6 +316,10 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
         show_trace: settings.flag("show-trace"),
         counting: statistics::wanted(settings),
         trace_calls: settings.flag("trace-function-calls").then_some(nanoseconds),
+        profile: profiles(settings).then(|| Sampling {
+            period: 1_000_000_000_u128.checked_div(settings.number("eval-profiler-frequency").into()).unwrap_or(0),
+            clock: nanoseconds,
+        }),
         lints: Lints {
             url_literals: Lint::of(settings.text("lint-url-literals")),
             absolute_path_literals: Lint::of(settings.text("lint-absolute-path-literals")),

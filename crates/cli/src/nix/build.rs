@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use store::BuildMode;
 use store_model::{DerivedPath, SingleDerivedPath};
 
-use crate::command::{CommandResult, Surface};
+use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
 use crate::input::installable::InstallableArgs;
 use crate::output::build::{Opened, link_name};
@@ -53,8 +53,11 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
     let wanted = args.installables.resolve(&opened, &args.arguments)?;
     let paths: Vec<DerivedPath> = wanted.into_iter().map(|one| one.path).collect();
-    let paths = opened.plan(paths, false)?;
     if args.dry_run {
+        opened.say_plan(&paths)?;
+        if args.json {
+            surface.line(&Value::Array(described(&opened, &paths)?).to_string());
+        }
         return Ok(0);
     }
     let mode = match args {
@@ -65,30 +68,38 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     opened.build(&paths, mode)?;
     let mut built = Vec::new();
     let mut lines = String::new();
-    let mut described = Vec::new();
     for (number, path) in paths.iter().enumerate() {
-        let mut outputs = Map::new();
         for (name, output) in opened.outputs(path)? {
             if !args.no_link {
                 opened.link(&output, &link_name(&args.out_link, number + 1, &name))?;
             }
             lines.push_str(&opened.show(&output));
             lines.push('\n');
-            outputs.insert(name, Value::String(opened.show(&output)));
             built.push(output);
-        }
-        if let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } = path {
-            described.push(json!({"drvPath": opened.show(drv), "outputs": outputs}));
-        } else {
-            described.extend(outputs.into_values());
         }
     }
     if args.json {
-        surface.line(&Value::Array(described).to_string());
+        surface.line(&Value::Array(described(&opened, &paths)?).to_string());
     }
     if args.print_out_paths {
         surface.print(lines.as_bytes());
     }
     opened.say_how_to_enter(&built);
     Ok(0)
+}
+
+/// The paths as JSON: derivations with their outputs, other paths as they are.
+fn described(opened: &Opened<'_>, paths: &[DerivedPath]) -> Result<Vec<Value>, CommandError> {
+    let mut all = Vec::new();
+    for path in paths {
+        let outputs = opened.outputs(path)?.into_iter();
+        let outputs: Map<_, _> = outputs.map(|(name, output)| (name, Value::String(opened.show(&output)))).collect();
+        match path {
+            DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } => {
+                all.push(json!({"drvPath": opened.show(drv), "outputs": outputs}));
+            }
+            _ => all.extend(outputs.into_values()),
+        }
+    }
+    Ok(all)
 }

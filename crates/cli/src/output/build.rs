@@ -111,6 +111,12 @@ impl Opened<'_> {
         self.store()?.topological_order(self.activity(), paths).map_err(store_error)
     }
 
+    /// Says what would have to be done for wanted paths, also to those who want to hear little.
+    pub fn say_plan(&self, wanted: &[DerivedPath]) -> Result<(), CommandError> {
+        let missing = self.builder()?.plan(self.activity(), wanted).map_err(store_error)?;
+        self.show_missing(&missing, (false, Verbosity::Error))
+    }
+
     /// Says what has to be done for wanted paths. With `drop_unknown` paths that nobody can make are left out.
     pub fn plan(&self, wanted: Vec<DerivedPath>, drop_unknown: bool) -> Result<Vec<DerivedPath>, CommandError> {
         let missing = self.builder()?.plan(self.activity(), &wanted).map_err(store_error)?;
@@ -119,13 +125,17 @@ impl Opened<'_> {
             false => wanted,
         };
         if self.session.settings.flag("print-missing") {
-            self.show_missing(&missing, drop_unknown)?;
+            self.show_missing(&missing, (drop_unknown, Verbosity::Info))?;
         }
         Ok(wanted)
     }
 
-    fn show_missing(&self, missing: &MissingPaths, drop_unknown: bool) -> Result<(), CommandError> {
-        let say = |text: String| self.activity().message(Verbosity::Info, &text);
+    fn show_missing(
+        &self,
+        missing: &MissingPaths,
+        (drop_unknown, level): (bool, Verbosity),
+    ) -> Result<(), CommandError> {
+        let say = |text: String| self.activity().message(level, &text);
         let list = |head: String, paths: &[StorePath]| {
             let lines: Vec<String> = paths.iter().map(|path| format!("\n  {}", self.show(path))).collect();
             say(format!("{head}{}", lines.concat()));

@@ -3,6 +3,7 @@
 //! One loop takes all the arguments a call is written with. Curried functions are entered without making the closures in
 //! between; a set pattern is bound by one walk over two sorted arrays; a builtin gets its arguments in an array.
 
+use super::traced::Callee;
 use super::{Eval, Next, Outcome};
 use crate::builtins::{MAX_ARITY, TABLE};
 use crate::code::Code;
@@ -93,8 +94,9 @@ impl Eval {
 
     /// The same with the place of the call.
     pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
-        if self.trace_calls.is_some() {
-            return self.traced(pos, |eval| eval.call_silently(function, arguments, pos));
+        if self.watch.is_some() {
+            let callee = Callee::Value(function, arguments.first().copied());
+            return self.traced(pos, callee, |eval| eval.call_silently(function, arguments, pos));
         }
         self.call_silently(function, arguments, pos)
     }

@@ -149,7 +149,8 @@ pub(crate) struct Eval {
     /// Calls are counted.
     counting: bool,
     /// Calls and returns are said, with the time.
-    trace_calls: Option<crate::options::Clock>,
+    /// Who watches calls, if somebody does.
+    watch: Option<Box<traced::Watch>>,
     counts: counts::Counts,
     stack_limit: usize,
     /// Names that were not in a set, see [`select`].
@@ -253,7 +254,8 @@ impl Eval {
 
     fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, constants: Constants, owner: OwnerId) -> Eval {
         arena.watch(&stack);
-        let EvalOptions { max_call_depth, show_trace, counting, trace_calls, .. } = shared.options;
+        let EvalOptions { max_call_depth, show_trace, counting, .. } = shared.options;
+        let watch = traced::Watch::of(&shared.options);
         Eval {
             shared,
             arena,
@@ -265,7 +267,7 @@ impl Eval {
             entered: Vec::new(),
             show_trace,
             counting,
-            trace_calls,
+            watch,
             counts: counts::Counts::default(),
             stack_limit: crate::os::stack_limit(),
             absent: select::Absent::default(),
@@ -660,7 +662,7 @@ impl Eval {
                 Node::Select1 { base, name } => return self.select_one(code, id, base, name, env),
                 Node::Call { function, args } => {
                     let function = self.operand(code, function, env)?;
-                    if self.trace_calls.is_some() {
+                    if self.watch.is_some() {
                         return self.traced_call(function, code, id, args, env);
                     }
                     match self.apply_nodes(function, code, id, code.counted(args), env)? {

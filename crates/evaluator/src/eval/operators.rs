@@ -1,5 +1,6 @@
 //! Operators and the rarer forms of expression.
 
+use super::traced::Callee;
 use super::{Eval, Outcome};
 use crate::code::{Code, canonical};
 use crate::error::EvalError;
@@ -286,7 +287,7 @@ impl Eval {
         &mut self,
         code: &'static Code,
         id: NodeId,
-        builtin: &str,
+        builtin: &'static str,
         work: impl FnOnce(&mut Eval) -> Outcome,
     ) -> Outcome {
         let call = |eval: &mut Eval| {
@@ -296,7 +297,10 @@ impl Eval {
             eval.depth = depth;
             outcome.map_err(|error| error.trace(code.pos(id), format!("while calling the '{builtin}' builtin")))
         };
-        if self.trace_calls.is_some() { self.traced(code.pos(id), call) } else { call(self) }
+        match self.watch {
+            Some(_) => self.traced(code.pos(id), Callee::Builtin(builtin), call),
+            None => call(self),
+        }
     }
 
     /// Both operands, evaluated.
