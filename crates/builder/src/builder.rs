@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use activity::Activity;
+use activity::{Activity, Silent};
 use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Store};
 use store_model::{
     BuildResult, BuildStatus, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputName, OutputsSpec, Realisation,
+    SingleDerivedPath, StorePath,
 };
 use transfer::Transfer;
 
@@ -63,6 +64,9 @@ impl LocalBuilder {
     }
 
     fn build_all(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
+        if mode == BuildMode::Repair {
+            self.repair_inputs(activity, wanted)?;
+        }
         let (mut plan, wanted) = self.planned(wanted, mode);
         self.shared.failure_bits.store(0, Ordering::Relaxed);
         self.shared.settle(activity, &mut plan)?;
@@ -71,7 +75,7 @@ impl LocalBuilder {
             let known = Known::new(&self.shared.store);
             times = Run::new(&self.shared, &known, &mut plan, activity).drive()?;
         }
-        Ok(wanted
+        let mut results: Vec<BuildResult> = wanted
             .iter()
             .map(|one| match one {
                 Wanted::Refused(why) => BuildResult::new(BuildStatus::MiscFailure, why.clone()),
@@ -84,7 +88,75 @@ impl LocalBuilder {
                     result
                 }
             })
-            .collect())
+            .collect();
+        if mode == BuildMode::Repair {
+            self.repair_closures(activity, &mut results)?;
+        }
+        Ok(results)
+    }
+
+    /// Makes anew what the results refer to and what has other contents than it should. A result whose closure cannot be
+    /// mended becomes a failure.
+    fn repair_closures(&self, activity: &Activity, results: &mut [BuildResult]) -> Result<()> {
+        let store = &self.shared.store;
+        for result in results.iter_mut().filter(|result| result.status.is_success()) {
+            let outputs: Vec<StorePath> = result.built_outputs.values().map(|made| made.out_path.clone()).collect();
+            let below: Vec<StorePath> =
+                store.closure(activity, &outputs)?.into_iter().filter(|path| !outputs.contains(path)).collect();
+            let broken: Vec<StorePath> = store.check_contents(activity, &below)?.into_iter().collect();
+            if let Some(lost) = self.make_anew(activity, &broken)? {
+                let why = format!("path '{lost}' is corrupted and cannot be repaired");
+                *result = BuildResult::new(BuildStatus::MiscFailure, why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds broken paths again by their derivers; answers the first one where that fails.
+    fn make_anew(&self, activity: &Activity, broken: &[StorePath]) -> Result<Option<String>> {
+        let store = &self.shared.store;
+        for info in store.path_infos(activity, broken)?.into_iter().flatten() {
+            let drvs: Vec<StorePath> = info.deriver.into_iter().collect();
+            let wanted: Vec<DerivedPath> = store.valid_paths(activity, &drvs)?.into_iter().map(whole).collect();
+            let mended = self.build_all(activity, &wanted, BuildMode::Repair)?;
+            if mended.is_empty() || mended.iter().any(|result| !result.status.is_success()) {
+                return Ok(Some(store.store_dir().print(&info.path)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Mends what broken outputs are made from, before they are made again: a build from broken inputs would be registered
+    /// as whole.
+    fn repair_inputs(&self, activity: &Activity, wanted: &[DerivedPath]) -> Result<()> {
+        let store = &self.shared.store;
+        let quiet = activity.redirected(Arc::new(Silent));
+        let known = |drv: &StorePath| -> Result<Vec<StorePath>> {
+            let paths: Vec<StorePath> = store.derivation_outputs(activity, drv)?.into_values().flatten().collect();
+            Ok(store.valid_paths(activity, &paths)?.into_iter().collect())
+        };
+        for path in wanted {
+            let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } = path else { continue };
+            if store.valid_paths(activity, std::slice::from_ref(drv))?.is_empty()
+                || store.check_contents(&quiet, &known(drv)?)?.is_empty()
+            {
+                continue;
+            }
+            let derivation = store.read_derivation(activity, drv)?;
+            let mut inputs: Vec<StorePath> = derivation.input_srcs.iter().cloned().collect();
+            for input in derivation.input_drvs.keys() {
+                inputs.extend(known(input)?);
+            }
+            let closure: Vec<StorePath> = store.closure(activity, &inputs)?.into_iter().collect();
+            let broken: Vec<StorePath> = store.check_contents(&quiet, &closure)?.into_iter().collect();
+            if let Some(lost) = self.make_anew(activity, &broken)? {
+                let user = store.store_dir().print(drv);
+                return Err(Error::Refused(format!(
+                    "path '{lost}', which '{user}' is built from, is corrupted and cannot be repaired"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn path_result(&self, plan: &Plan, path: &DerivedPath) -> BuildResult {
@@ -96,6 +168,11 @@ impl LocalBuilder {
             }
         }
     }
+}
+
+/// All outputs of a derivation.
+fn whole(drv: StorePath) -> DerivedPath {
+    DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs: OutputsSpec::All }
 }
 
 /// The result for some outputs of a derivation.

@@ -219,7 +219,7 @@ mod tests {
         let mut kept = BuildDir::create(builds.path(), false, None).unwrap();
         let kept_at = kept.keep().to_owned();
         drop(kept);
-        let dead = builds.path().join("firn-0-0");
+        let dead = builds.path().join("nix-firn-0-0");
         make_dir(&dead, 0o700).unwrap();
         let foreign = builds.path().join("nix-0-0");
         make_dir(&foreign, 0o700).unwrap();

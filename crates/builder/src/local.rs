@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub outputs: BTreeMap<OutputName, StorePath>,
     /// Outputs that are valid already and stay as they are (all of them in a check).
     pub valid: Vec<OutputName>,
+    /// Outputs that are registered and have other contents than that says; they are made again.
+    pub broken: Vec<OutputName>,
     pub mode: BuildMode,
     /// Outputs of input derivations, and input sources.
     pub inputs: Vec<StorePath>,
@@ -270,7 +272,7 @@ fn build_user(site: &Site<'_>, job: &Job, walls: Walls) -> Result<Option<BuildUs
 fn scratch_outputs(site: &Site<'_>, job: &Job, walls: Walls) -> Result<BTreeMap<OutputName, StorePath>> {
     let mut scratch = BTreeMap::new();
     for (name, path) in &job.outputs {
-        let taken = walls == Walls::Open && job.valid.contains(name);
+        let taken = walls == Walls::Open && (job.valid.contains(name) || job.broken.contains(name));
         let path = if taken { scratch_path(&job.path, path) } else { path.clone() };
         if taken {
             let real = site.shared.store.real_path(&path);

@@ -269,7 +269,6 @@ impl Plan {
                 Ok(Some(valid)) => {
                     let why = refusal(&derivation).or_else(|| match node.mode {
                         BuildMode::Check if !valid => Some(unchecked(&self.store_dir.print(&node.path))),
-                        BuildMode::Repair => Some("repairing outputs is not supported".to_owned()),
                         _ => None,
                     });
                     if let Some(why) = why {

@@ -517,9 +517,22 @@ impl<'a> Run<'a> {
         for path in paths.iter().filter(|path| !valid.contains(*path)) {
             store.remove_tree(&store.real_path(path))?;
         }
-        let valid = outputs.iter().filter(|(_, path)| valid.contains(*path)).map(|(name, _)| name.clone()).collect();
+        let mut broken = BTreeSet::new();
+        if mode == BuildMode::Repair {
+            let there: Vec<StorePath> = valid.iter().cloned().collect();
+            broken = store.check_contents(self.activity, &there)?;
+            if broken.is_empty() && valid.len() == paths.len() {
+                let infos = store.path_infos(self.activity, &paths)?;
+                return Ok(Prepared::Present(infos.into_iter().flatten().map(Arc::new).collect()));
+            }
+        }
+        let names = |wanted: &dyn Fn(&StorePath) -> bool| {
+            outputs.iter().filter(|(_, path)| wanted(path)).map(|(name, _)| name.clone()).collect()
+        };
+        let valid = names(&|path| valid.contains(path) && !broken.contains(path));
+        let broken = names(&|path| broken.contains(path));
         let path = self.plan.path(id).clone();
-        Ok(Prepared::Job(Box::new(Job { path, derivation, outputs, valid, mode, inputs }), locks))
+        Ok(Prepared::Job(Box::new(Job { path, derivation, outputs, valid, broken, mode, inputs }), locks))
     }
 
     fn spawn<'scope>(

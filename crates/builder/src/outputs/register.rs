@@ -54,7 +54,7 @@ pub(crate) fn outputs(attempt: &Attempt<'_>) -> Result<Made> {
     let store = &site.shared.store;
     let mut canonicaliser = store.canonicaliser(attempt.user.as_ref().map(|user| (user.uid, user.uid)));
     let wanted: Vec<&OutputName> =
-        job.outputs.keys().filter(|name| job.mode != BuildMode::Normal || !job.valid.contains(name)).collect();
+        job.outputs.keys().filter(|name| job.mode == BuildMode::Check || !job.valid.contains(name)).collect();
     for name in &wanted {
         claim(attempt, name, &mut canonicaliser)?;
     }
@@ -220,8 +220,13 @@ pub(crate) fn finish(
             site.shared.fault_point("output-moving")?;
             // Without isolation the builder wrote it there.
             if read.path != place {
-                remove_tree(&place).io("removing", &place)?;
-                move_tree(&read.path, &place)?;
+                if job.broken.contains(&name) {
+                    exchange(&read.path, &place)?;
+                    remove_tree(&read.path).io("removing", &read.path)?;
+                } else {
+                    remove_tree(&place).io("removing", &place)?;
+                    move_tree(&read.path, &place)?;
+                }
             }
             site.shared.fault_point("output-moved")?;
             to_register.push((**info).clone());
@@ -360,6 +365,29 @@ pub(crate) fn move_tree(from: &Path, to: &Path) -> Result<()> {
     }
     fs::rename(from, to).io("moving into the store", from)?;
     if closed { mode(to, found.mode()) } else { Ok(()) }
+}
+
+/// Puts a tree in the place of another, at once: a valid path is never missing. The other one is left where the tree was.
+fn exchange(new: &Path, old: &Path) -> Result<()> {
+    let open = |path: &Path| -> Result<Option<u32>> {
+        let found = fs::symlink_metadata(path).io("getting the status of", path)?;
+        if !found.is_dir() || rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let mode = found.mode() & 0o7777;
+        fs::set_permissions(path, Permissions::from_mode(mode | 0o200)).io("changing the mode of", path)?;
+        Ok(Some(mode))
+    };
+    let mode = open(new)?;
+    open(old)?;
+    let cwd = rustix::fs::CWD;
+    rustix::fs::renameat_with(cwd, new, cwd, old, rustix::fs::RenameFlags::EXCHANGE)
+        .map_err(io::Error::from)
+        .io("moving into the store", new)?;
+    match mode {
+        Some(mode) => fs::set_permissions(old, Permissions::from_mode(mode)).io("changing the mode of", old),
+        None => Ok(()),
+    }
 }
 
 fn rejected(message: String) -> Error {

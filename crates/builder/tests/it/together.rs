@@ -143,7 +143,7 @@ fn leftovers_of_the_dead_are_removed() -> Verdict {
     let out = rig.real(&rig.output(&drv, "out"));
     std::fs::create_dir_all(out.join("half/done")).unwrap();
     std::fs::write(format!("{}.lock", out.display()), "").unwrap();
-    let dead = rig.dir.path().join("state/builds/firn-0-0");
+    let dead = rig.dir.path().join("state/builds/nix-firn-0-0");
     std::fs::create_dir_all(dead.join("build")).unwrap();
     std::fs::set_permissions(&dead, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     match rig.build_in(BuildMode::Normal, &[&drv]) {

@@ -248,7 +248,12 @@ impl Eval {
         let argument = arguments.get(self, *taken);
         *taken += 1;
         let text = "while calling a functor (an attribute set with a '__functor' attribute)";
-        match self.call_at(functor.value.get(), &[function, argument], functor.pos) {
+        let (callee, pair, place) = (functor.value.get(), [function, argument], functor.pos);
+        let outcome = match self.watch {
+            Some(_) => self.traced(place, Callee::Unknown, |eval| eval.call_silently(callee, &pair, place)),
+            None => self.call_silently(callee, &pair, place),
+        };
+        match outcome {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(error.trace(pos, text)),
         }

@@ -20,6 +20,8 @@ pub(super) enum Callee {
     Value(Value, Option<Value>),
     /// The builtin behind an operator.
     Builtin(&'static str),
+    /// The function of a functor, which C++ Nix mostly does not know yet at this time.
+    Unknown,
 }
 
 /// Watches calls.
@@ -139,6 +141,7 @@ impl Eval {
     fn enter_frame(&mut self, pos: Pos, callee: Callee) {
         let what = match callee {
             Callee::Builtin(name) => What::Builtin(name),
+            Callee::Unknown => What::Other,
             Callee::Value(function, argument) => self.what(function, argument),
         };
         let frame = Frame { pos, what };

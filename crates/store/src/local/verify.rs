@@ -143,7 +143,10 @@ impl LocalStore {
     }
 
     /// Reads every object, several at a time; tells in the order of the paths which are not as registered.
-    fn check_contents(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
+    ///
+    /// # Errors
+    /// Of the database, and the user's wish to end; an object that cannot be read is told like one with other contents.
+    pub fn check_contents(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
         let infos = self.path_infos(activity, paths)?;
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(8);
         let next = AtomicUsize::new(0);
