@@ -120,6 +120,49 @@ pub(crate) fn environment(given: &Given<'_>) -> Environment {
     made
 }
 
+/// Structured attributes as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructuredAttributes {
+    /// `.attrs.json`.
+    pub json: Vec<u8>,
+    /// `.attrs.sh`: as bash declares them.
+    pub shell: Vec<u8>,
+}
+
+/// The structured attributes of a derivation, if it has them, for a shell outside of any build: outputs are at their own
+/// paths where these are known, graphs of references are left out.
+///
+/// # Errors
+/// Output paths that cannot be computed.
+pub fn structured_attributes(
+    store_dir: &StoreDir,
+    derivation: &Derivation,
+) -> Result<Option<StructuredAttributes>, store_model::Error> {
+    let Some(attrs) = &derivation.structured_attrs else { return Ok(None) };
+    let mut rewrites = Rewrites::default();
+    for (name, path) in derivation.output_paths(store_dir)? {
+        if let Some(path) = path {
+            rewrites.placeholder(&name, &store_dir.print(&path));
+        }
+    }
+    let options = DerivationOptions::of(store_dir, derivation)?;
+    let given = Given {
+        store_dir,
+        derivation,
+        options: &options,
+        build_dir: "",
+        cores: 0,
+        fixed: false,
+        impure_variables: None,
+        graphs: &BTreeMap::new(),
+        rewrites: &rewrites,
+    };
+    let mut made = Environment::default();
+    structured(&given, attrs.to_object(), &mut made);
+    let mut file = |name: &str| rewrites.apply(&made.files.remove(name).unwrap_or_default());
+    Ok(Some(StructuredAttributes { json: file(".attrs.json"), shell: file(".attrs.sh") }))
+}
+
 /// A file in the build folder, and a variable that says where it is.
 fn file(given: &Given<'_>, made: &mut Environment, variable: Vec<u8>, name: String, contents: Vec<u8>) {
     made.variables.insert(variable, format!("{}/{name}", given.build_dir).into_bytes());

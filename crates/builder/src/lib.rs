@@ -32,6 +32,7 @@ mod substitute;
 mod users;
 
 pub use builder::LocalBuilder;
+pub use environment::{StructuredAttributes, structured_attributes};
 pub use error::{Error, Result};
 pub use external::ExternalBuilder;
 pub use hooks::Hooks;

@@ -17,6 +17,7 @@ pub const PROGRAMS: &[(&str, Entry)] = &[
     ("nix-env", legacy::nix_env::run),
     ("nix-hash", legacy::nix_hash::run),
     ("nix-instantiate", legacy::nix_instantiate::run),
+    ("nix-shell", legacy::nix_shell::run),
     ("nix-store", legacy::nix_store::run),
 ];
 

@@ -5,6 +5,7 @@
 
 pub mod remembered;
 pub mod settings;
+pub mod shell;
 pub mod user_environment;
 
 mod error;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::Args;
+use session::settings::Surroundings;
 use session::{Session, Settings};
 
 use super::settings::{Given, extract};
@@ -90,7 +91,11 @@ pub fn parse_claiming<A: clap::Parser>(
 /// # Errors
 /// A configuration that cannot be read, a setting that is unknown or has a wrong value.
 pub fn configuration(surface: &Surface, given: &[Given]) -> Result<Settings, CommandError> {
-    let (mut settings, warnings) = Settings::load(session::settings::Surroundings::of_process())?;
+    configuration_in(surface, Surroundings::of_process(), given)
+}
+
+fn configuration_in(surface: &Surface, around: Surroundings, given: &[Given]) -> Result<Settings, CommandError> {
+    let (mut settings, warnings) = Settings::load(around)?;
     for warning in warnings {
         surface.warn(&warning.0);
     }
@@ -117,6 +122,19 @@ pub fn configuration(surface: &Surface, given: &[Given]) -> Result<Settings, Com
 /// # Errors
 /// A configuration that cannot be read, a setting that is unknown or has a wrong value.
 pub fn open(surface: &Surface, given: &[Given], common: &CommonArgs) -> Result<Arc<Session>, CommandError> {
+    open_in(surface, Surroundings::of_process(), given, common)
+}
+
+/// The same in surroundings of the command's own making.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in(
+    surface: &Surface,
+    around: Surroundings,
+    given: &[Given],
+    common: &CommonArgs,
+) -> Result<Arc<Session>, CommandError> {
     let steps = i64::from(common.verbose) - i64::from(common.quiet) + if common.debug { 6 } else { 0 };
     surface.progress.change_verbosity(steps);
     if let Some(name) = &common.log_format {
@@ -129,7 +147,7 @@ pub fn open(surface: &Surface, given: &[Given], common: &CommonArgs) -> Result<A
     if common.print_build_logs {
         surface.progress.set_logs(true);
     }
-    let mut settings = configuration(surface, given)?;
+    let mut settings = configuration_in(surface, around, given)?;
     if let Some(jobs) = &common.max_jobs {
         settings.set("max-jobs", jobs)?;
     }

@@ -36,6 +36,9 @@ pub struct EvaluationArgs {
     /// Accept what depends on more than its expression
     #[arg(long)]
     pub impure: bool,
+    /// Where relative paths in `--arg` start from, if not from the working directory.
+    #[arg(skip)]
+    pub folder: Option<Vec<u8>>,
 }
 
 /// An evaluator, the arguments for functions, and how its errors are shown.
@@ -78,7 +81,8 @@ impl Evaluation {
         let curious = is_watched(&session.settings).then(|| session.settings.clone());
         let mut evaluation = Self { evaluator, arguments: Vec::new(), show_trace, curious, folder, legacy };
         for pair in args.arg.chunks_exact(2) {
-            let value = evaluation.evaluator.delay_text(pair[1].as_bytes(), &here, Origin::String);
+            let from = args.folder.as_ref().unwrap_or(&here);
+            let value = evaluation.evaluator.delay_text(pair[1].as_bytes(), from, Origin::String);
             let value = value.map_err(|error| evaluation.failed(&error))?;
             evaluation.arguments.push((pair[0].clone(), value));
         }
@@ -238,7 +242,7 @@ impl Question<'_> {
             remembered::run_without(session, &activity, work)?;
             return Ok(());
         }
-        let mut words = vec![self.command.as_bytes().to_vec(), here()?];
+        let mut words = vec![self.command.as_bytes().to_vec(), here()?, args.folder.clone().unwrap_or_default()];
         for list in [&self.words, &args.arg, &args.argstr, &self.sources.to_vec()] {
             words.push(list.len().to_string().into_bytes());
             words.extend(list.iter().map(|word| word.as_bytes().to_vec()));

@@ -79,7 +79,8 @@ pub fn extract(words: Vec<OsString>, stops: &[&str], claimed: &[&str]) -> Result
             // The words of these belong to them, whatever they look like.
             let takes = match text {
                 "--arg" | "--argstr" | "--arg-from-file" => 2,
-                "-I" | "--include" | "-E" | "-A" | "--attr" | "-o" | "--out-link" | "--expr" | "--log-format" => 1,
+                "-I" | "--include" | "-E" | "-A" | "--attr" | "-o" | "--out-link" | "--expr" | "--log-format"
+                | "--run" | "--keep" => 1,
                 _ => 0,
             };
             rest.push(word);

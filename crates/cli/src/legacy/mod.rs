@@ -5,4 +5,5 @@ pub mod nix_collect_garbage;
 pub mod nix_env;
 pub mod nix_hash;
 pub mod nix_instantiate;
+pub mod nix_shell;
 pub mod nix_store;

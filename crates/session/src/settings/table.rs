@@ -182,8 +182,8 @@ pub const SETTINGS: &[Setting] = &[
         "The file with passwords for downloads; `netrc` of the configuration folder by default.",
     ),
     on("nix-path", List, "", "The search path where NIX_PATH is not set."),
-    known("nix-shell-always-looks-for-shell-nix", Bool, "true", "`nix-shell` prefers shell.nix in a named folder too."),
-    known(
+    on("nix-shell-always-looks-for-shell-nix", Bool, "true", "`nix-shell` prefers shell.nix in a named folder too."),
+    on(
         "nix-shell-shebang-arguments-relative-to-script",
         Bool,
         "true",
