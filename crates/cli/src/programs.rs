@@ -54,11 +54,16 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("store add-file", nix::store::add_file::run),
     ("store add-path", nix::store::add_path::run),
     ("store cat", nix::store::cat::run),
+    ("store delete", nix::store::delete::run),
     ("store diff-closures", nix::store::diff_closures::run),
     ("store dump-path", nix::store::dump_path::run),
     ("store gc", nix::store::gc::run),
+    ("store info", nix::store::info::run),
     ("store ls", nix::store::ls::run),
+    ("store optimise", nix::store::optimise::run),
     ("store path-from-hash-part", nix::store::path_from_hash_part::run),
+    ("store repair", nix::store::repair::run),
+    ("store verify", nix::store::verify::run),
     ("why-depends", nix::why_depends::run),
 ];
 

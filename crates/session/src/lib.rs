@@ -17,6 +17,7 @@ mod options;
 mod paths;
 mod pending;
 mod profiles;
+mod repair;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
 mod session;
 mod source;

@@ -37,6 +37,7 @@ pub fn open_store(
     options.reserved_size = settings.number("gc-reserved-space");
     options.keep_outputs = settings.flag("keep-outputs");
     options.keep_derivations = settings.flag("keep-derivations");
+    options.auto_optimise = settings.flag("auto-optimise-store");
     options.auto = AutoCollection {
         min_free: settings.number("min-free"),
         max_free: settings.number("max-free"),

@@ -27,8 +27,8 @@ pub use api::{
 pub use error::{Error, ErrorClass, Result};
 pub use gc::{AutoCollection, render_size};
 pub use local::{
-    Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, PathLocks, Scratch, Verification,
-    address_of_tree, describe_tree,
+    Canonicaliser, FaultPoints, LoadOptions, LocalStore, LocalStoreOptions, OptimiseStats, PathLocks, Scratch,
+    Verification, address_of_tree, describe_tree,
 };
 pub use memory::MemoryStore;
 pub use pipe::{PipeReader, PipeWriter, pipe, unnamed_file};

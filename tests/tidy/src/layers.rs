@@ -17,6 +17,7 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (2, "evaluator", &["activity", "file-tree", "store-model", "syntax"]),
     (3, "binary-cache", &["activity", "file-tree", "store", "store-model", "transfer"]),
     (3, "builder", &["activity", "file-tree", "store", "store-model", "transfer"]),
+    (3, "daemon", &["activity", "file-tree", "store", "store-model"]),
     (3, "fetchers", &["activity", "file-tree", "store-model", "transfer"]),
     (
         5,
@@ -37,7 +38,18 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (
         7,
         "cli",
-        &["activity", "builder", "evaluator", "file-tree", "session", "store", "store-model", "syntax", "transfer"],
+        &[
+            "activity",
+            "builder",
+            "daemon",
+            "evaluator",
+            "file-tree",
+            "session",
+            "store",
+            "store-model",
+            "syntax",
+            "transfer",
+        ],
     ),
 ];
 

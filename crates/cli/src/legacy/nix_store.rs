@@ -3,6 +3,7 @@
 mod add;
 mod collect;
 mod draw;
+mod exchange;
 mod query;
 mod registry;
 
@@ -58,6 +59,18 @@ pub struct Args {
     /// Operation: check that the store is consistent
     #[arg(long)]
     verify: bool,
+    /// Operation: fetch or build paths again that are broken
+    #[arg(long)]
+    repair_path: bool,
+    /// Operation: replace equal files by links to one of them
+    #[arg(long, alias = "optimize")]
+    optimise: bool,
+    /// Operation: write paths with their metadata to standard output, for --import
+    #[arg(long)]
+    export: bool,
+    /// Operation: add what --export wrote, from standard input
+    #[arg(long)]
+    import: bool,
     /// Operation: check the contents of paths
     #[arg(long)]
     verify_path: bool,
@@ -199,7 +212,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     type Operation = fn(&Opened<'_>, &Args) -> CommandResult;
-    let operations: [(bool, Operation); 18] = [
+    let operations: [(bool, Operation); 22] = [
         (args.realise, realise_paths),
         (args.query, query::run),
         (args.add, add::add),
@@ -211,6 +224,10 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         (args.init, registry::init),
         (args.gc, collect::gc),
         (args.delete, collect::delete),
+        (args.export, exchange::export),
+        (args.import, exchange::import),
+        (args.optimise, registry::optimise),
+        (args.repair_path, registry::repair_path),
         (args.verify, registry::verify),
         (args.verify_path, registry::verify_path),
         (args.dump_db, registry::dump),

@@ -1,4 +1,5 @@
-//! What the commands that collect garbage have in common: they collect, and tell what came of it even if it ended early.
+//! What the commands that make space have in common: they collect or link equal files, and tell what came of it, of a
+//! collection even if it ended early.
 
 use activity::Verbosity;
 use store::{GarbageCollector as _, GcAction, GcOptions, GcResults, render_size};
@@ -20,6 +21,15 @@ pub fn collect_and_say(opened: &Opened<'_>, options: &GcOptions) -> CommandResul
         opened.surface.line(&format!("{count} store paths deleted, {freed} freed"));
     }
     done.map(|()| 0).map_err(store_error)
+}
+
+/// Links equal files, and says how much that freed.
+pub fn optimise_and_say(opened: &Opened<'_>) -> CommandResult {
+    let stats = opened.store()?.optimise(opened.activity()).map_err(store_error)?;
+    let freed = render_size(i64::try_from(stats.bytes_freed).unwrap_or(i64::MAX));
+    let text = format!("{freed} freed by hard-linking {} files", stats.files_linked);
+    opened.activity().message(Verbosity::Info, &text);
+    Ok(0)
 }
 
 /// A number of bytes, with `K`, `M`, `G` or `T` behind it for powers of 1024; below zero is zero.

@@ -78,7 +78,7 @@ pub const SETTINGS: &[Setting] = &[
         known("auto-allocate-uids", Bool, "false", "Take build users from a range instead of a group."),
         "auto-allocate-uids",
     ),
-    known("auto-optimise-store", Bool, "false", "Link equal files to one another when paths are added."),
+    on("auto-optimise-store", Bool, "false", "Link equal files to one another when paths are added."),
     known("bash-prompt", Text, "", "The prompt of `nix develop`."),
     known("bash-prompt-prefix", Text, "", "Text before the prompt of `nix develop`."),
     known("bash-prompt-suffix", Text, "", "Text after the prompt of `nix develop`."),

@@ -4,7 +4,7 @@
 //! object at its place, canonical from the start; make it durable; register it; give the lock back. A tree is read once
 //! to learn its path, and a second time only if it is not there yet.
 //!
-//! Absent: optimising by hard links, `git` hashing.
+//! Absent: `git` hashing.
 
 use super::LocalStore;
 use super::batch::Object;
@@ -125,7 +125,7 @@ impl LocalStore {
     /// build, whose locks the caller holds.
     pub fn register_outputs(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
         let paths: Vec<PathBuf> = infos.iter().map(|info| self.real_path(&info.path)).collect();
-        self.make_durable(&paths)?;
+        self.make_durable(activity, &paths)?;
         self.register(activity, infos)
     }
 
@@ -147,7 +147,8 @@ impl LocalStore {
         self.register_outputs(activity, std::slice::from_ref(info))
     }
 
-    pub(super) fn make_durable(&self, paths: &[PathBuf]) -> Result<()> {
+    pub(super) fn make_durable(&self, activity: &Activity, paths: &[PathBuf]) -> Result<()> {
+        self.optimise_new(activity, paths)?;
         self.files.faults.pass("object-written")?;
         if self.options.fsync_store_paths {
             sync_trees(&self.options.real_dir, paths)?;

@@ -140,7 +140,7 @@ impl LocalStore {
             reals.push(real);
             registrations.push(Registration { info: Cow::Owned(object.info()?), outputs });
         }
-        self.make_durable(&reals)?;
+        self.make_durable(activity, &reals)?;
         self.register_rows(activity, &registrations)
     }
 

@@ -5,7 +5,7 @@
 //!
 //! `database.rs` and `rows.rs` hold what is known, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
-//! `roots.rs` permanent roots, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `verify.rs` checks.
+//! `roots.rs` permanent roots, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
 
 mod add;
 mod batch;
@@ -15,6 +15,7 @@ mod derivations;
 pub(crate) mod files;
 pub(crate) mod lock;
 mod logs;
+mod optimise;
 mod roots;
 mod rows;
 mod source;
@@ -28,6 +29,7 @@ pub use canonicalise::Canonicaliser;
 pub use files::FaultPoints;
 pub(crate) use files::Files;
 pub use lock::PathLocks;
+pub use optimise::OptimiseStats;
 pub use source::{address_of_tree, describe_tree};
 pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
@@ -75,6 +77,8 @@ pub struct LocalStoreOptions {
     pub keep_outputs: bool,
     /// Collecting keeps the derivations of living outputs (`keep-derivations`).
     pub keep_derivations: bool,
+    /// Link equal files to one another when paths are added (`auto-optimise-store`).
+    pub auto_optimise: bool,
     /// When garbage is collected without being asked.
     pub auto: AutoCollection,
     /// The group of the build users; a store made by root then belongs to it, mode 1775.
@@ -104,6 +108,7 @@ impl LocalStoreOptions {
             reserved_size: 8 << 20,
             keep_outputs: false,
             keep_derivations: true,
+            auto_optimise: false,
             auto: AutoCollection::default(),
             build_group: None,
             faults: FaultPoints::default(),

@@ -3,7 +3,7 @@
 //! A registered path whose object is gone is taken out of the database, unless something valid refers to it. With contents, every
 //! object is read and its hash compared. Findings are told as messages of the activity, in C++ Nix's words.
 //!
-//! Absent: repairing, which needs a builder or another store.
+//! Absent: mending objects, which needs a builder or another store.
 
 use super::LocalStore;
 use super::lock::{open_lock_file, wait_flock};
@@ -50,6 +50,12 @@ pub struct LoadOptions {
 impl LocalStore {
     /// Checks the store; `check_contents` reads every object.
     pub fn verify(&self, activity: &Activity, check_contents: bool) -> Result<Verification> {
+        self.verify_and_mend(activity, check_contents, false)
+    }
+
+    /// The same; with `repair`, links to broken files are taken away. Paths are only told, as mending them needs a builder or
+    /// another store.
+    pub fn verify_and_mend(&self, activity: &Activity, check_contents: bool, repair: bool) -> Result<Verification> {
         let gc_path = self.options.state_dir.join("gc.lock");
         let gc_lock = open_lock_file(&gc_path)?;
         wait_flock(activity, &gc_lock, &gc_path, false)?;
@@ -63,7 +69,7 @@ impl LocalStore {
         self.remove_gone(activity, &gone, &mut result)?;
         if check_contents {
             tell("checking link hashes...");
-            self.check_links(activity, &mut result)?;
+            self.check_links(activity, repair, &mut result)?;
             tell("checking store hashes...");
             let paths: Vec<StorePath> = registered.difference(&gone).cloned().collect();
             result.modified = self.check_contents(activity, &paths)?;
@@ -117,7 +123,7 @@ impl LocalStore {
         })
     }
 
-    fn check_links(&self, activity: &Activity, result: &mut Verification) -> Result<()> {
+    fn check_links(&self, activity: &Activity, repair: bool, result: &mut Verification) -> Result<()> {
         let folder = self.options.real_dir.join(".links");
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -136,7 +142,12 @@ impl LocalStore {
                     hash.to_nix32()
                 );
                 activity.message(Verbosity::Error, &text);
-                result.bad_links.insert(name);
+                if repair {
+                    fs::remove_file(&path).map_err(Error::io("deleting", &path))?;
+                    activity.message(Verbosity::Info, &format!("removed link \"{}\"", path.display()));
+                } else {
+                    result.bad_links.insert(name);
+                }
             }
         }
         Ok(())
@@ -175,6 +186,19 @@ impl LocalStore {
             activity.message(Verbosity::Error, complaint);
         }
         Ok(found.into_keys().collect())
+    }
+
+    /// Those of the valid paths whose bytes are what was registered.
+    pub fn intact_paths(&self, activity: &Activity, paths: BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>> {
+        let list: Vec<StorePath> = paths.into_iter().collect();
+        let mut intact = BTreeSet::new();
+        for info in self.path_infos(activity, &list)?.into_iter().flatten() {
+            activity.check()?;
+            if self.complaint(activity, &info)?.is_none() {
+                intact.insert(info.path);
+            }
+        }
+        Ok(intact)
     }
 
     fn complaint(&self, activity: &Activity, info: &PathInfo) -> Result<Option<String>> {

@@ -1,4 +1,4 @@
-//! The store's database: `--init`, `--verify`, `--verify-path`, `--dump-db`, `--load-db`, `--register-validity`,
+//! The store as a whole: `--init`, `--verify`, `--verify-path`, `--repair-path`, `--optimise`, `--dump-db`, `--load-db`, `--register-validity`,
 //! `--check-validity`.
 
 use std::io::{BufReader, BufWriter, Write as _};
@@ -24,16 +24,42 @@ pub fn init(opened: &Opened<'_>, args: &Args) -> CommandResult {
 /// `--verify`.
 pub fn verify(opened: &Opened<'_>, args: &Args) -> CommandResult {
     no_arguments(args)?;
+    let found = opened.store()?.verify_and_mend(opened.activity(), args.check_contents, args.repair);
+    let mut found = found.map_err(store_error)?;
     if args.repair {
-        return Err(CommandError::failed("mending a store is not there yet")
-            .hint("Run --verify without --repair to see what is broken."));
+        // Each is tried, whatever becomes of the others.
+        for paths in [&mut found.modified, &mut found.missing] {
+            let mut broken = std::collections::BTreeSet::new();
+            for path in std::mem::take(paths) {
+                if let Err(error) = opened.session.repair_path(opened.activity(), &path) {
+                    opened.activity().check()?;
+                    opened.activity().error(&error.to_string());
+                    broken.insert(path);
+                }
+            }
+            *paths = broken;
+        }
     }
-    let found = opened.store()?.verify(opened.activity(), args.check_contents).map_err(store_error)?;
     if found.has_errors() {
         opened.surface.warn("not all store errors were fixed");
         return Ok(1);
     }
     Ok(0)
+}
+
+/// `--repair-path`.
+pub fn repair_path(opened: &Opened<'_>, args: &Args) -> CommandResult {
+    for text in &args.arguments {
+        let path = opened.session.store_path(text)?;
+        opened.session.repair_path(opened.activity(), &path)?;
+    }
+    Ok(0)
+}
+
+/// `--optimise`.
+pub fn optimise(opened: &Opened<'_>, args: &Args) -> CommandResult {
+    no_arguments(args)?;
+    crate::output::garbage::optimise_and_say(opened)
 }
 
 /// `--verify-path`.

@@ -1,0 +1,3 @@
+//! Streams between stores.
+
+mod export;
