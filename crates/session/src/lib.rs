@@ -13,6 +13,7 @@ mod fetching;
 mod inputs;
 mod logical;
 mod mirrors;
+mod old_generations;
 mod options;
 mod paths;
 mod pending;
