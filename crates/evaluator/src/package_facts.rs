@@ -128,7 +128,14 @@ impl Evaluator {
 
     /// Whether the value is one output of its derivation by the user's choice (`outputSpecified`).
     pub fn listed_is_one_output(&mut self, package: &Listed) -> Result<bool, EvalError> {
-        let (eval, set) = self.facts(package)?;
+        self.is_one_output(&package.value)
+    }
+
+    /// The same for a derivation that was found in another way.
+    pub fn is_one_output(&mut self, derivation: &Rooted) -> Result<bool, EvalError> {
+        let value = derivation.value();
+        let eval = self.enter();
+        let set = eval.expect_attrs(value, "while evaluating a derivation")?;
         let name = eval.intern(b"outputSpecified");
         match set.value(name) {
             Some(truth) => eval.expect_bool(truth, "while evaluating the 'outputSpecified' attribute of a derivation"),

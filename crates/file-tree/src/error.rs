@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// A failure to read, write or understand a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A folder that was to be made is there.
+    #[error("path '{}' already exists", .0.display())]
+    Exists(std::path::PathBuf),
     /// The system refused.
     #[error("{action} '{}': {source}", path.display())]
     Io {

@@ -71,7 +71,10 @@ impl TreeSink for Restorer {
     fn event(&mut self, event: TreeEvent<'_>) -> Result<(), Error> {
         match event {
             TreeEvent::Directory => {
-                fs::create_dir(&self.path).map_err(Error::io("creating directory", &self.path))?;
+                fs::create_dir(&self.path).map_err(|source| match source.kind() {
+                    std::io::ErrorKind::AlreadyExists if self.path.is_dir() => Error::Exists(self.path.clone()),
+                    _ => Error::io("creating directory", &self.path)(source),
+                })?;
             }
             TreeEvent::Entry(name) => self.path.push(std::ffi::OsStr::from_bytes(name)),
             TreeEvent::EntryEnd => {

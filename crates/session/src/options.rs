@@ -29,7 +29,11 @@ pub fn open_store(
     read_only: bool,
 ) -> Result<LocalStore, SessionError> {
     let mut options = LocalStoreOptions::new(place.store_dir()?, &place.real_dir, &place.state_dir, &place.log_dir);
-    options.read_only = read_only;
+    const FEATURE: &str = "read-only-local-store";
+    if place.read_only && settings.is_given("experimental-features") && !settings.feature(FEATURE) {
+        return Err(SessionError::FeatureDisabled { feature: FEATURE.to_owned() });
+    }
+    options.read_only = read_only || place.read_only;
     options.fsync_store_paths = settings.flag("fsync-store-paths");
     options.fsync_metadata = settings.flag("fsync-metadata");
     options.use_wal = settings.flag("use-sqlite-wal");

@@ -29,6 +29,8 @@ pub struct StorePlace {
     pub state_dir: PathBuf,
     /// Build logs.
     pub log_dir: PathBuf,
+    /// Nothing is written to it (`read-only=true`).
+    pub read_only: bool,
     /// The URI that it came from, as it is shown.
     pub uri: String,
     /// Which kind of store it is.
@@ -253,6 +255,7 @@ fn automatic(settings: &Settings) -> StorePlace {
         real_dir: PathBuf::from(&places.store),
         state_dir: places.state.clone(),
         log_dir: places.log.clone(),
+        read_only: false,
         uri: "local".to_owned(),
         kind: StoreKind::Local,
         notice: None,
@@ -278,6 +281,7 @@ fn nowhere(places: &Places, parameters: &[(String, String)], kind: StoreKind) ->
         real_dir: below.join("store"),
         state_dir: below.join("state"),
         log_dir: below.join("log"),
+        read_only: false,
         uri: String::new(),
         kind,
         notice: None,
@@ -290,6 +294,7 @@ fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace,
         real_dir: PathBuf::from(&places.store),
         state_dir: places.state.clone(),
         log_dir: places.log.clone(),
+        read_only: false,
         uri: "local".to_owned(),
         kind: StoreKind::Local,
         notice: None,
@@ -311,6 +316,7 @@ fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace,
             *folder = PathBuf::from(given);
         }
     }
+    place.read_only = value("read-only").is_some_and(|value| matches!(value, "true" | "1" | "yes"));
     Ok(place)
 }
 

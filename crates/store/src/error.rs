@@ -71,9 +71,33 @@ pub enum Error {
     /// The schema of the store is another.
     #[error("current Nix store schema is version {0}, but I only support 10")]
     Schema(String),
+    /// The schema of the store is so old that another program has to upgrade it first.
+    #[error(
+        "Your Nix store has a database in {format} format,\nwhich is no longer supported. To convert to the new format,\nplease upgrade Nix to version {version} first."
+    )]
+    AncientSchema {
+        /// What its database was.
+        format: &'static str,
+        /// Which Nix upgrades it.
+        version: &'static str,
+    },
+    /// The schema of the store is older, and the store may not be written to.
+    #[error("database schema needs migrating, but this cannot be done in read-only mode")]
+    NeedsMigration,
     /// Writing was asked of a store that is opened for reading only.
-    #[error("the store at '{}' is opened for reading only", .0.display())]
+    #[error("attempt to write a readonly database: the store at '{}' is opened for reading only", .0.display())]
     ReadOnly(PathBuf),
+    /// The user may not write to the store's state.
+    #[error(
+        "opening lock file '{}': {source}\nThis command may have been run as non-root in a single-user Nix installation,\nor the Nix daemon may have crashed.",
+        path.display()
+    )]
+    NotPermitted {
+        /// The lock of the whole store.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// There is no database, and none may be made.
     #[error("database does not exist, and cannot be created in read-only mode")]
     NoDatabase,
@@ -202,7 +226,9 @@ impl Error {
             | Error::SizeMismatch { .. }
             | Error::AddressMismatch { .. }
             | Error::NotContentAddressed(_) => ErrorClass::Corrupt,
-            Error::Untrusted(_) | Error::ReadOnly(_) | Error::Ownership(_) => ErrorClass::Denied,
+            Error::Untrusted(_) | Error::ReadOnly(_) | Error::Ownership(_) | Error::NotPermitted { .. } => {
+                ErrorClass::Denied
+            }
             Error::Builder { class, .. } | Error::Remote { class, .. } => *class,
             _ => ErrorClass::Permanent,
         }

@@ -46,6 +46,36 @@ fn another_schema_is_refused() {
 }
 
 #[test]
+fn older_schemas_are_upgraded_and_ancient_ones_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = add(&open(folder.path()), "a", "x");
+    let database = folder.path().join("nix/var/nix/db");
+    let old = rusqlite::Connection::open(database.join("db.sqlite")).unwrap();
+    // As schema 7 was, and as a process leaves it that died half-way.
+    old.execute_batch(
+        "alter table ValidPaths drop column sigs; alter table ValidPaths drop column ca; create table FailedPaths (path text)",
+    )
+    .unwrap();
+    drop(old);
+    std::fs::write(database.join("schema"), "7").unwrap();
+    let mut read_only = options(folder.path());
+    read_only.read_only = true;
+    let a = Activity::silent();
+    assert!(matches!(LocalStore::open(&a, read_only), Err(Error::NeedsMigration)));
+    let store = open(folder.path());
+    assert_eq!(std::fs::read_to_string(database.join("schema")).unwrap(), "10");
+    let info = store.path_infos(&a, std::slice::from_ref(&path)).unwrap().remove(0).unwrap();
+    assert_eq!((info.path, info.content_address), (path, None));
+    add(&store, "b", "y");
+    drop(store);
+    for (version, words) in [("4", "Berkeley DB"), ("5", "flat file"), ("11", "version 11"), ("x", "version x")] {
+        std::fs::write(database.join("schema"), version).unwrap();
+        let error = LocalStore::open(&a, options(folder.path())).err().unwrap().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn reading_only_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut read_only = options(folder.path());

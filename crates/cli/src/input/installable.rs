@@ -170,14 +170,20 @@ fn as_is(word: &str, path: DerivedPath) -> DerivedPath {
     }
 }
 
-/// `meta.outputsToInstall`, else the output that the value itself is, else `out`.
+/// The output that the value itself is if that was chosen (`hello.dev`), else `meta.outputsToInstall`, else all.
 fn wanted_outputs(evaluation: &mut Evaluation, package: &Package) -> Result<Vec<String>, CommandError> {
     let names = evaluation.run(|evaluator| {
-        if !matches!(package.output_name.as_str(), "" | "out") {
+        if evaluator.is_one_output(&package.value)? {
             return Ok(vec![package.output_name.clone()]);
         }
-        let Some(meta) = evaluator.attr(&package.value, "meta")? else { return Ok(Vec::new()) };
-        let Some(list) = evaluator.attr(&meta, "outputsToInstall")? else { return Ok(Vec::new()) };
+        let mut list = None;
+        if let Some(meta) = evaluator.attr(&package.value, "meta")? {
+            list = evaluator.attr(&meta, "outputsToInstall")?;
+        }
+        if list.is_none() {
+            list = evaluator.attr(&package.value, "outputs")?;
+        }
+        let Some(list) = list else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for element in evaluator.elements(&list)? {
             let (text, _) = evaluator.string(&element, false)?;
@@ -185,13 +191,7 @@ fn wanted_outputs(evaluation: &mut Evaluation, package: &Package) -> Result<Vec<
         }
         Ok(names)
     })?;
-    Ok(if !names.is_empty() {
-        names
-    } else if package.output_name.is_empty() {
-        vec!["out".to_owned()]
-    } else {
-        vec![package.output_name.clone()]
-    })
+    Ok(if names.is_empty() { vec!["out".to_owned()] } else { names })
 }
 
 fn no_flakes(word: &str) -> CommandError {

@@ -56,6 +56,7 @@ impl WritableStore for LocalStore {
         {
             return Ok(info);
         }
+        self.refuse_if_read_only()?;
         let _lock = self.lock_paths(activity, std::slice::from_ref(&path))?;
         if !options.repair
             && let Some(info) = self.info(activity, &path)?
@@ -92,6 +93,7 @@ impl WritableStore for LocalStore {
         if !options.repair && self.info(activity, &info.path)?.is_some() {
             return skip_nar(activity, &mut nar.take(info.nar_size));
         }
+        self.refuse_if_read_only()?;
         let _lock = self.lock_paths(activity, std::slice::from_ref(&info.path))?;
         if !options.repair && self.info(activity, &info.path)?.is_some() {
             return skip_nar(activity, &mut nar.take(info.nar_size));

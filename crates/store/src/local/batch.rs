@@ -104,6 +104,7 @@ impl LocalStore {
     /// Adds objects under one set of locks. They are rooted, and what they refer to is valid or among them.
     pub(super) fn write_objects(&self, activity: &Activity, objects: &[Object<'_>], repair: bool) -> Result<()> {
         let paths: Vec<StorePath> = objects.iter().map(|object| object.path().clone()).collect();
+        self.refuse_if_read_only()?;
         let _locks = self.lock_paths(activity, &paths)?;
         let valid = if repair { Default::default() } else { self.valid_paths(activity, &paths)? };
         self.files.faults.pass("object-begin")?;

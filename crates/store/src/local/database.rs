@@ -6,9 +6,10 @@
 //!
 //! Absent: objects on the disk; this file knows rows only.
 
-use super::lock::{Pauses, open_lock_file, wait_flock};
+use super::lock::{Pauses, open_lock_file, try_flock, wait_flock};
+use super::schema;
 use crate::{Error, Result};
-use activity::Activity;
+use activity::{Activity, Verbosity};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::fs::{self, File};
@@ -99,13 +100,40 @@ impl Database {
         let schema = self.options.folder.join("schema");
         match fs::read_to_string(&schema) {
             Ok(version) if version.trim() == SCHEMA_VERSION => Ok(()),
-            Ok(version) => Err(Error::Schema(version.trim().to_owned())),
+            Ok(version) => self.upgrade(activity, &schema, version.trim()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.options.read_only => {
                 Err(Error::NoDatabase)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.create(activity, &schema),
             Err(error) => Err(Error::io("reading", &schema)(error)),
         }
+    }
+
+    /// Brings an older database to the schema of today, alone.
+    fn upgrade(&self, activity: &Activity, schema: &Path, version: &str) -> Result<()> {
+        schema::upgradable(version, SCHEMA_VERSION)?;
+        if self.options.read_only {
+            return Err(Error::NeedsMigration);
+        }
+        let path = self.options.folder.join("big-lock");
+        let lock = open_lock_file(&path)?;
+        if !try_flock(&lock, &path, true)? {
+            activity.message(Verbosity::Info, "waiting for exclusive access to the Nix store...");
+            wait_flock(activity, &lock, &path, true)?;
+        }
+        // Another process may have been faster.
+        let version = fs::read_to_string(schema).map_err(Error::io("reading", schema))?;
+        if version.trim() == SCHEMA_VERSION {
+            return Ok(());
+        }
+        schema::upgradable(version.trim(), SCHEMA_VERSION)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.retry(activity, || self.open(flags))?;
+        self.set_up(&connection)?;
+        schema::upgrade(&connection, &self.file())?;
+        connection.execute_batch(SCHEMA).map_err(self.failed())?;
+        self.sync()?;
+        write_durably(schema, SCHEMA_VERSION)
     }
 
     fn create(&self, activity: &Activity, schema: &Path) -> Result<()> {
@@ -152,8 +180,16 @@ impl Database {
             return Ok(());
         }
         let path = self.options.folder.join("big-lock");
-        let file = open_lock_file(&path)?;
-        wait_flock(activity, &file, &path, false)?;
+        let file = open_lock_file(&path).map_err(|error| match error {
+            Error::Io { source, path, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Error::NotPermitted { path, source }
+            }
+            other => other,
+        })?;
+        if !try_flock(&file, &path, false)? {
+            activity.message(Verbosity::Info, "waiting for the big Nix store lock...");
+            wait_flock(activity, &file, &path, false)?;
+        }
         // Another thread may have been faster; its lock serves as well.
         let _ = self.big_lock.set(file);
         Ok(())
@@ -162,11 +198,35 @@ impl Database {
     /// Without a WAL the database may lie on a file system whose locks do not work: C++ Nix then uses lock files, and who
     /// shares a database must lock alike.
     fn open(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        if self.options.read_only
+            && let Some(uri) = self.unchanging()
+        {
+            return Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI);
+        }
         if self.options.wal {
             Connection::open_with_flags(self.file(), flags)
         } else {
             Connection::open_with_flags_and_vfs(self.file(), flags, c"unix-dotfile")
         }
+    }
+
+    /// A database whose folder we cannot write to has no log that could be shared with others; without anything in the log it
+    /// can be read as a file that does not change.
+    fn unchanging(&self) -> Option<String> {
+        let folder = &self.options.folder;
+        let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+        let logged = fs::metadata(folder.join("db.sqlite-wal")).is_ok_and(|found| found.len() > 0);
+        if writable || logged {
+            return None;
+        }
+        let mut uri = "file:".to_owned();
+        for byte in self.file().as_os_str().as_encoded_bytes() {
+            match byte {
+                b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
+                other => uri.push_str(&format!("%{other:02x}")),
+            }
+        }
+        Some(uri + "?immutable=1")
     }
 
     fn connect(&self, activity: &Activity) -> Result<Connection> {

@@ -3,7 +3,7 @@
 //! [`LocalStore`] is cheap to open: it looks at one file, and opens database, locks and roots when they are first needed. Its
 //! folders are values ([`LocalStoreOptions`]); the objects may lie elsewhere than their paths say (`local?root=DIR`).
 //!
-//! `database.rs` and `rows.rs` hold what is known, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
+//! `database.rs` and `rows.rs` hold what is known, `schema.rs` upgrades what older programs made, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
 //! `roots.rs` permanent roots, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
 
@@ -18,6 +18,7 @@ mod logs;
 mod optimise;
 mod roots;
 mod rows;
+mod schema;
 mod source;
 mod stream;
 mod sync;
@@ -253,6 +254,16 @@ impl LocalStore {
     /// Removes the object at a path of the host, read-only folders included; nothing there is fine.
     pub fn remove_tree(&self, path: &Path) -> Result<()> {
         self.files.remove_tree(path)
+    }
+
+    /// Fails where nothing may be written, before anything is.
+    pub(crate) fn refuse_if_read_only(&self) -> Result<()> {
+        if !self.options.read_only {
+            return Ok(());
+        }
+        let folder = &self.options.real_dir;
+        rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).map_err(Error::system("writing to", folder))?;
+        Err(Error::ReadOnly(self.options.state_dir.clone()))
     }
 
     fn paths<P: rusqlite::ToSql>(

@@ -153,6 +153,9 @@ impl TempRoots {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.files.create_dirs(&folder)?,
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(Error::NotPermitted { path, source });
+                }
                 Err(error) => return Err(Error::io("creating", &path)(error)),
             }
         }
