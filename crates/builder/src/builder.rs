@@ -17,6 +17,7 @@ use crate::known::Known;
 use crate::options::BuilderOptions;
 use crate::plan::{NodeId, Plan, State};
 use crate::run::{Run, Shared, unobtainable};
+use crate::substitute::Substituters;
 
 /// Builds in a local store. Cheap to make; requests may come from several threads at once.
 pub struct LocalBuilder {
@@ -31,9 +32,19 @@ enum Wanted<'a> {
 }
 
 impl LocalBuilder {
-    /// A builder for a store. Nothing is started or looked at yet.
+    /// A builder for a store that copies nothing from elsewhere. Nothing is started or looked at yet.
     pub fn new(store: Arc<LocalStore>, options: BuilderOptions, transfer: Arc<Transfer>) -> Self {
-        Self { shared: Shared::new(store, options, transfer) }
+        Self { shared: Shared::new(store, options, transfer, Substituters::none()) }
+    }
+
+    /// The same with substituters, which `options.substitution` says how to use.
+    pub fn with_substituters(
+        store: Arc<LocalStore>,
+        options: BuilderOptions,
+        transfer: Arc<Transfer>,
+        substituters: Substituters,
+    ) -> Self {
+        Self { shared: Shared::new(store, options, transfer, substituters) }
     }
 
     /// The knobs it was made with.
@@ -51,7 +62,7 @@ impl LocalBuilder {
     }
 
     fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
-        let mut plan = Plan::new(self.shared.store.store_dir().clone());
+        let mut plan = Plan::new(self.shared.store.store_dir().clone()).substituting(self.shared.options.substitution);
         let wanted = wanted
             .iter()
             .map(|path| match (plan.want(path, mode), path) {
@@ -71,7 +82,7 @@ impl LocalBuilder {
         self.shared.failure_bits.store(0, Ordering::Relaxed);
         self.shared.settle(activity, &mut plan)?;
         let mut times = Default::default();
-        if !plan.to_build().is_empty() {
+        if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
             let known = Known::new(&self.shared.store);
             times = Run::new(&self.shared, &known, &mut plan, activity).drive()?;
         }
@@ -162,7 +173,13 @@ impl LocalBuilder {
     fn path_result(&self, plan: &Plan, path: &DerivedPath) -> BuildResult {
         let base = path.base();
         match plan.is_valid(base) {
-            Some(true) => BuildResult::new(BuildStatus::AlreadyValid, ""),
+            Some(true) => {
+                let copied = plan.object_state(base) == Some(&State::Built);
+                BuildResult::new(if copied { BuildStatus::Substituted } else { BuildStatus::AlreadyValid }, "")
+            }
+            _ if let Some(State::Failed(status, why)) = plan.object_state(base) => {
+                BuildResult::new(*status, why.clone())
+            }
             _ => {
                 BuildResult::new(BuildStatus::NoSubstituters, unobtainable(&self.shared.store.store_dir().print(base)))
             }
@@ -214,10 +231,13 @@ impl Builder for LocalBuilder {
     fn plan(&self, activity: &Activity, wanted: &[DerivedPath]) -> store::Result<MissingPaths> {
         let (mut plan, _) = self.planned(wanted, BuildMode::Normal);
         self.shared.settle(activity, &mut plan).map_err(store::Error::from)?;
+        let coming = plan.to_substitute();
         Ok(MissingPaths {
+            download_size: coming.iter().map(|(_, offer)| offer.download_size).sum(),
+            nar_size: coming.iter().map(|(_, offer)| offer.nar_size).sum(),
+            will_substitute: coming.into_iter().map(|(path, _)| path).collect(),
             will_build: plan.to_build().into_iter().collect(),
             unknown: plan.unknown().into_iter().collect(),
-            ..MissingPaths::default()
         })
     }
 }

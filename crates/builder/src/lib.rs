@@ -4,8 +4,7 @@
 //! the loop around both, with a thread per job and a registrar; `local.rs` builds one derivation in a [`sandbox`], or
 //! `builtin/` fetches and unpacks it; `outputs/` judges what came out. Everyone else sees [`LocalBuilder`].
 //!
-//! Absent: reading of settings ([`BuilderOptions`] are plain values), collection, remote machines; substitution is a trait
-//! without a source; content-addressed, impure and dynamic derivations are refused with a reason.
+//! Absent: reading of settings ([`BuilderOptions`] are plain values), collection, remote machines; content-addressed, impure and dynamic derivations are refused with a reason.
 //!
 //! A program that uses this crate must call [`child_main`] first thing when its first argument is
 //! [`sandbox::CHILD_ARGUMENT`]: sandboxes are the program itself, executed again.
@@ -37,6 +36,7 @@ pub use error::{Error, Result};
 pub use external::ExternalBuilder;
 pub use hooks::Hooks;
 pub use options::{BuilderOptions, SandboxMode, SandboxPath};
+pub use plan::Substitution;
 pub use sandbox::child_main;
-pub use substitute::Substituter;
+pub use substitute::{Opening, Substituter, Substituters};
 pub use users::UserPool;

@@ -9,6 +9,7 @@ use transfer::Mirrors;
 
 use crate::external::ExternalBuilder;
 use crate::hooks::Hooks;
+use crate::plan::Substitution;
 use crate::users::UserPool;
 
 /// Whether builders are shut in (`sandbox`).
@@ -109,6 +110,8 @@ pub struct BuilderOptions {
     pub secret_keys: Vec<SecretKey>,
     /// Folders whose contents `__impureHostDeps` may ask for (`allowed-impure-host-deps`).
     pub impure_host_deps: Vec<PathBuf>,
+    /// Whether outputs are copied instead of built (`substitute`, `always-allow-substitutes`, `fallback`).
+    pub substitution: Substitution,
     /// Programs of the user's around a build.
     pub hooks: Hooks,
     /// Who builds for other systems (`external-builders`).
@@ -155,6 +158,7 @@ impl BuilderOptions {
             ca_file: None,
             secret_keys: Vec::new(),
             impure_host_deps: Vec::new(),
+            substitution: Substitution::default(),
             hooks: Hooks::default(),
             external: Vec::new(),
         }

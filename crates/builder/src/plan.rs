@@ -9,13 +9,18 @@
 //! Absent: reading, locks, processes (`run.rs`); which job goes first (`schedule.rs`). A node is keyed by a derivation path,
 //! so that one that resolves to another derivation can become an edge; building such ones is refused with a reason.
 
+mod objects;
+
+pub use objects::{Offer, Substitution};
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use objects::Outputs;
 use store::BuildMode;
 use store_model::{
-    BuildStatus, Derivation, DerivationKind, DerivedPath, OutputName, OutputsSpec, SingleDerivedPath, StoreDir,
-    StorePath,
+    BuildStatus, ContentAddress, Derivation, DerivationKind, DerivedPath, OutputName, OutputsSpec, SingleDerivedPath,
+    StoreDir, StorePath,
 };
 
 /// A derivation in the plan.
@@ -52,6 +57,8 @@ pub enum Fact {
     NoDerivation(StorePath, String),
     /// Whether a path is valid.
     Valid(StorePath, bool),
+    /// What substituters say of a path.
+    Offer(StorePath, Option<Offer>),
     /// A job was begun.
     Started(NodeId),
     /// A job made all outputs.
@@ -69,6 +76,8 @@ pub struct Questions {
     pub derivations: Vec<StorePath>,
     /// Paths to ask the store about.
     pub paths: Vec<StorePath>,
+    /// Paths to ask substituters about, with their addresses where these are known.
+    pub offers: Vec<(StorePath, Option<ContentAddress>)>,
 }
 
 #[derive(Debug)]
@@ -82,6 +91,15 @@ struct Node {
     state: State,
     /// Inputs have been added as nodes.
     expanded: bool,
+    /// It is a store object that is copied, not a derivation.
+    object: bool,
+    /// Its outputs were looked for and will be built.
+    tried: bool,
+    /// Its outputs are on their way.
+    substituting: bool,
+    /// The derivation itself is on its way, or was.
+    fetching_drv: bool,
+    fetched_drv: bool,
     dependents: Vec<NodeId>,
     /// Inputs that are not there yet, and those that will never be.
     unfinished: u32,
@@ -101,6 +119,10 @@ pub struct Plan {
     ready: Vec<NodeId>,
     fresh_edges: bool,
     wanted_paths: Vec<StorePath>,
+    substitution: Substitution,
+    objects: HashMap<StorePath, NodeId>,
+    /// By path what was asked, answered, and offered.
+    offers: HashMap<StorePath, Option<Option<Offer>>>,
 }
 
 impl Plan {
@@ -116,6 +138,9 @@ impl Plan {
             ready: Vec::new(),
             fresh_edges: false,
             wanted_paths: Vec::new(),
+            substitution: Substitution::default(),
+            objects: HashMap::new(),
+            offers: HashMap::new(),
         }
     }
 
@@ -127,6 +152,9 @@ impl Plan {
         match wanted {
             DerivedPath::Opaque(path) => {
                 self.ask_validity(path);
+                if self.substitution.enabled {
+                    self.want_object(path);
+                }
                 self.wanted_paths.push(path.clone());
                 Ok(None)
             }
@@ -162,6 +190,13 @@ impl Plan {
         if let Some(&id) = self.by_path.get(path) {
             return id;
         }
+        let id = self.new_node(path);
+        self.by_path.insert(path.clone(), id);
+        self.questions.derivations.push(path.clone());
+        id
+    }
+
+    fn new_node(&mut self, path: &StorePath) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(Node {
             path: path.clone(),
@@ -172,13 +207,16 @@ impl Plan {
             mode: BuildMode::Normal,
             state: State::Unread,
             expanded: false,
+            object: false,
+            tried: false,
+            substituting: false,
+            fetching_drv: false,
+            fetched_drv: false,
             dependents: Vec::new(),
             unfinished: 0,
             failed_inputs: 0,
             rank: 0,
         });
-        self.by_path.insert(path.clone(), id);
-        self.questions.derivations.push(path.clone());
         id
     }
 
@@ -200,8 +238,13 @@ impl Plan {
             Fact::Valid(path, valid) => {
                 self.valid.insert(path, Some(valid));
             }
+            Fact::Offer(path, offer) => {
+                self.offers.insert(path, Some(offer));
+            }
             Fact::NoDerivation(path, why) => {
-                if let Some(&id) = self.by_path.get(&path) {
+                if let Some(&id) = self.by_path.get(&path)
+                    && !self.fetch_derivation(id)
+                {
                     self.fail(id, BuildStatus::MiscFailure, why);
                 }
             }
@@ -251,10 +294,13 @@ impl Plan {
     /// Decides about one node; false where a fact is missing still.
     fn consider(&mut self, id: NodeId) -> bool {
         let node = &self.nodes[id.0 as usize];
-        let Some(derivation) = node.derivation.clone() else { return true };
         if node.state != State::Unsure {
             return true;
         }
+        if node.object {
+            return self.consider_object(id);
+        }
+        let Some(derivation) = node.derivation.clone() else { return true };
         if !node.expanded {
             match self.wanted_outputs_valid(id) {
                 Err(why) => {
@@ -267,6 +313,14 @@ impl Plan {
                     return true;
                 }
                 Ok(Some(valid)) => {
+                    if node.mode == BuildMode::Normal && self.may_substitute(id, &derivation) {
+                        match self.substitute_outputs(id, &derivation) {
+                            Outputs::Unknown => return false,
+                            Outputs::Coming => return true,
+                            Outputs::NotOffered => self.nodes[id.0 as usize].tried = true,
+                        }
+                    }
+                    let node = &self.nodes[id.0 as usize];
                     let why = refusal(&derivation).or_else(|| match node.mode {
                         BuildMode::Check if !valid => Some(unchecked(&self.store_dir.print(&node.path))),
                         _ => None,
@@ -324,15 +378,19 @@ impl Plan {
     }
 
     fn check_sources(&mut self, id: NodeId, derivation: &Derivation) -> bool {
-        let mut missing = None;
+        let mut missing = Vec::new();
         for source in &derivation.input_srcs {
             match self.valid.get(source).copied().flatten() {
                 None => return false,
-                Some(false) => missing = missing.or(Some(source)),
+                Some(false) => missing.push(source.clone()),
                 Some(true) => {}
             }
         }
-        if let Some(source) = missing {
+        if self.substitution.enabled && !missing.is_empty() {
+            self.want_sources(id, &missing);
+            return true;
+        }
+        if let Some(source) = missing.first() {
             let (source, user) = (self.store_dir.print(source), self.store_dir.print(&self.nodes[id.0 as usize].path));
             let why = format!("dependency '{source}' of '{user}' does not exist, and substitution is disabled");
             self.fail(id, BuildStatus::MiscFailure, why);
@@ -346,15 +404,24 @@ impl Plan {
     /// Moves a waiting node on when none of its inputs is open any more.
     fn release(&mut self, id: NodeId) {
         let node = &self.nodes[id.0 as usize];
-        if node.state != State::Waiting || node.unfinished != 0 {
+        if node.unfinished != 0 {
             return;
+        }
+        if node.fetching_drv {
+            return self.after_fetching(id);
+        }
+        if node.state != State::Waiting {
+            return;
+        }
+        if node.substituting {
+            return self.after_substitution(id);
         }
         if node.failed_inputs == 0 {
             self.nodes[id.0 as usize].state = State::Ready;
             self.ready.push(id);
         } else {
-            let text = self.dependency_failure(id);
-            self.fail(id, BuildStatus::DependencyFailed, text);
+            let (status, text) = self.inherited(id);
+            self.fail(id, status, text);
         }
     }
 
@@ -387,8 +454,8 @@ impl Plan {
         }
         // An input that failed earlier counts once the last one is done.
         for dependent in self.close(id, state, false) {
-            let why = self.dependency_failure(dependent);
-            self.fail(dependent, BuildStatus::DependencyFailed, why);
+            let (status, why) = self.inherited(dependent);
+            self.fail(dependent, status, why);
         }
     }
 
@@ -397,7 +464,8 @@ impl Plan {
         let mut next = vec![(id, status, why)];
         while let Some((id, status, why)) = next.pop() {
             for dependent in self.close(id, State::Failed(status, why), true) {
-                next.push((dependent, BuildStatus::DependencyFailed, self.dependency_failure(dependent)));
+                let (status, why) = self.inherited(dependent);
+                next.push((dependent, status, why));
             }
         }
     }
@@ -415,7 +483,8 @@ impl Plan {
             let user = &mut self.nodes[dependent.0 as usize];
             user.unfinished = user.unfinished.saturating_sub(1);
             user.failed_inputs += u32::from(failed);
-            if user.state == State::Waiting && user.unfinished == 0 && user.failed_inputs != 0 {
+            let gives_up = user.state == State::Waiting && !user.substituting;
+            if gives_up && user.unfinished == 0 && user.failed_inputs != 0 {
                 fail_too.push(dependent);
             } else {
                 self.release(dependent);
@@ -514,13 +583,20 @@ impl Plan {
 
     /// Derivations that will be built, in the order they were first wanted.
     pub fn to_build(&self) -> Vec<StorePath> {
-        let building = |node: &&Node| matches!(node.state, State::Waiting | State::Ready | State::Running);
+        let building = |node: &&Node| {
+            let coming = node.object || node.substituting;
+            !coming && matches!(node.state, State::Waiting | State::Ready | State::Running)
+        };
         self.nodes.iter().filter(building).map(|node| node.path.clone()).collect()
     }
 
     /// Wanted paths, and sources of derivations that are to be built, which are neither valid nor made by anything here.
     pub fn unknown(&self) -> Vec<StorePath> {
-        self.wanted_paths.iter().filter(|path| self.is_valid(path) == Some(false)).cloned().collect()
+        let nobody = |path: &&StorePath| {
+            let coming = self.object_state(path).is_some_and(|state| !matches!(state, State::Failed(..)));
+            self.is_valid(path) == Some(false) && !coming
+        };
+        self.wanted_paths.iter().filter(nobody).cloned().collect()
     }
 }
 

@@ -27,8 +27,9 @@ use crate::known::Known;
 use crate::local::{self, Job, Site};
 use crate::options::BuilderOptions;
 use crate::outputs::register::{Made, now};
-use crate::plan::{Fact, NodeId, Plan};
+use crate::plan::{Fact, NodeId, Plan, Questions};
 use crate::schedule::{Class, Schedule};
+use crate::substitute::Substituters;
 use crate::{builtin, failure};
 
 /// What all loops of one builder have in common.
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub store: Arc<LocalStore>,
     pub options: BuilderOptions,
     pub transfer: Arc<Transfer>,
+    pub substituters: Substituters,
     /// The machine was seen to refuse user namespaces.
     pub no_user_namespace: AtomicBool,
     /// It was seen to refuse isolation altogether, and `sandbox-fallback` goes on without.
@@ -55,11 +57,17 @@ const BYTES_PER_STEP: u64 = 8 << 20;
 const MOST_DERIVATIONS: usize = 20_000;
 
 impl Shared {
-    pub(crate) fn new(store: Arc<LocalStore>, options: BuilderOptions, transfer: Arc<Transfer>) -> Self {
+    pub(crate) fn new(
+        store: Arc<LocalStore>,
+        options: BuilderOptions,
+        transfer: Arc<Transfer>,
+        substituters: Substituters,
+    ) -> Self {
         Self {
             store,
             options,
             transfer,
+            substituters,
             no_user_namespace: AtomicBool::new(false),
             no_isolation: AtomicBool::new(false),
             failure_bits: AtomicU8::new(0),
@@ -125,8 +133,11 @@ impl Shared {
     pub(crate) fn settle(&self, activity: &Activity, plan: &mut Plan) -> Result<()> {
         loop {
             let questions = plan.questions();
-            if questions.derivations.is_empty() && questions.paths.is_empty() {
+            if questions == Questions::default() {
                 plan.settle();
+                if plan.has_questions() {
+                    continue;
+                }
                 return Ok(());
             }
             // Rooted first, asked then: nothing that is answered for can be collected.
@@ -147,6 +158,12 @@ impl Shared {
             for path in questions.paths {
                 let is_valid = valid.contains(&path);
                 plan.learned(Fact::Valid(path, is_valid));
+            }
+            if !questions.offers.is_empty() {
+                let offers = self.substituters.offers(activity, self.store.store_dir(), &questions.offers)?;
+                for ((path, _), offer) in questions.offers.into_iter().zip(offers) {
+                    plan.learned(Fact::Offer(path, offer));
+                }
             }
             plan.settle();
         }
@@ -285,6 +302,12 @@ impl<'a> Run<'a> {
     {
         let mut jobs = HashMap::new();
         loop {
+            if !self.stopped && !self.plan.is_settled() {
+                // What came, or did not, leaves other questions open.
+                if let Err(error) = self.shared.settle(self.activity, self.plan) {
+                    self.stop(Some(error));
+                }
+            }
             if !self.stopped {
                 self.admit_ready();
                 self.retry_locks(scope, tell, &mut jobs);
@@ -345,6 +368,10 @@ impl<'a> Run<'a> {
                 return;
             }
             for id in ready {
+                if self.plan.is_object(id) {
+                    self.schedule.ready(id, Class::Fetch, 0);
+                    continue;
+                }
                 let Some(derivation) = self.plan.derivation(id) else { continue };
                 let (options, store_dir) = (&self.shared.options, self.shared.store.store_dir());
                 match failure::unsuitable(options, store_dir, self.plan.path(id), derivation) {
@@ -430,6 +457,11 @@ impl<'a> Run<'a> {
                 jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
                 return false;
             }
+            Ok(Prepared::Object(locks)) => {
+                self.plan.learned(Fact::Started(id));
+                jobs.insert(id, self.spawn_copy(scope, tell, (id, class), locks));
+                return false;
+            }
             Ok(Prepared::Present(infos)) => {
                 self.known.add(infos);
                 self.counts.done += 1;
@@ -491,6 +523,9 @@ impl<'a> Run<'a> {
     /// Locks the outputs and looks at them once more: since the question, another process may have made them.
     fn prepare(&self, id: NodeId) -> Result<Prepared> {
         let store = &self.shared.store;
+        if self.plan.is_object(id) {
+            return Ok(Prepared::Object(store.lock_paths(self.activity, &[])?));
+        }
         let Some(derivation) = self.plan.derivation(id).cloned() else { return Ok(Prepared::Locked) };
         let outputs: BTreeMap<_, _> = self
             .plan
@@ -567,6 +602,46 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Copies an object from a substituter in a thread of its own.
+    fn spawn_copy<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        tell: &Sender<News>,
+        (id, class): (NodeId, Class),
+        locks: PathLocks,
+    ) -> ScopedJoinHandle<'scope, ()>
+    where
+        'a: 'scope,
+    {
+        let shared = self.shared;
+        let path = self.plan.path(id).clone();
+        let activity = self.activity.with_token(self.token.clone());
+        let tell = tell.clone();
+        scope.spawn(move || {
+            let begun = now();
+            let copy = std::panic::AssertUnwindSafe(|| shared.substituters.substitute(&activity, &shared.store, &path));
+            let copied = std::panic::catch_unwind(copy).unwrap_or(Err(Error::Panicked));
+            let result = copied.map(|()| Made { outputs: BTreeMap::new(), fresh: Vec::new() });
+            let _ = tell.send(News::Ended { id, class, result, locks, times: (begun, now()) });
+        })
+    }
+
+    /// An object came, or did not: what waits for it may be built instead.
+    fn copied(&mut self, id: NodeId, result: Result<Made>) {
+        match result {
+            Ok(_) => self.plan.learned(Fact::Built(id)),
+            Err(Error::Cancelled(Cancelled)) if self.stopped => {}
+            Err(error) if error.class() == ErrorClass::Cancelled => self.stop(Some(error)),
+            Err(error) => {
+                let status = match error.class() {
+                    ErrorClass::NotFound => BuildStatus::NoSubstituters,
+                    _ => BuildStatus::TransientFailure,
+                };
+                self.plan.learned(Fact::Failed(id, status, error.to_string()));
+            }
+        }
+    }
+
     fn ended(
         &mut self,
         id: NodeId,
@@ -575,6 +650,9 @@ impl<'a> Run<'a> {
         times: (i64, i64),
         registrar: &Sender<Finished>,
     ) {
+        if self.plan.is_object(id) {
+            return self.copied(id, result);
+        }
         self.times.insert(id, times);
         match result {
             Ok(made) => {
@@ -611,6 +689,8 @@ impl<'a> Run<'a> {
 /// What became of the attempt to begin a job.
 enum Prepared {
     Job(Box<Job>, PathLocks),
+    /// An object is copied; whoever writes it locks it. The locks are none.
+    Object(PathLocks),
     Present(Vec<Arc<PathInfo>>),
     Locked,
 }

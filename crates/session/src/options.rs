@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use builder::{BuilderOptions, ExternalBuilder, Hooks, LocalBuilder, SandboxMode, SandboxPath, UserPool};
+use builder::{
+    BuilderOptions, ExternalBuilder, Hooks, LocalBuilder, SandboxMode, SandboxPath, Substituter, Substituters,
+    Substitution, UserPool,
+};
+use store::copy::Place;
 use store::{AutoCollection, FaultPoints, LocalStore, LocalStoreOptions};
 use store_model::SecretKey;
 use transfer::{Netrc, Proxies, TransferOptions};
@@ -16,7 +20,7 @@ use crate::error::SessionError;
 use crate::mirrors::mirrors_of_user;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::stores::StorePlace;
+use crate::stores::{OpenStore, StoreKind, StorePlace};
 
 /// The running file by a name that stays true when the binary is replaced meanwhile.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -157,7 +161,49 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));
     options.impure_variables = environment(settings);
     options.ca_file = certificates(settings);
-    Ok(LocalBuilder::new(store, options, session.transfer()))
+    let substituters = substituters(session, &mut options)?;
+    Ok(LocalBuilder::with_substituters(store, options, session.transfer(), substituters))
+}
+
+/// The stores of `substituters`, opened when the first path is looked for, and whether they are used.
+fn substituters(session: &Session, options: &mut BuilderOptions) -> Result<Substituters, SessionError> {
+    let settings = &session.settings;
+    let uris = settings.list("substituters");
+    options.substitution = Substitution {
+        enabled: settings.flag("substitute") && !uris.is_empty(),
+        always: settings.flag("always-allow-substitutes"),
+        fallback: settings.flag("fallback"),
+    };
+    if !options.substitution.enabled {
+        return Ok(Substituters::none());
+    }
+    let keys = if settings.flag("require-sigs") { Some(session.trusted_keys()?) } else { None };
+    let (settings, own) = (settings.clone(), session.place().state_dir.clone());
+    let open = move |activity: &activity::Activity| {
+        let mut found = Vec::new();
+        for uri in &uris {
+            let opened = StorePlace::parse(uri, &settings).and_then(|place| {
+                // A store is no substituter of its own.
+                if place.kind == StoreKind::Local && place.state_dir == own {
+                    return Ok(None);
+                }
+                let opened = OpenStore::open(&settings, activity, &place, true)?;
+                let priority = opened.priority(activity)?;
+                Ok(Some((priority, opened)))
+            });
+            match opened {
+                Ok(one) => found.extend(one),
+                Err(error) => activity.warn(&format!("ignoring substituter '{uri}': {error}")),
+            }
+        }
+        found.sort_by_key(|(priority, _)| *priority);
+        let substituter = |(_, one): (i64, OpenStore)| Substituter {
+            place: Place { store: one.store, uri: one.uri },
+            trusted: one.trusted,
+        };
+        found.into_iter().map(substituter).collect()
+    };
+    Ok(Substituters::new(Box::new(open), keys))
 }
 
 fn hooks(settings: &Settings) -> Hooks {

@@ -83,7 +83,7 @@ impl Session {
     /// As [`Session::store`].
     pub fn opened(&self, activity: &Activity) -> Result<OpenStore, SessionError> {
         match &self.place.kind {
-            StoreKind::Cache(_) => OpenStore::open(self, activity, &self.place, self.read_only),
+            StoreKind::Cache(_) => OpenStore::open(&self.settings, activity, &self.place, self.read_only),
             StoreKind::Local | StoreKind::Nowhere => Ok(OpenStore::local(self.store(activity)?, &self.place)),
         }
     }
@@ -98,7 +98,7 @@ impl Session {
         if place.kind == StoreKind::Local && place.state_dir == self.place.state_dir {
             return self.opened(activity);
         }
-        OpenStore::open(self, activity, &place, false)
+        OpenStore::open(&self.settings, activity, &place, false)
     }
 
     /// The store, open for writing also if the session only reads: for what is fetched.

@@ -15,7 +15,6 @@ use store::{BuildLogs, LocalStore, Store, TemporaryRoots, WritableStore};
 use store_model::{SecretKey, StoreDir};
 
 use crate::error::SessionError;
-use crate::session::Session;
 use crate::settings::{Places, Settings};
 
 /// Where a local store lies.
@@ -33,6 +32,8 @@ pub struct StorePlace {
     pub read_only: bool,
     /// The URI that it came from, as it is shown.
     pub uri: String,
+    /// Whether it is believed without signatures (`?trusted=1`).
+    pub trusted: bool,
     /// Which kind of store it is.
     pub kind: StoreKind,
     /// Something the user should hear about this choice.
@@ -119,7 +120,7 @@ impl StorePlace {
             }
             "local" | "local://" => local(places, &parameters).map_err(|problem| wrong(&problem)),
             path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
-                let mut parameters = parameters;
+                let mut parameters = parameters.clone();
                 parameters.push(("root".to_owned(), path.to_owned()));
                 local(places, &parameters).map_err(|problem| wrong(&problem))
             }
@@ -132,7 +133,11 @@ impl StorePlace {
         // What `auto` came to is a store on this machine.
         place.map(|place| match base {
             "" | "auto" => place,
-            _ => Self { uri: uri.to_owned(), ..place },
+            _ => {
+                let trusted = parameters.iter().rev().find(|(name, _)| name == "trusted");
+                let trusted = trusted.is_some_and(|(_, value)| matches!(value.as_str(), "true" | "yes" | "1"));
+                Self { uri: uri.to_owned(), trusted, ..place }
+            }
         })
     }
 }
@@ -165,28 +170,32 @@ impl OpenStore {
             roots: Some(store.clone()),
             logs: store,
             cache: None,
-            trusted: true,
+            trusted: place.trusted,
         }
+    }
+
+    /// Lower is asked first.
+    pub(crate) fn priority(&self, activity: &Activity) -> Result<i64, SessionError> {
+        Ok(self.cache.as_ref().map_or(Ok(0), |cache| cache.priority(activity))?)
     }
 
     /// Opens the store at a place.
     pub(crate) fn open(
-        session: &Session,
+        settings: &Settings,
         activity: &Activity,
         place: &StorePlace,
         read_only: bool,
     ) -> Result<Self, SessionError> {
         let StoreKind::Cache(cache) = &place.kind else {
-            let store = crate::options::open_store(&session.settings, place, activity, read_only)?;
+            let store = crate::options::open_store(settings, place, activity, read_only)?;
             return Ok(Self::local(Arc::new(store), place));
         };
         let options = cache.options(place)?;
-        let bucket = DirectoryBucket::new(&cache.folder, session.settings.flag("fsync-store-paths"));
+        let bucket = DirectoryBucket::new(&cache.folder, settings.flag("fsync-store-paths"));
         let uri = bucket.uri().to_owned();
         let store = Arc::new(BinaryCache::new(Box::new(bucket), options));
         // A cache of another store is found out before anything is done with it.
         store.info(activity)?;
-        let trusted = cache.flag("trusted", place)?;
         Ok(Self {
             uri,
             store: store.clone(),
@@ -194,7 +203,7 @@ impl OpenStore {
             roots: None,
             logs: store.clone(),
             cache: Some(store),
-            trusted,
+            trusted: place.trusted,
         })
     }
 }
@@ -257,6 +266,7 @@ fn automatic(settings: &Settings) -> StorePlace {
         log_dir: places.log.clone(),
         read_only: false,
         uri: "local".to_owned(),
+        trusted: false,
         kind: StoreKind::Local,
         notice: None,
     };
@@ -283,6 +293,7 @@ fn nowhere(places: &Places, parameters: &[(String, String)], kind: StoreKind) ->
         log_dir: below.join("log"),
         read_only: false,
         uri: String::new(),
+        trusted: false,
         kind,
         notice: None,
     }
@@ -296,6 +307,7 @@ fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace,
         log_dir: places.log.clone(),
         read_only: false,
         uri: "local".to_owned(),
+        trusted: false,
         kind: StoreKind::Local,
         notice: None,
     };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use builder::plan::{Fact, NodeId, Plan, State};
+use builder::plan::{Fact, NodeId, Offer, Plan, State};
 use builder::schedule::{Class, Schedule};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -17,6 +17,8 @@ pub const TESTS: &[Test] = &[
     ("planning::the_longest_chain_goes_first", the_longest_chain_goes_first),
     ("planning::another_output_opens_a_node_again", another_output_opens_a_node_again),
     ("planning::wanting_more_while_building", wanting_more_while_building),
+    ("planning::what_is_offered_is_copied_with_its_references", what_is_offered_is_copied_with_its_references),
+    ("planning::what_does_not_come_is_built", what_does_not_come_is_built),
 ];
 
 fn path(kind: &str, number: usize) -> StorePath {
@@ -258,5 +260,62 @@ fn wanting_more_while_building() -> Verdict {
     plan.learned(Fact::Started(one));
     plan.learned(Fact::Built(one));
     assert_eq!(plan.take_ready(), [last]);
+    Verdict::Passed
+}
+
+/// A plan over one derivation whose output refers to another object.
+fn substituting(fallback: bool) -> (Plan, NodeId, [StorePath; 2]) {
+    let how = builder::Substitution { enabled: true, always: false, fallback };
+    let mut plan = plan().substituting(how);
+    let id = plan.want(&DerivedPath::all_outputs(drv_path(0)), BuildMode::Normal).unwrap().unwrap();
+    let objects = [path("o", 0), path("x", 1)];
+    plan.learned(Fact::Derivation(drv_path(0), derivation(0, &BTreeSet::new(), &["out"])));
+    loop {
+        plan.settle();
+        let questions = plan.questions();
+        if questions == Default::default() {
+            return (plan, id, objects);
+        }
+        questions.paths.into_iter().for_each(|path| plan.learned(Fact::Valid(path, false)));
+        for (asked, _) in questions.offers {
+            let references = if asked == objects[0] { objects.to_vec() } else { Vec::new() };
+            plan.learned(Fact::Offer(asked, Some(Offer { references, ..Offer::default() })));
+        }
+    }
+}
+
+fn what_is_offered_is_copied_with_its_references() -> Verdict {
+    let (mut plan, id, objects) = substituting(false);
+    assert!(plan.to_build().is_empty());
+    let coming: BTreeSet<StorePath> = plan.to_substitute().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(coming, objects.iter().cloned().collect());
+    // The reference first, then the output.
+    for object in [&objects[1], &objects[0]] {
+        let ready = plan.take_ready();
+        assert_eq!(ready.iter().map(|id| plan.path(*id)).collect::<Vec<_>>(), [object]);
+        assert!(plan.is_object(ready[0]));
+        plan.learned(Fact::Started(ready[0]));
+        plan.learned(Fact::Built(ready[0]));
+    }
+    plan.settle();
+    assert!(plan.is_settled() && *plan.state(id) == State::Present);
+    Verdict::Passed
+}
+
+fn what_does_not_come_is_built() -> Verdict {
+    for (status, fallback, built) in [
+        (BuildStatus::NoSubstituters, false, true),
+        (BuildStatus::TransientFailure, true, true),
+        (BuildStatus::TransientFailure, false, false),
+    ] {
+        let (mut plan, id, _) = substituting(fallback);
+        let first = plan.take_ready()[0];
+        plan.learned(Fact::Failed(first, status, "broken".to_owned()));
+        plan.settle();
+        assert_eq!(plan.take_ready(), if built { vec![id] } else { vec![] }, "{status:?} {fallback}");
+        let failed =
+            matches!(plan.state(id), State::Failed(BuildStatus::TransientFailure, why) if why.contains("--fallback"));
+        assert_eq!(failed, !built);
+    }
     Verdict::Passed
 }

@@ -74,7 +74,21 @@ impl Opened<'_> {
         };
         let Some(drv) = drv else { return Ok(None) };
         let own = self.session.opened(self.activity())?;
-        own.logs.build_log(self.activity(), &drv).map_err(store_error)
+        if let Some(log) = own.logs.build_log(self.activity(), &drv).map_err(store_error)? {
+            return Ok(Some(log));
+        }
+        // Who built it may have kept the log where the result came from.
+        let settings = &self.session.settings;
+        for uri in settings.list("substituters").iter().filter(|_| settings.flag("substitute")) {
+            let found = self.session.open_uri(self.activity(), uri);
+            let log = found.and_then(|store| Ok(store.logs.build_log(self.activity(), &drv)?));
+            match log {
+                Ok(None) => {}
+                Ok(log) => return Ok(log),
+                Err(error) => self.surface.warn(&format!("ignoring substituter '{uri}': {error}")),
+            }
+        }
+        Ok(None)
     }
 
     /// The object of a store path, and the path below it that a text names.
