@@ -61,6 +61,15 @@ impl LocalBuilder {
         }
     }
 
+    fn failed_now(&self) -> std::sync::MutexGuard<'_, Vec<StorePath>> {
+        self.shared.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The derivations that failed in the last request by themselves, not because of what they depend on.
+    pub fn failed(&self) -> Vec<StorePath> {
+        self.failed_now().clone()
+    }
+
     fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
         let mut plan = Plan::new(self.shared.store.store_dir().clone()).substituting(self.shared.options.substitution);
         let wanted = wanted
@@ -80,6 +89,7 @@ impl LocalBuilder {
         }
         let (mut plan, wanted) = self.planned(wanted, mode);
         self.shared.failure_bits.store(0, Ordering::Relaxed);
+        self.failed_now().clear();
         self.shared.settle(activity, &mut plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {

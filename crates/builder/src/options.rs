@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use store_model::SecretKey;
 use transfer::Mirrors;
 
 use crate::external::ExternalBuilder;
+use crate::history::History;
 use crate::hooks::Hooks;
 use crate::plan::Substitution;
 use crate::users::UserPool;
@@ -116,6 +118,8 @@ pub struct BuilderOptions {
     pub hooks: Hooks,
     /// Who builds for other systems (`external-builders`).
     pub external: Vec<ExternalBuilder>,
+    /// Where the times of builds are kept.
+    pub history: Option<Arc<History>>,
 }
 
 impl BuilderOptions {
@@ -161,6 +165,7 @@ impl BuilderOptions {
             substitution: Substitution::default(),
             hooks: Hooks::default(),
             external: Vec::new(),
+            history: None,
         }
     }
 }

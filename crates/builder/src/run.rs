@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub no_isolation: AtomicBool,
     /// Bits of the exit status of all that failed in the current request, dependencies included.
     pub failure_bits: AtomicU8,
+    /// What failed by itself in the current request, not because of something else.
+    pub failed: Mutex<Vec<StorePath>>,
     swept: Once,
     all_cores: OnceLock<usize>,
     running: [AtomicUsize; 2],
@@ -71,6 +73,7 @@ impl Shared {
             no_user_namespace: AtomicBool::new(false),
             no_isolation: AtomicBool::new(false),
             failure_bits: AtomicU8::new(0),
+            failed: Mutex::default(),
             swept: Once::new(),
             all_cores: OnceLock::new(),
             running: Default::default(),
@@ -231,6 +234,8 @@ pub(crate) struct Run<'a> {
     stopped: bool,
     /// When each job began and ended.
     pub times: HashMap<NodeId, (i64, i64)>,
+    /// What was built, and how many seconds it took.
+    built: Vec<(String, u64)>,
     unregistered: usize,
 }
 
@@ -261,6 +266,7 @@ impl<'a> Run<'a> {
             fatal: None,
             stopped: false,
             times: HashMap::new(),
+            built: Vec::new(),
             unregistered: 0,
         }
     }
@@ -285,6 +291,9 @@ impl<'a> Run<'a> {
             join(registrar);
             hook.into_iter().for_each(join);
         });
+        if let Some(history) = &self.shared.options.history {
+            history.note(&self.built);
+        }
         match self.fatal {
             Some(error) => Err(error),
             None => Ok(self.times),
@@ -407,6 +416,7 @@ impl<'a> Run<'a> {
     fn failed(&mut self, id: NodeId, status: BuildStatus, why: String) {
         self.counts.failed += 1;
         self.shared.failure_bits.fetch_or(exit_bits(status), Ordering::Relaxed);
+        self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).push(self.plan.path(id).clone());
         // The reason of a failure that others depend on is told here: the results of those do not repeat it.
         if self.plan.has_dependents(id) {
             self.activity.error(&why);
@@ -657,6 +667,9 @@ impl<'a> Run<'a> {
         match result {
             Ok(made) => {
                 self.counts.done += 1;
+                if let Some(derivation) = self.plan.derivation(id).filter(|one| !builtin::is_fetch(one)) {
+                    self.built.push((derivation.name.clone(), (times.1 - times.0).unsigned_abs()));
+                }
                 let told = self.shared.options.hooks.post_build.is_some().then(|| Told {
                     drv: self.plan.path(id).clone(),
                     outputs: made.outputs.values().map(|info| info.path.clone()).collect(),

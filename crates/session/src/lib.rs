@@ -28,6 +28,7 @@ mod world;
 pub use error::SessionError;
 pub use inputs::Inputs;
 pub use mirrors::mirrors_of_user;
+pub use options::build_history;
 pub use session::Session;
 pub use settings::Settings;
 pub use stores::{CachePlace, OpenStore, StoreKind, StorePlace};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use builder::{
-    BuilderOptions, ExternalBuilder, Hooks, LocalBuilder, SandboxMode, SandboxPath, Substituter, Substituters,
+    BuilderOptions, ExternalBuilder, History, Hooks, LocalBuilder, SandboxMode, SandboxPath, Substituter, Substituters,
     Substitution, UserPool,
 };
 use store::copy::Place;
@@ -157,6 +157,7 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     };
     options.impure_host_deps = settings.list("allowed-impure-host-deps").into_iter().map(PathBuf::from).collect();
     options.hooks = hooks(settings);
+    options.history = Some(Arc::new(build_history(settings)));
     options.external = external_builders(settings)?;
     options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));
     options.impure_variables = environment(settings);
@@ -214,6 +215,11 @@ fn hooks(settings: &Settings) -> Hooks {
         diff: program("diff-hook").filter(|_| settings.flag("run-diff-hook")),
         settings: settings.to_lines(),
     }
+}
+
+/// The times of earlier builds, among the user's caches.
+pub fn build_history(settings: &Settings) -> History {
+    History::new(settings.places.cache.join("firn-build-times"))
 }
 
 fn external_builders(settings: &Settings) -> Result<Vec<ExternalBuilder>, SessionError> {
@@ -288,10 +294,12 @@ fn id(settings: &Settings, name: &str) -> u32 {
 
 fn certificates(settings: &Settings) -> Option<PathBuf> {
     let variables = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
-    let given = Some(settings.text("ssl-cert-file")).filter(|text| !text.is_empty()).map(PathBuf::from);
+    if settings.is_given("ssl-cert-file") {
+        return Some(settings.text("ssl-cert-file")).filter(|text| !text.is_empty()).map(PathBuf::from);
+    }
     let named = || variables.iter().find_map(|name| settings.around.path(name));
     let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    given.or_else(named).or_else(|| usual.iter().map(PathBuf::from).find(|path| path.is_file()))
+    named().or_else(|| usual.iter().map(PathBuf::from).find(|path| path.is_file()))
 }
 
 /// How everything is downloaded.

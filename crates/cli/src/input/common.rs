@@ -1,6 +1,7 @@
 //! The arguments that every command takes, and the session they open.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use session::{Session, Settings};
 
 use super::settings::{Given, extract};
 use crate::command::{CommandError, Surface};
+use crate::output::json_log::JsonLog;
 use crate::output::progress::LogFormat;
 
 /// Options of every command. Settings are options too: `--NAME VALUE`, `--option NAME VALUE`.
@@ -148,6 +150,16 @@ pub fn open_in(
         surface.progress.set_logs(true);
     }
     let mut settings = configuration_in(surface, around, given)?;
+    if surface.progress.is_live() {
+        surface.progress.set_history(session::build_history(&settings));
+    }
+    let path = settings.text("json-log-path");
+    if !path.is_empty() {
+        let log = JsonLog::open(Path::new(path));
+        let failed =
+            |error| CommandError::failed(format!("opening the log '{path}' (setting 'json-log-path'): {error}"));
+        surface.progress.set_json_log(log.map_err(failed)?);
+    }
     if let Some(jobs) = &common.max_jobs {
         settings.set("max-jobs", jobs)?;
     }

@@ -1,6 +1,7 @@
 //! What commands do with a store and a builder: say what is missing, build, print, make links.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,11 @@ use session::Session;
 use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore};
 use store_model::{BuildResult, DerivedPath, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
 
+use super::graph::BuildGraph;
 use crate::command::{CommandError, Surface};
+
+/// After so many failures no more are explained.
+const MOST_HINTS: usize = 3;
 
 /// A session and the surface it is shown on.
 pub struct Opened<'a> {
@@ -180,6 +185,10 @@ impl Opened<'_> {
 
     /// Builds wanted paths; a failure carries Nix's exit status.
     pub fn build(&self, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>, CommandError> {
+        if self.surface.progress.is_live() {
+            let missing = self.builder()?.plan(self.activity(), wanted).map_err(store_error)?;
+            self.surface.progress.set_graph(self.graph(wanted, &missing)?);
+        }
         let results = self.builder()?.build(self.activity(), wanted, mode).map_err(store_error)?;
         let failed: Vec<(&DerivedPath, &BuildResult)> =
             wanted.iter().zip(&results).filter(|(_, result)| !result.status.is_success()).collect();
@@ -200,7 +209,41 @@ impl Opened<'_> {
                 format!("build of {} failed", names.join(", "))
             }
         };
-        Err(CommandError::with_status(message, status))
+        let mut error = CommandError::with_status(message, status);
+        if std::io::stderr().is_terminal() {
+            for drv in self.builder()?.failed().iter().take(MOST_HINTS) {
+                error = error.hint(self.what_to_do(drv));
+            }
+        }
+        Err(error)
+    }
+
+    /// What is going to be built and what waits for what.
+    fn graph(&self, wanted: &[DerivedPath], missing: &MissingPaths) -> Result<BuildGraph, CommandError> {
+        let store = self.store()?;
+        let mut derivations = Vec::new();
+        for path in &missing.will_build {
+            let derivation = store.read_derivation(self.activity(), path).map_err(store_error)?;
+            let inputs = derivation.input_drvs.keys().map(|input| self.show(input)).collect();
+            derivations.push((self.show(path), derivation.name, inputs));
+        }
+        let wanted: Vec<String> = wanted.iter().map(|path| self.show(path.base())).collect();
+        Ok(BuildGraph::new(derivations, &wanted))
+    }
+
+    /// What a failed build kept from being built, and how to go on.
+    fn what_to_do(&self, drv: &StorePath) -> String {
+        let shown = self.show(drv);
+        let waiting = self.surface.progress.waiting(&shown);
+        let mut text = String::new();
+        if let [first, others @ ..] = waiting.as_slice() {
+            text = match others.len() {
+                0 => format!("{first} needs it.\n"),
+                1 => format!("{first} and {} need it.\n", others[0]),
+                many => format!("{first} and {many} others need it.\n"),
+            };
+        }
+        text + &format!("To build it again: nix build '{shown}^*' (its log: nix log {shown})")
     }
 
     /// The outputs that a wanted path means, by name, each with its path; a plain path is `out`.

@@ -3,10 +3,13 @@
 pub mod build;
 pub mod closure_difference;
 pub mod diagnostic;
+pub mod display;
 pub mod error;
 pub mod folded;
 pub mod garbage;
+pub mod graph;
 pub mod json;
+pub mod json_log;
 pub mod listing;
 pub mod plain;
 pub mod progress;

@@ -1,7 +1,8 @@
 //! Events of work as lines on standard error: plain lines, a live display on a terminal, or Nix's JSON.
 //!
 //! Data: [`activity::Event`] → [`Progress::report`] → lines. The live display is drawn by indicatif, starts after
-//! 250 ms and is throttled; everything that is a line of its own goes above it. Absent: any knowledge of what the work is.
+//! 250 ms and is throttled; everything that is a line of its own goes above it. Its text is made in `display.rs`, JSON in
+//! `json_log.rs`. Absent: any knowledge of what the work is.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -9,8 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use activity::{ActivityId, ActivityKind, Event, Field, Reporter, ResultKind, Verbosity};
+use builder::History;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
+
+use super::display;
+use super::graph::BuildGraph;
+use super::json_log::{JsonLog, as_json};
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +24,14 @@ pub enum LogFormat {
     Raw,
     /// Lines, builders' output among them.
     RawWithLogs,
-    /// The live display where there is a terminal, else lines.
+    /// A live line where there is a terminal, else lines.
     Bar,
     /// The same with the builders' output.
     BarWithLogs,
+    /// A live display with a line for each thing that runs.
+    Multiline,
+    /// The same with the builders' output.
+    MultilineWithLogs,
     /// Nix's JSON, a line an event.
     Json,
 }
@@ -34,15 +43,16 @@ impl LogFormat {
             "raw" => Self::Raw,
             "raw-with-logs" => Self::RawWithLogs,
             "bar" => Self::Bar,
-            "bar-with-logs" | "multiline-with-logs" => Self::BarWithLogs,
-            "multiline" => Self::Bar,
+            "bar-with-logs" => Self::BarWithLogs,
+            "multiline" => Self::Multiline,
+            "multiline-with-logs" => Self::MultilineWithLogs,
             "internal-json" => Self::Json,
             _ => return None,
         })
     }
 
     fn logs(self) -> bool {
-        matches!(self, Self::RawWithLogs | Self::BarWithLogs)
+        matches!(self, Self::RawWithLogs | Self::BarWithLogs | Self::MultilineWithLogs)
     }
 }
 
@@ -50,6 +60,12 @@ impl LogFormat {
 struct Running {
     kind: ActivityKind,
     name: String,
+    /// What it works on, as it was told: a derivation, a URL.
+    subject: String,
+    /// The phase of a build.
+    phase: Option<String>,
+    /// What such a build took earlier.
+    expected: Option<Duration>,
     started: Instant,
     parent: ActivityId,
 }
@@ -73,6 +89,9 @@ struct State {
     progress: HashMap<ActivityId, Amounts>,
     bar: Option<ProgressBar>,
     closed: bool,
+    graph: BuildGraph,
+    history: Option<History>,
+    json_log: Option<JsonLog>,
 }
 
 /// The reporter of every command.
@@ -87,7 +106,7 @@ impl Progress {
     /// A display: the older programs show builders' output and more lines than the newer ones.
     pub fn new(legacy: bool) -> Self {
         let state = State {
-            format: if legacy { LogFormat::RawWithLogs } else { LogFormat::Bar },
+            format: if legacy { LogFormat::RawWithLogs } else { LogFormat::Multiline },
             verbosity: if legacy { Verbosity::Info } else { Verbosity::Notice },
             legacy,
             started: Instant::now(),
@@ -97,6 +116,9 @@ impl Progress {
             progress: HashMap::new(),
             bar: None,
             closed: false,
+            graph: BuildGraph::default(),
+            history: None,
+            json_log: None,
         };
         Self { state: Mutex::new(state) }
     }
@@ -118,8 +140,35 @@ impl Progress {
             (LogFormat::Raw | LogFormat::RawWithLogs, false) => LogFormat::Raw,
             (LogFormat::Bar | LogFormat::BarWithLogs, true) => LogFormat::BarWithLogs,
             (LogFormat::Bar | LogFormat::BarWithLogs, false) => LogFormat::Bar,
+            (LogFormat::Multiline | LogFormat::MultilineWithLogs, true) => LogFormat::MultilineWithLogs,
+            (LogFormat::Multiline | LogFormat::MultilineWithLogs, false) => LogFormat::Multiline,
             (LogFormat::Json, _) => LogFormat::Json,
         };
+    }
+
+    /// Whether there is a live display, so that it is worth finding out more for it.
+    pub fn is_live(&self) -> bool {
+        self.state().live()
+    }
+
+    /// Tells what is going to be built.
+    pub fn set_graph(&self, graph: BuildGraph) {
+        self.state().graph = graph;
+    }
+
+    /// What waits for a derivation, by name.
+    pub fn waiting(&self, path: &str) -> Vec<String> {
+        self.state().graph.waiting(path).into_iter().map(str::to_owned).collect()
+    }
+
+    /// Where to look for the times of earlier builds.
+    pub fn set_history(&self, history: History) {
+        self.state().history = Some(history);
+    }
+
+    /// Copies every event to a log.
+    pub fn set_json_log(&self, log: JsonLog) {
+        self.state().json_log = Some(log);
     }
 
     /// Whether the user sees builders' output as it comes.
@@ -159,8 +208,12 @@ impl Progress {
 impl Reporter for Progress {
     fn report(&self, event: &Event<'_>) {
         let mut state = self.state();
+        let verbosity = state.verbosity;
+        if let Some(log) = &mut state.json_log {
+            log.write(event, verbosity);
+        }
         if state.format == LogFormat::Json {
-            if let Some(line) = as_json(event, state.verbosity) {
+            if let Some(line) = as_json(event, verbosity) {
                 state.line(&format!("@nix {line}"));
             }
             return;
@@ -179,7 +232,8 @@ impl Reporter for Progress {
 
 impl State {
     fn live(&self) -> bool {
-        matches!(self.format, LogFormat::Bar | LogFormat::BarWithLogs) && std::io::stderr().is_terminal()
+        use LogFormat::{Bar, BarWithLogs, Multiline, MultilineWithLogs};
+        matches!(self.format, Bar | BarWithLogs | Multiline | MultilineWithLogs) && std::io::stderr().is_terminal()
     }
 
     fn line(&mut self, text: &str) {
@@ -228,7 +282,14 @@ impl State {
             let dots = if text.ends_with("...") || text.ends_with('.') { "" } else { "..." };
             self.line(&format!("{counts}{text}{dots}"));
         }
-        self.running.insert(id, Running { kind, name, started: Instant::now(), parent });
+        let subject = match fields.first() {
+            Some(Field::Text(subject)) => subject.clone(),
+            _ => String::new(),
+        };
+        let history = self.history.as_ref().filter(|_| kind == ActivityKind::Build);
+        let expected = history.and_then(|history| history.expected(&name));
+        let started = Instant::now();
+        self.running.insert(id, Running { kind, name, subject, phase: None, expected, started, parent });
         self.order.push(id);
     }
 
@@ -255,6 +316,11 @@ impl State {
                         _ => String::new(),
                     };
                     self.line(&format!("{head}{line}"));
+                }
+            }
+            ResultKind::SetPhase => {
+                if let (Some(running), Some(Field::Text(phase))) = (self.running.get_mut(&id), fields.first()) {
+                    running.phase = Some(phase.clone());
                 }
             }
             ResultKind::Progress => {
@@ -305,7 +371,7 @@ impl State {
         };
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
         bar.set_message(text);
@@ -319,24 +385,57 @@ impl State {
     /// Counts, then what runs, each build with its time and each transfer with its share. Nothing when nothing runs:
     /// the display must not come back after a command's result.
     fn live_text(&self) -> Option<String> {
-        let mut parts = Vec::new();
+        let parts = self.live_parts();
+        if parts.is_empty() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+        let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        let (width, height) = size.map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+        // The last column stays free: a full line would begin another one.
+        let width = width - 1;
+        let head = self.counts(ActivityKind::Build);
+        Some(match self.format {
+            LogFormat::Bar | LogFormat::BarWithLogs => {
+                display::assemble(&format!("{head}{}", parts.join(", ")), &[], width, height)
+            }
+            _ => display::assemble(&head, &parts, width, height),
+        })
+    }
+
+    fn live_parts(&self) -> Vec<String> {
+        let tree = matches!(self.format, LogFormat::Multiline | LogFormat::MultilineWithLogs);
+        let (mut builds, mut others) = (Vec::new(), Vec::new());
         for id in &self.order {
             let Some(running) = self.running.get(id) else { continue };
-            let seconds = running.started.elapsed().as_secs();
+            let elapsed = running.started.elapsed();
             match running.kind {
-                ActivityKind::Build | ActivityKind::Substitute => parts.push(format!("{} {seconds}s", running.name)),
+                ActivityKind::Build if tree => {
+                    let (name, path) = (running.name.as_str(), running.subject.as_str());
+                    let (phase, expected) = (running.phase.as_deref(), running.expected);
+                    let line = display::BuildLine { name, path, phase, elapsed, expected };
+                    builds.push(display::build(&line, &self.graph));
+                }
+                ActivityKind::Build | ActivityKind::Substitute => {
+                    builds.push(format!("{} {}s", running.name, elapsed.as_secs()));
+                }
                 ActivityKind::FileTransfer => {
                     let amounts = self.progress.get(id).copied().unwrap_or_default();
                     let share = (amounts.done.min(amounts.expected) * 100).checked_div(amounts.expected);
-                    let share = share.map(|percent| format!(" {percent}%")).unwrap_or_default();
+                    let mut share = share.map(|percent| format!(" {percent}%")).unwrap_or_default();
+                    if tree && !share.is_empty() {
+                        share += &format!(" of {}", display::bytes(amounts.expected));
+                    }
                     if !self.inside_build(running.parent) || !share.is_empty() {
-                        parts.push(format!("{}{share}", running.name));
+                        others.push(format!("{}{share}", running.name));
                     }
                 }
+                ActivityKind::BuildWaiting if tree => others.push(running.name.clone()),
                 _ => {}
             }
         }
-        (!parts.is_empty()).then(|| format!("{}{}", self.counts(ActivityKind::Build), parts.join(", ")))
+        builds.append(&mut others);
+        builds
     }
 }
 
@@ -350,27 +449,4 @@ fn build_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     let name = name.get(33..).unwrap_or(name);
     name.strip_suffix(".drv").unwrap_or(name).to_owned()
-}
-
-fn as_json(event: &Event<'_>, verbosity: Verbosity) -> Option<String> {
-    let list = |fields: &[Field]| -> Vec<serde_json::Value> {
-        let one = |field: &Field| match field {
-            Field::Int(number) => json!(number),
-            Field::Text(text) => json!(text),
-        };
-        fields.iter().map(one).collect()
-    };
-    let value = match *event {
-        Event::Start { id, parent, level, kind, text, fields } => json!({
-            "action": "start", "id": id, "level": level as u8, "type": kind as u16, "text": text, "parent": parent,
-            "fields": list(fields),
-        }),
-        Event::Stop { id } => json!({"action": "stop", "id": id}),
-        Event::Result { id, kind, fields } => {
-            json!({"action": "result", "id": id, "type": kind as u16, "fields": list(fields)})
-        }
-        Event::Message { level, .. } if level > verbosity => return None,
-        Event::Message { level, text } => json!({"action": "msg", "level": level as u8, "msg": text}),
-    };
-    Some(value.to_string())
 }

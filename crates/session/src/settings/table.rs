@@ -142,7 +142,7 @@ pub const SETTINGS: &[Setting] = &[
         &["build-impersonate-linux-26"],
     ),
     of(on("impure-env", Map, "", "Variables for fixed-output builders."), "configurable-impure-env"),
-    known("json-log-path", Text, "", "A file or socket that gets the log as JSON."),
+    on("json-log-path", Text, "", "A file or socket that gets the log as JSON."),
     was(on("keep-build-log", Bool, "true", "Keep the builders' output."), &["build-keep-log"]),
     was(
         on("keep-derivations", Bool, "true", "Collecting keeps the derivations of living outputs."),
