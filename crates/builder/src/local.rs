@@ -93,6 +93,10 @@ pub(crate) struct Attempt<'a> {
 /// [`Error::Build`] is a build that failed; everything else a fault of ours or of the machine.
 pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
     let shared = site.shared;
+    let graph = job.derivation.structured_attrs.as_ref().map(|attrs| attrs.to_object());
+    if graph.is_some_and(|object| object.get("exportReferencesGraph").is_some_and(|graph| !graph.is_object())) {
+        site.activity.warn("'exportReferencesGraph' in structured attrs is not a JSON object, ignoring");
+    }
     let options = DerivationOptions::of(shared.store.store_dir(), &job.derivation).map_err(|error| {
         let path = shared.store.store_dir().print(&job.path);
         Error::Build {

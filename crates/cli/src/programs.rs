@@ -13,6 +13,7 @@ pub type Entry = fn(&Surface, Vec<OsString>) -> CommandResult;
 #[rustfmt::skip]
 pub const PROGRAMS: &[(&str, Entry)] = &[
     ("nix-build", legacy::nix_build::run),
+    ("nix-channel", legacy::nix_channel::run),
     ("nix-collect-garbage", legacy::nix_collect_garbage::run),
     ("nix-env", legacy::nix_env::run),
     ("nix-hash", legacy::nix_hash::run),
@@ -30,6 +31,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("copy", nix::copy::run),
     ("derivation add", nix::derivation::add::run),
     ("derivation show", nix::derivation::show::run),
+    ("develop", nix::develop::run),
     ("eval", nix::eval::run),
     ("hash convert", nix::hash::convert::run),
     ("hash file", nix::hash::file::run),
@@ -47,6 +49,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("nar ls", nix::nar::ls::run),
     ("nar pack", nix::nar::pack::run),
     ("path-info", nix::path_info::run),
+    ("print-dev-env", nix::print_dev_env::run),
     ("run", nix::run::run),
     ("shell", nix::shell::run),
     ("sources", firn::sources::run),

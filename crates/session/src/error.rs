@@ -71,6 +71,15 @@ pub enum SessionError {
     /// The builder says no.
     #[error("{0}")]
     Builder(#[from] builder::Error),
+    /// The environment of a build was asked for that bash does not run.
+    #[error("'nix develop' only works on derivations that use 'bash' as their builder")]
+    NotBash,
+    /// What a build should have written of its environment is something else.
+    #[error("the environment that was captured is malformed: {problem}")]
+    BuildEnvironment {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A program is not on the search path.
     #[error("unable to execute '{}': no such program on the search path", program.display())]
     NoProgram {

@@ -84,7 +84,12 @@ pub fn parse_claiming<A: clap::Parser>(
 ) -> Result<Words<A>, CommandError> {
     let claimed = [CLAIMED, claimed].concat();
     let (given, rest) = extract(words, stops, &claimed).map_err(CommandError::usage)?;
-    let matches = A::command().no_binary_name(true).try_get_matches_from(rest)?;
+    let mut command = A::command();
+    if command.get_arguments().any(|argument| argument.get_id() == "keep_env_var") {
+        // There `-k` is about variables.
+        command = command.mut_arg("keep_going", |argument| argument.short(None));
+    }
+    let matches = command.no_binary_name(true).try_get_matches_from(rest)?;
     Ok(Words { args: A::from_arg_matches(&matches)?, given })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod common;
+pub mod environment;
 pub mod evaluation;
 pub mod installable;
 pub mod settings;

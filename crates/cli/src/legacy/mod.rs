@@ -1,6 +1,7 @@
 //! The older programs, each with a name of its own.
 
 pub mod nix_build;
+pub mod nix_channel;
 pub mod nix_collect_garbage;
 pub mod nix_env;
 pub mod nix_hash;

@@ -1,8 +1,8 @@
 //! `nix-env`: packages of a user's profile, and the profile's generations, by an operation and its flags.
 
 pub mod environment;
-mod generations;
-mod install;
+pub mod generations;
+pub mod install;
 mod query;
 mod words;
 mod xml;

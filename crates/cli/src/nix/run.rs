@@ -8,6 +8,7 @@ use clap::Parser;
 use super::shell::{packages, search_path, start};
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
+use crate::input::environment::EnvironmentArgs;
 use crate::input::installable::InstallableArgs;
 use crate::output::build::Opened;
 
@@ -21,6 +22,8 @@ struct Args {
     /// Run this command, with the packages on its search path; every word after it belongs to it
     #[arg(short = 'c', long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     command: Option<Vec<OsString>>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     #[command(flatten)]
     installables: InstallableArgs,
     #[command(flatten)]
@@ -37,9 +40,11 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &["-c", "--command"])?;
     let args = words.args;
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
+    let mut variables = args.environment.apply(opened.session.settings.around.variables.clone())?;
     if let Some(command) = &args.command {
         let built = packages(&opened, &args.installables, &args.arguments)?;
-        return start(&opened, command, Some(search_path(&opened, &built)?));
+        variables.insert("PATH".into(), search_path(&opened, &built, &variables)?);
+        return start(&opened, command, &variables);
     }
     let (first, rest) = match args.arguments.split_first() {
         Some((first, rest)) => (std::slice::from_ref(first), rest),
@@ -56,5 +61,5 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let mut command = vec![OsString::from(format!("{}/bin/{program}", opened.show(output)))];
     command.extend(rest.iter().map(OsString::from));
     command.extend(args.rest);
-    start(&opened, &command, None)
+    start(&opened, &command, &variables)
 }

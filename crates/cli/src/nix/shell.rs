@@ -1,15 +1,17 @@
 //! `nix shell`: a shell or a command with packages on its search path.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::Parser;
+use session::shell::Variables;
 use store::BuildMode;
 use store_model::{DerivedPath, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
+use crate::input::environment::EnvironmentArgs;
 use crate::input::installable::InstallableArgs;
 use crate::output::build::Opened;
 
@@ -20,6 +22,8 @@ struct Args {
     /// Run this command instead of a shell; every word after it belongs to it
     #[arg(short = 'c', long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     command: Option<Vec<OsString>>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     #[command(flatten)]
     installables: InstallableArgs,
     #[command(flatten)]
@@ -34,9 +38,12 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let args = words.args;
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
     let built = packages(&opened, &args.installables, &args.arguments)?;
-    let path = search_path(&opened, &built)?;
-    let shell = || vec![std::env::var_os("SHELL").unwrap_or_else(|| "bash".into())];
-    start(&opened, &args.command.unwrap_or_else(shell), Some(path))
+    let around = &opened.session.settings.around;
+    let mut variables = args.environment.apply(around.variables.clone())?;
+    let path = search_path(&opened, &built, &variables)?;
+    variables.insert("PATH".into(), path);
+    let shell = || vec![around.variable("SHELL").cloned().unwrap_or_else(|| "bash".into())];
+    start(&opened, &args.command.unwrap_or_else(shell), &variables)
 }
 
 /// Builds packages and gives their outputs.
@@ -54,35 +61,43 @@ pub fn packages(
     Ok(built)
 }
 
-/// The `bin` folders of some outputs and of what they propagate to users, before the search path there is.
-pub fn search_path(opened: &Opened<'_>, outputs: &[StorePath]) -> Result<OsString, CommandError> {
-    let mut open: Vec<StorePath> = outputs.iter().rev().cloned().collect();
+/// The `bin` folders of some outputs and of what they propagate to users, before the search path of `variables`.
+pub fn search_path(
+    opened: &Opened<'_>,
+    outputs: &[StorePath],
+    variables: &Variables,
+) -> Result<OsString, CommandError> {
+    let session = &opened.session;
+    let mut open: VecDeque<StorePath> = outputs.iter().cloned().collect();
     let mut seen = BTreeSet::new();
     let mut folders = Vec::new();
-    while let Some(path) = open.pop() {
+    while let Some(path) = open.pop_front() {
         if !seen.insert(path.clone()) {
             continue;
         }
-        folders.push(PathBuf::from(format!("{}/bin", opened.show(&path))));
-        let list = opened.session.real_path(&path).join("nix-support/propagated-user-env-packages");
-        for word in std::fs::read_to_string(list).unwrap_or_default().split_whitespace() {
-            open.extend(opened.session.store_dir().parse(word));
+        let top = PathBuf::from(opened.show(&path));
+        // An output may be a link, but only to another store object.
+        let folder = session.follow_links(&top.join("bin"))?;
+        if !folder.starts_with(session.store_dir().as_str()) {
+            return Err(CommandError::failed(format!("path '{}' is not in the Nix store", folder.display())));
+        }
+        folders.push(folder);
+        let list = session.follow_links(&top.join("nix-support/propagated-user-env-packages"))?;
+        for word in std::fs::read_to_string(session.on_disk(&list)).unwrap_or_default().split_whitespace() {
+            open.extend(session.store_dir().parse(word));
         }
     }
-    let before = std::env::var_os("PATH").unwrap_or_default();
-    let all = folders.into_iter().chain(std::env::split_paths(&before));
+    let before = variables.get(OsStr::new("PATH")).filter(|path| !path.is_empty());
+    let before = before.into_iter().flat_map(|path| std::env::split_paths(path));
+    let all = folders.into_iter().chain(before);
     std::env::join_paths(all).map_err(|error| CommandError::failed(format!("the search path: {error}")))
 }
 
 /// Becomes a program that sees the store at its logical place.
-pub fn start(opened: &Opened<'_>, command: &[OsString], path: Option<OsString>) -> CommandResult {
+pub fn start(opened: &Opened<'_>, command: &[OsString], variables: &Variables) -> CommandResult {
     let Some((program, arguments)) = command.split_first() else {
         return Err(CommandError::usage("no command was given"));
     };
     opened.surface.progress.close();
-    let mut variables = opened.session.settings.around.variables.clone();
-    if let Some(path) = path {
-        variables.insert("PATH".into(), path);
-    }
-    Err(opened.session.become_program(program, arguments, &variables).into())
+    Err(opened.session.become_program(program, arguments, variables).into())
 }

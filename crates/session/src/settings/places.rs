@@ -84,10 +84,9 @@ impl Places {
         }
     }
 
-    /// The folders of a store below `root`: the logical prefix stays, everything lies below.
+    /// The folders of a store below `root`: the logical prefix stays, everything lies below, at the usual places.
     pub fn below(&self, root: &Path) -> (PathBuf, PathBuf, PathBuf) {
-        let inside = |path: &str| root.join(path.trim_start_matches('/'));
-        (inside(&self.store), inside("nix/var/nix"), inside("nix/var/log/nix"))
+        (root.join("nix/store"), root.join("nix/var/nix"), root.join("nix/var/log/nix"))
     }
 }
 
@@ -117,6 +116,6 @@ mod tests {
         assert_eq!(places.data, Path::new("/h/.local/share/nix"));
         assert!(places.explicit);
         let (real, state, _) = places.below(Path::new("/r"));
-        assert_eq!((real.as_path(), state.as_path()), (Path::new("/r/a/store"), Path::new("/r/nix/var/nix")));
+        assert_eq!((real.as_path(), state.as_path()), (Path::new("/r/nix/store"), Path::new("/r/nix/var/nix")));
     }
 }

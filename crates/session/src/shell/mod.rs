@@ -1,8 +1,10 @@
 //! The environment of a derivation's build in a user's shell, as `nix-shell` gives it: variables, the files that some of
-//! them name, and what bash is told at its start. Pure; `roots.rs` keeps what a shell uses from being collected.
+//! them name, and what bash is told at its start. Pure; `development.rs` captures
+//! what a build's own setup makes, `roots.rs` keeps what a shell uses from being collected.
 //!
 //! Absent: evaluating, building, and becoming the shell (`cli`).
 
+pub mod development;
 mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
