@@ -171,11 +171,21 @@ pub struct GcOptions {
     pub ignore_liveness: bool,
     /// End once more bytes than this were freed.
     pub max_freed: u64,
+    /// Leave what was used or added after this time, in seconds since 1970, and all it refers to.
+    pub keep_since: Option<i64>,
+    /// Delete no more than is needed for the store's archives to be this large, what was not used for longest first.
+    pub max_size: Option<u64>,
 }
 
 impl Default for GcOptions {
     fn default() -> GcOptions {
-        GcOptions { action: GcAction::default(), ignore_liveness: false, max_freed: u64::MAX }
+        GcOptions {
+            action: GcAction::default(),
+            ignore_liveness: false,
+            max_freed: u64::MAX,
+            keep_since: None,
+            max_size: None,
+        }
     }
 }
 

@@ -323,3 +323,41 @@ fn short_space_is_noticed_before_paths_are_added() {
     assert_eq!(names(&store).len(), 3 + 2);
     assert_sound(&store);
 }
+
+#[test]
+fn what_was_not_used_for_longest_goes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<StorePath> =
+        fill(folder.path(), |store| (0..4).map(|n| add(store, &format!("path-{n}"), &[])).collect());
+    let user = fill(folder.path(), |store| add(store, "user-1", &[&paths[1]]));
+    let state = folder.path().join("nix/var/nix");
+    // As if each had been added at another time, and not been used since.
+    std::fs::remove_file(state.join("db/last-use")).unwrap();
+    let database = rusqlite::Connection::open(state.join("db/db.sqlite")).unwrap();
+    for (path, time) in paths.iter().zip([100, 200, 300, 400]).chain([(&user, 350)]) {
+        let sql = "update ValidPaths set registrationTime = ?, narSize = 1000 where path = ?";
+        database.execute(sql, rusqlite::params![time, store_dir().print(path)]).unwrap();
+    }
+    drop(database);
+    // The oldest is used now.
+    fill(folder.path(), |store| store.add_temp_roots(&Activity::silent(), &paths[..1]).unwrap());
+    let store = open(folder.path());
+    let shown = |paths: &[&StorePath]| paths.iter().map(|path| store_dir().print(path).into()).collect::<BTreeSet<_>>();
+    let told = |options: GcOptions| {
+        let told = collect(&store, &GcOptions { action: GcAction::ReturnDead, ..options });
+        told.1.unwrap();
+        told.0
+    };
+    let by_size = |max_size| told(GcOptions { max_size: Some(max_size), ..GcOptions::default() }).paths;
+    assert_eq!(by_size(5000), shown(&[]));
+    assert_eq!(by_size(4999), shown(&[&paths[2]]));
+    // The second is as young as its user, and goes after it.
+    assert_eq!(by_size(3000), shown(&[&paths[2], &user]));
+    assert_eq!(by_size(2500), shown(&[&paths[2], &user, &paths[1]]));
+    let since = |time| told(GcOptions { keep_since: Some(time), ..GcOptions::default() });
+    assert_eq!(since(351).paths, shown(&[&paths[1], &paths[2], &user]));
+    assert_eq!((since(350).paths, since(350).bytes_freed), (shown(&[&paths[2]]), 1000));
+    let options = GcOptions { keep_since: Some(350), max_size: Some(0), ..GcOptions::default() };
+    collect(&store, &options).1.unwrap();
+    assert_eq!(names(&store).len(), 4);
+}

@@ -32,6 +32,21 @@ pub fn optimise_and_say(opened: &Opened<'_>) -> CommandResult {
     Ok(0)
 }
 
+/// The time, in seconds since 1970, that is so long ago: `14d`, or with `m`, `h` and `w` for minutes, hours and weeks.
+pub fn time_before(text: &str) -> Result<i64, CommandError> {
+    let wrong = || CommandError::usage(format!("'{text}' is not an age, such as '14d' or '12h'"));
+    let unit = match text.bytes().last() {
+        Some(b'm') => 60,
+        Some(b'h') => 3600,
+        Some(b'd') => 24 * 3600,
+        Some(b'w') => 7 * 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let count: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(i64::from(count) * unit))
+}
+
 /// A number of bytes, with `K`, `M`, `G` or `T` behind it for powers of 1024; below zero is zero.
 pub fn bytes(text: &str) -> Result<u64, CommandError> {
     let wrong = || CommandError::usage(format!("'{text}' is not an integer"));

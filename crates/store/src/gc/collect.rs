@@ -15,8 +15,8 @@ use super::graph::{Graph, Node};
 use super::live::{Live, Policy};
 use super::socket::{Server, Shared};
 use super::trash::{Taken, Trash, measure};
-use crate::local::LocalStore;
 use crate::local::lock::{open_lock_file, try_flock, wait_flock};
+use crate::local::{LocalStore, last_use};
 use crate::{Error, ErrorClass, GcAction, GcOptions, GcResults, Result};
 use activity::{Activity, Verbosity};
 use rusqlite::Transaction;
@@ -29,8 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store_model::StorePath;
 
-/// Paths that are deleted together: a client that wants one of them waits for all.
-const BATCH: usize = 1024;
+/// Paths that are deleted together: a client that wants one of them waits for all, about half a second. The rows of a batch
+/// lie all over the database, so many small ones would write every page of it many times.
+const BATCH: usize = 8192;
 
 /// One collection.
 pub(super) struct Collection<'a> {
@@ -182,8 +183,10 @@ impl Collection<'_> {
         self.message("determining live/dead paths...");
         let wants_alive = self.options.action == GcAction::ReturnLive;
         let others = self.others()?;
+        let dead = if wants_alive { Vec::new() } else { self.dead_in_order()? };
         let live = self.shared.live();
-        let nodes: Vec<Node> = self.graph.nodes().filter(|node| live.is_alive(*node) == wants_alive).collect();
+        let nodes: Vec<Node> =
+            if wants_alive { self.graph.nodes().filter(|node| live.is_alive(*node)).collect() } else { dead };
         let bytes = nodes.iter().map(|node| self.graph.size(*node)).sum();
         let invalid = others.invalid.iter().filter(|path| live.is_protected(path) == wants_alive);
         let found: BTreeSet<PathBuf> = nodes
@@ -196,6 +199,51 @@ impl Collection<'_> {
         self.results.paths = found;
         self.results.bytes_freed = if wants_alive { 0 } else { bytes };
         Ok(())
+    }
+
+    /// What may be deleted, in an order in which each path stands before what it refers to, and otherwise those first that
+    /// were not used for longest.
+    fn dead_in_order(&self) -> Result<Vec<Node>> {
+        let graph = &self.graph;
+        let used = self.last_uses()?;
+        let mut live = self.shared.live();
+        if let Some(since) = self.options.keep_since {
+            for node in graph.nodes().filter(|node| used[*node as usize] >= since) {
+                live.keep(node);
+            }
+        }
+        let mut order = graph.referrers_first(|node| !live.is_alive(node));
+        drop(live);
+        // Who uses a path uses what it refers to, so no path comes before one that refers to it.
+        order.sort_by_key(|node| used[*node as usize]);
+        if let Some(most) = self.options.max_size {
+            let mut size: u64 = graph.nodes().map(|node| graph.size(node)).sum();
+            let mut count = 0;
+            while size > most && count < order.len() {
+                size = size.saturating_sub(graph.size(order[count]));
+                count += 1;
+            }
+            order.truncate(count);
+        }
+        Ok(order)
+    }
+
+    /// When each path, or one that leads to it, was last used or registered.
+    fn last_uses(&self) -> Result<Vec<i64>> {
+        let graph = &self.graph;
+        let file = self.store.options.state_dir.join("db/last-use");
+        let noted = last_use::load(&self.store.options.state_dir).map_err(Error::io("reading", &file))?;
+        let own = |node: Node| {
+            let noted = noted.get(&last_use::digits_of(graph.path(node))).copied();
+            noted.unwrap_or(0).max(graph.registered(node))
+        };
+        let mut used: Vec<i64> = graph.nodes().map(own).collect();
+        for node in graph.referrers_first(|_| true) {
+            for reference in graph.references(node) {
+                used[*reference as usize] = used[*reference as usize].max(used[node as usize]);
+            }
+        }
+        Ok(used)
     }
 
     /// What stands in the store's folder without being valid.
@@ -227,10 +275,8 @@ impl Collection<'_> {
         self.message("deleting garbage...");
         let others = self.others()?;
         self.delete_others(others, trash)?;
-        let order = {
-            let live = self.shared.live();
-            self.graph.referrers_first(|node| !live.is_alive(node), |node| self.graph.path(node).clone())
-        };
+        let order = self.dead_in_order()?;
+        self.store.database.expect_many_changes(self.activity)?;
         self.delete_nodes(&order, trash)
     }
 
@@ -255,7 +301,7 @@ impl Collection<'_> {
                 return Err(needed(path).into());
             };
             let chosen: BTreeSet<Node> = dependents.into_iter().filter(|node| !deleted[*node as usize]).collect();
-            let order = graph.referrers_first(|node| chosen.contains(&node), |node| node);
+            let order = graph.referrers_first(|node| chosen.contains(&node));
             self.delete_nodes(&order, trash)?;
             if !self.deleted[node as usize] {
                 return Err(Error::StillAlive(self.store.options.store_dir.print(path)).into());

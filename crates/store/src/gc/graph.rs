@@ -51,6 +51,7 @@ impl Edges {
 pub(crate) struct Graph {
     ids: Vec<i64>,
     sizes: Vec<u64>,
+    times: Vec<i64>,
     paths: Vec<StorePath>,
     by_path: FxHashMap<StorePath, Node>,
     references: Edges,
@@ -68,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) paths: Vec<(i64, StorePath)>,
     /// The size of each path's archive.
     pub(crate) sizes: Vec<u64>,
+    /// When each path was registered.
+    pub(crate) times: Vec<i64>,
     /// Who refers to what.
     pub(crate) references: Vec<(Node, Node)>,
     /// Output and the derivation that is noted as having made it.
@@ -86,6 +89,7 @@ impl Graph {
         Graph {
             ids,
             sizes: parts.sizes,
+            times: parts.times,
             by_path,
             references: forward(&parts.references),
             referrers: backward(&parts.references),
@@ -102,7 +106,9 @@ impl Graph {
         let failed = |source| Error::Database { path: file.to_owned(), source };
         let mut parts = Parts::default();
         let mut derivers: Vec<(Node, String)> = Vec::new();
-        let mut statement = connection.prepare("select id, path, deriver, narSize from ValidPaths").map_err(failed)?;
+        let mut statement = connection
+            .prepare("select id, path, deriver, narSize, registrationTime from ValidPaths")
+            .map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let id: i64 = row.get(0).map_err(failed)?;
@@ -113,6 +119,7 @@ impl Graph {
             }
             let size: Option<i64> = row.get(3).map_err(failed)?;
             parts.sizes.push(size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0));
+            parts.times.push(row.get(4).map_err(failed)?);
             parts.paths.push((id, path));
         }
         let by_id: FxHashMap<i64, Node> = parts.paths.iter().zip(0..).map(|((id, _), node)| (*id, node)).collect();
@@ -171,6 +178,11 @@ impl Graph {
         self.sizes.get(node as usize).copied().unwrap_or(0)
     }
 
+    /// When the path was registered, 0 where it is not known.
+    pub(crate) fn registered(&self, node: Node) -> i64 {
+        self.times.get(node as usize).copied().unwrap_or(0)
+    }
+
     /// What it refers to, without itself.
     pub(crate) fn references(&self, node: Node) -> &[Node] {
         self.references.of(node)
@@ -201,13 +213,9 @@ impl Graph {
         self.output_in.of(node)
     }
 
-    /// The chosen nodes in an order in which each stands before what it refers to; `first` tells which of those that could
-    /// come next does (the smallest). Nodes of a circle, which no valid store has, are left out.
-    pub(crate) fn referrers_first<K: Ord>(
-        &self,
-        chosen: impl Fn(Node) -> bool,
-        first: impl Fn(Node) -> K,
-    ) -> Vec<Node> {
+    /// The chosen nodes in an order in which each stands before what it refers to. Nodes of a circle, which no valid store
+    /// has, are left out.
+    pub(crate) fn referrers_first(&self, chosen: impl Fn(Node) -> bool) -> Vec<Node> {
         let nodes: Vec<Node> = self.nodes().filter(|node| chosen(*node)).collect();
         let mut left = vec![0u32; self.len()];
         for node in &nodes {
@@ -215,9 +223,7 @@ impl Graph {
                 left[*reference as usize] += 1;
             }
         }
-        let mut free: Vec<Node> = nodes.into_iter().filter(|node| left[*node as usize] == 0).collect();
-        free.sort_by_cached_key(|node| first(*node));
-        let mut free = VecDeque::from(free);
+        let mut free: VecDeque<Node> = nodes.into_iter().filter(|node| left[*node as usize] == 0).collect();
         let mut order = Vec::new();
         while let Some(node) = free.pop_front() {
             order.push(node);

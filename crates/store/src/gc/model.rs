@@ -58,6 +58,7 @@ impl World {
         let parts = Parts {
             paths: (0..count).map(|n| (i64::from(n) + 10, path(n))).collect(),
             sizes: Vec::new(),
+            times: Vec::new(),
             references: edges.iter().copied().collect(),
             derivers: (0..count).filter(|n| n % 3 == 1).map(|n| (n, n - 1)).collect(),
             outputs: (0..count).filter(|n| n % 3 == 1).map(|n| (n - 1, n)).collect(),
@@ -66,7 +67,7 @@ impl World {
         let mut live = Live::new(policy);
         roots.iter().for_each(|root| live.root(&path(*root)));
         live.set_graph(Arc::clone(&graph));
-        let order = graph.referrers_first(|node| !live.is_alive(node), |node| node);
+        let order = graph.referrers_first(|node| !live.is_alive(node));
         let all: BTreeSet<u32> = (0..count).collect();
         World {
             count,

@@ -8,9 +8,10 @@
 
 use crate::{Error, Result};
 use activity::{Activity, CancelToken};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{self, File};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub(super) struct Trash {
     store: OwnedFd,
     folder: PathBuf,
     _lock: Option<File>,
+    is_root: bool,
     share: Option<(OwnedFd, PathBuf, usize)>,
     shares: usize,
     unlinkers: Unlinkers,
@@ -62,7 +64,17 @@ impl Trash {
         };
         let store = open_dir(rustix::fs::CWD, real_dir).map_err(Error::system("opening", real_dir))?;
         let unlinkers = Unlinkers::start(activity.cancel_token().clone());
-        Ok(Trash { real_dir: real_dir.to_owned(), store, folder, _lock: lock, share: None, shares: 0, unlinkers })
+        let is_root = rustix::process::geteuid().is_root();
+        Ok(Trash {
+            real_dir: real_dir.to_owned(),
+            store,
+            folder,
+            _lock: lock,
+            is_root,
+            share: None,
+            shares: 0,
+            unlinkers,
+        })
     }
 
     /// Takes an object from its place.
@@ -74,7 +86,7 @@ impl Trash {
             Err(_) => {}
         }
         let c_name = c_name(name);
-        let freed = unlink_tree(self.store.as_fd(), &c_name, self.store.as_fd(), &mut 0);
+        let freed = Unlinker::new(self.store.as_fd()).unlink(self.store.as_fd(), &c_name, None, 0);
         let path = self.real_dir.join(name);
         self.unlinkers.count(freed.map_err(Error::system("deleting", &path))?);
         Ok(Taken::Gone)
@@ -92,7 +104,7 @@ impl Trash {
             self.share = Some((open_dir(rustix::fs::CWD, &path)?, path, 0));
         }
         let Some((share, _, count)) = &mut self.share else { return Err(Errno::NOENT) };
-        if !rustix::process::geteuid().is_root() {
+        if !self.is_root {
             // To move a folder elsewhere is to change its entry for `..`.
             let found = rustix::fs::statat(&self.store, name, AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(found.st_mode) == FileType::Directory && found.st_mode & 0o200 == 0 {
@@ -221,16 +233,17 @@ fn unlink_shares(
 
 fn remove_share(folder: &Path) -> Result<u64, Errno> {
     let top = open_dir(rustix::fs::CWD, folder)?;
+    let mut unlinker = Unlinker::new(top.as_fd());
     let mut freed = 0;
-    let mut moved = 0;
     // What is moved up from the depth appears here, so it is looked at until nothing is left.
     loop {
+        rustix::fs::seek(&top, rustix::fs::SeekFrom::Start(0))?;
         let names = names(&top)?;
         if names.is_empty() {
             break;
         }
-        for (name, _) in names {
-            freed += unlink_tree(top.as_fd(), &name, top.as_fd(), &mut moved)?;
+        for (name, kind) in names {
+            freed += unlinker.unlink(top.as_fd(), &name, Some(kind), 0)?;
         }
     }
     rustix::fs::rmdir(folder)?;
@@ -248,8 +261,10 @@ fn c_name(name: &OsStr) -> CString {
 
 /// The entries of a folder. All are read before the first is removed.
 fn names(folder: &OwnedFd) -> Result<Vec<(CString, FileType)>, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 8 << 10];
+    let mut entries = RawDir::new(folder, &mut buffer);
     let mut found = Vec::new();
-    for entry in Dir::read_from(folder)? {
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             found.push((entry.file_name().to_owned(), entry.file_type()));
@@ -258,52 +273,60 @@ fn names(folder: &OwnedFd) -> Result<Vec<(CString, FileType)>, Errno> {
     Ok(found)
 }
 
-/// Unlinks an object and tells the bytes that became free. Folders in great depth are moved to `top` under new names.
-fn unlink_tree(at: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, moved: &mut u64) -> Result<u64, Errno> {
-    unlink_below(at, name, None, top, moved, 0)
+/// Unlinks objects. Folders in great depth are moved to the top under new names, for whoever looks there again.
+struct Unlinker<'a> {
+    top: BorrowedFd<'a>,
+    moved: u64,
+    /// Others need write permission on a folder to change it.
+    is_root: bool,
 }
 
-fn unlink_below(
-    at: BorrowedFd<'_>,
-    name: &CStr,
-    kind: Option<FileType>,
-    top: BorrowedFd<'_>,
-    moved: &mut u64,
-    depth: usize,
-) -> Result<u64, Errno> {
-    let mut freed = 0;
-    if !matches!(kind, Some(FileType::Directory)) {
-        let found = match rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(0),
-            found => found?,
+impl<'a> Unlinker<'a> {
+    fn new(top: BorrowedFd<'a>) -> Unlinker<'a> {
+        Unlinker { top, moved: 0, is_root: rustix::process::geteuid().is_root() }
+    }
+
+    /// Unlinks an object and tells the bytes that became free.
+    fn unlink(&mut self, at: BorrowedFd<'_>, name: &CStr, kind: Option<FileType>, depth: usize) -> Result<u64, Errno> {
+        if !matches!(kind, Some(FileType::Directory)) {
+            let found = match rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => return Ok(0),
+                found => found?,
+            };
+            if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
+                rustix::fs::unlinkat(at, name, AtFlags::empty())?;
+                return Ok(freed(&found));
+            }
+        }
+        if depth > DEEPEST {
+            self.moved += 1;
+            let _ = rustix::fs::chmodat(at, name, Mode::from_raw_mode(0o700), AtFlags::empty());
+            rustix::fs::renameat(at, name, self.top, format!("deep-{}", self.moved))?;
+            return Ok(0);
+        }
+        let folder = match open_dir(at, name) {
+            Err(Errno::ACCESS) => {
+                rustix::fs::chmodat(at, name, Mode::from_raw_mode(0o700), AtFlags::empty())?;
+                open_dir(at, name)?
+            }
+            folder => folder?,
         };
-        if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
-            rustix::fs::unlinkat(at, name, AtFlags::empty())?;
-            return Ok(if found.st_nlink <= 2 { found.st_size as u64 } else { 0 });
+        let entries = names(&folder)?;
+        if !entries.is_empty() && !self.is_root {
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o700))?;
         }
-    }
-    if depth > DEEPEST {
-        *moved += 1;
-        let _ = rustix::fs::chmodat(at, name, Mode::from_raw_mode(0o700), AtFlags::empty());
-        rustix::fs::renameat(at, name, top, format!("deep-{moved}"))?;
-        return Ok(freed);
-    }
-    let folder = match open_dir(at, name) {
-        Err(Errno::ACCESS) => {
-            rustix::fs::chmodat(at, name, Mode::from_raw_mode(0o700), AtFlags::empty())?;
-            open_dir(at, name)?
+        let mut freed = 0;
+        for (name, kind) in entries {
+            freed += self.unlink(folder.as_fd(), &name, Some(kind), depth + 1)?;
         }
-        folder => folder?,
-    };
-    let entries = names(&folder)?;
-    if !entries.is_empty() && !rustix::process::geteuid().is_root() {
-        rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o700))?;
+        rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)?;
+        Ok(freed)
     }
-    for (name, kind) in entries {
-        freed += unlink_below(folder.as_fd(), &name, Some(kind), top, moved, depth + 1)?;
-    }
-    rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)?;
-    Ok(freed)
+}
+
+/// The bytes that unlinking a file gives back. With two links the other one is most probably in `.links`.
+fn freed(found: &rustix::fs::Stat) -> u64 {
+    if found.st_nlink <= 2 { found.st_size as u64 } else { 0 }
 }
 
 /// The bytes that deleting an object of the folder would give back; what lies in great depth is left out.
@@ -317,7 +340,7 @@ fn measure_below(at: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<u64, E
         found => found?,
     };
     if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
-        return Ok(if found.st_nlink <= 2 { found.st_size as u64 } else { 0 });
+        return Ok(freed(&found));
     }
     let mut bytes = 0;
     if depth <= DEEPEST {

@@ -166,6 +166,19 @@ impl Database {
         let _ = fs::remove_file(self.options.folder.join("reserved"));
     }
 
+    /// Keeps the pages of large transactions in memory until they are committed, instead of writing them again and again.
+    pub(crate) fn expect_many_changes(&self, activity: &Activity) -> Result<()> {
+        const KIBIBYTES: i64 = 256 << 10;
+        let mut writer = self.writer();
+        let connection = match &mut *writer {
+            Some(connection) => connection,
+            none => none.insert(self.connect(activity)?),
+        };
+        connection.pragma_update(None, "cache_size", -KIBIBYTES).map_err(self.failed())?;
+        // So that what a statement could have to take back is not written to a file either.
+        connection.pragma_update(None, "temp_store", "memory").map_err(self.failed())
+    }
+
     /// Lets the log be used from its beginning again, so that it need not grow, if nobody reads what it holds.
     pub(crate) fn make_room(&self) {
         if let Some(connection) = &*self.writer() {

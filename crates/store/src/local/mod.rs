@@ -5,7 +5,7 @@
 //!
 //! `database.rs` and `rows.rs` hold what is known, `schema.rs` upgrades what older programs made, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
-//! `roots.rs` permanent roots, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
+//! `roots.rs` permanent roots, `last_use.rs` when paths were used, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
 
 mod add;
 mod batch;
@@ -13,6 +13,7 @@ mod canonicalise;
 pub(crate) mod database;
 mod derivations;
 pub(crate) mod files;
+pub(crate) mod last_use;
 pub(crate) mod lock;
 mod logs;
 mod optimise;

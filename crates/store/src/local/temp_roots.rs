@@ -166,6 +166,8 @@ impl Drop for TempRoots {
     fn drop(&mut self) {
         let inner = self.inner.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_file, path)) = inner.file.take() {
+            // A note that cannot be made, as on a full disk, is missed by nobody.
+            let _ = super::last_use::record(&self.state_dir, inner.known.iter());
             let _ = fs::remove_file(path);
         }
     }

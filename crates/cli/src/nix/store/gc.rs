@@ -8,7 +8,7 @@ use store::{GcAction, GcOptions};
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
 use crate::output::build::Opened;
-use crate::output::garbage::{bytes, collect_and_say};
+use crate::output::garbage::{bytes, collect_and_say, time_before};
 
 /// Delete every store path that no root needs
 #[derive(Parser, Debug)]
@@ -20,6 +20,12 @@ struct Args {
     /// Stop once so many bytes were freed; K, M, G and T behind the number are units
     #[arg(long, value_name = "BYTES")]
     max: Option<String>,
+    /// Keep what was used or added less long ago: `14d`, `12h`
+    #[arg(long, value_name = "AGE")]
+    keep_since: Option<String>,
+    /// Delete no more than is needed for the store to be so small, what was not used for longest first
+    #[arg(long, value_name = "BYTES")]
+    max_size: Option<String>,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -35,6 +41,8 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if let Some(text) = &args.max {
         options.max_freed = bytes(text)?;
     }
+    options.keep_since = args.keep_since.as_deref().map(time_before).transpose()?;
+    options.max_size = args.max_size.as_deref().map(bytes).transpose()?;
     if args.dry_run {
         options.action = GcAction::ReturnDead;
     }
