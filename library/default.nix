@@ -26,6 +26,8 @@ else
       in
       {
         inherit lib config system callPackage;
+        # The set by the name that expressions written for nixpkgs know it by; nix-shell -p asks for it.
+        pkgs = self;
         # Parts of the set that hold no package of their own: commands that build "everything" pass by.
         stage0 = import ./stdenv/stage0 {
           inherit lib system;
@@ -33,8 +35,11 @@ else
         };
         inherit (environments) stdenv stdenvNoCC fixupTools;
         setupHooks = environments.hooks;
+        # What nix-shell starts: the bash of the shell tools, which can be typed to.
+        bashInteractive = self.stage0.tools;
       }
       // import ./build-support { inherit lib callPackage; inherit (self) stdenvNoCC; }
+      // import ./build-support/shell.nix { inherit (self) stdenv; }
       // import ./packages { inherit callPackage; };
   in
   lib.fixWithOverlays set overlays
