@@ -20,6 +20,17 @@ const POINTS: [(&str, u32); 10] = [
     ("link-renamed", 2),
 ];
 
+/// Points of a collection.
+const COLLECTING: [&str; 7] = [
+    "gc-locked",
+    "gc-roots-found",
+    "gc-pending",
+    "gc-transaction-filled",
+    "gc-transaction-committed",
+    "gc-transaction-synced",
+    "gc-renamed",
+];
+
 fn run_victim(oracle: &Oracle, point: &str, pass: u32) -> ExitStatus {
     let pass = pass.to_string();
     Command::new(env!("CARGO_BIN_EXE_victim")).arg(oracle.root()).args([point, &pass]).status().unwrap()
@@ -43,5 +54,32 @@ fn at_every_point() {
         let left = std::fs::read_dir(store.real_dir()).unwrap().count();
         assert_eq!(left, 3, "{point} {pass}: two objects and .links");
         assert_eq!(std::fs::read_dir(store.state_dir().join("temproots")).unwrap().count(), 0, "{point} {pass}");
+    }
+}
+
+#[test]
+fn while_collecting() {
+    let a = Activity::silent();
+    for (number, point) in COLLECTING.into_iter().enumerate() {
+        let Some(oracle) = Oracle::for_test("while_collecting") else { return };
+        assert!(run_victim(&oracle, "none", 1).success(), "{point}");
+        let victim = |point: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
+            command.arg(oracle.root()).args([point, "1", "collect"]).status().unwrap()
+        };
+        assert_eq!(victim(point).signal(), Some(9), "{point}");
+        oracle.verify();
+        let store = oracle.ours();
+        assert!(!store.verify(&a, true).unwrap().has_errors(), "{point}");
+        // Whoever collects next finishes the work.
+        if number % 2 == 0 {
+            oracle.run(&["nix-store", "--gc"]);
+        } else {
+            assert!(victim("none").success(), "{point}");
+        }
+        oracle.verify();
+        assert_eq!(store.all_valid_paths(&a).unwrap().len(), 2, "{point}");
+        let left = std::fs::read_dir(store.real_dir()).unwrap().count();
+        assert_eq!(left, 3, "{point}: two objects and .links");
     }
 }

@@ -1,5 +1,5 @@
 //! A process that works in a store and is killed when it passes a named point for the Nth time, or not at all:
-//! `victim ROOT POINT N`.
+//! `victim ROOT POINT N`, and with `collect` behind it one that collects garbage.
 
 use activity::Activity;
 use file_tree::{MemoryNode, MemoryTree, TreePath, nar};
@@ -7,7 +7,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::{
-    AddTree, FaultPoints, LocalStore, LocalStoreOptions, Result, Store, TreeObject, WritableStore, WriteOptions,
+    AddTree, FaultPoints, GarbageCollector, GcOptions, GcResults, LocalStore, LocalStoreOptions, Result, Store,
+    TreeObject, WritableStore, WriteOptions,
 };
 use store_model::derivation::TextObject;
 use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StoreDir, StorePath};
@@ -27,6 +28,9 @@ fn main() -> Result<()> {
     });
     let activity = Activity::silent();
     let store = LocalStore::open(&activity, options)?;
+    if arguments.next().is_some_and(|word| word == "collect") {
+        return store.collect_garbage(&activity, &GcOptions::default(), &mut GcResults::default());
+    }
     work(&activity, &store, &root)
 }
 
