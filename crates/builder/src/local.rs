@@ -565,6 +565,8 @@ impl Attempt<'_> {
     fn run(&self, request: &SandboxRequest) -> Result<Result<()>> {
         let (options, store) = (self.options(), &self.site.shared.store);
         let file = options.keep_log.then(|| LogFile::new(store.log_path(&self.job.path)));
+        let builder = String::from_utf8_lossy(&self.job.derivation.builder).into_owned();
+        self.site.activity.message(activity::Verbosity::Chatty, &format!("executing builder '{builder}'"));
         let mut log = BuildLog::new(self.site.activity, options.log_lines, file);
         let bounds = Bounds {
             timeout: options.timeout,

@@ -92,7 +92,18 @@ impl<'a> BuildLog<'a> {
     /// transfers only, and report on those and on itself.
     fn message(&mut self, line: &[u8]) -> bool {
         let Some(json) = line.strip_prefix(b"@nix ") else { return false };
-        let Ok(json) = serde_json::from_slice::<Value>(json) else { return false };
+        let complain = |problem: &str| {
+            let text = format!("Unable to handle a JSON message from the derivation builder: {problem}");
+            self.activity.warn(&text);
+            false
+        };
+        let json = match serde_json::from_slice::<Value>(json) {
+            Ok(json) => json,
+            Err(error) => return complain(&error.to_string()),
+        };
+        if !json.get("action").is_some_and(Value::is_string) {
+            return complain("it is no object with a text 'action'");
+        }
         let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| json.get(name).and_then(Value::as_u64);
         match text("action") {

@@ -122,6 +122,21 @@ pub fn enter(mut arguments: Vec<OsString>) -> ! {
     finish(&surface, result)
 }
 
+/// Refuses options that belong to the experimental feature `nix-command`, where the user named features without it.
+fn refuse_disabled(surface: &Surface, before: &[OsString]) -> Result<(), CommandError> {
+    let belongs =
+        |word: &OsString| ["--print-build-logs", "-L", "--offline", "--refresh"].iter().any(|one| word == one);
+    if !before.iter().any(belongs) {
+        return Ok(());
+    }
+    let (given, _) = crate::input::settings::extract(before.to_vec(), &[], &[]).map_err(CommandError::usage)?;
+    let settings = crate::input::common::configuration(surface, &given)?;
+    match settings.is_given("experimental-features") && !settings.feature("nix-command") {
+        true => Err(session::SessionError::FeatureDisabled { feature: "nix-command".to_owned() }.into()),
+        false => Ok(()),
+    }
+}
+
 /// `nix COMMAND …`, where a command is one word, or two of which the first names a group.
 fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult {
     // Settings and verbosity may stand before each word of the command; they are handed on to it.
@@ -136,6 +151,7 @@ fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult
                     return Ok(0);
                 }
                 Some("--help" | "-h") => {
+                    refuse_disabled(surface, &before)?;
                     surface.print(overview(&command).as_bytes());
                     return Ok(0);
                 }

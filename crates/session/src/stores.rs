@@ -112,8 +112,10 @@ impl StorePlace {
         let place = match base {
             "" | "auto" => Ok(automatic(settings)),
             "dummy" | "dummy://" => Ok(nowhere(places, &parameters, StoreKind::Nowhere)),
-            file if file.starts_with("file://") => {
-                let folder = decoded(&file["file://".len()..]).filter(|folder| folder.starts_with('/'));
+            file if file.starts_with("file:") => {
+                let folder = &file["file:".len()..];
+                let folder =
+                    decoded(folder.strip_prefix("//").unwrap_or(folder)).filter(|folder| folder.starts_with('/'));
                 let folder = folder.ok_or_else(|| wrong("its folder is not an absolute path"))?;
                 let cache = CachePlace { folder: folder.into(), parameters: parameters.iter().cloned().collect() };
                 Ok(nowhere(places, &parameters, StoreKind::Cache(cache)))

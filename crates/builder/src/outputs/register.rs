@@ -16,8 +16,8 @@ use store::{BuildMode, Canonicaliser, Scratch, Store, TemporaryRoots};
 use store_model::derivation::DerivationOptions;
 use store_model::store_dir::output_path_name;
 use store_model::{
-    BuildStatus, ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, OutputName, PathInfo,
-    References, StorePath,
+    BuildStatus, ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, HashAlgorithm, OutputName,
+    PathInfo, References, StorePath,
 };
 
 use super::check::Checked;
@@ -266,6 +266,13 @@ fn check_fixed(
     let path = store_dir.print(&job.path);
     let got = read.scanned.address.unwrap_or(read.scanned.nar_hash);
     let references = &read.scanned.references;
+    let may_refer = wanted.method == ContentAddressMethod::NixArchive && got.algorithm() == HashAlgorithm::Sha256;
+    if !references.is_empty() && !may_refer {
+        let name = output_path_name(&job.derivation.name, name);
+        return Err(Error::Refused(format!(
+            "fixed output derivation '{name}' is not allowed to refer to other store paths.\nYou may need to use the 'unsafeDiscardReferences' derivation attribute, see the manual for more details."
+        )));
+    }
     if got != wanted.hash {
         if references.is_empty() && !origin.discard_mismatch && job.mode == BuildMode::Normal {
             keep_under_true_path(site, job, name, read, ContentAddress { hash: got, ..wanted })?;

@@ -37,6 +37,14 @@ impl InstallableArgs {
         self.file.is_some() || self.expr.is_some()
     }
 
+    /// A file of the disk is nothing that pure evaluation may read.
+    pub fn refuse_impure(&self, session: &session::Session) -> Result<(), CommandError> {
+        match self.file.is_some() && session.settings.flag("pure-eval") {
+            true => Err(CommandError::usage("'--file' is not compatible with '--pure-eval'")),
+            false => Ok(()),
+        }
+    }
+
     /// The value that attribute paths start from.
     pub fn root(&self, evaluation: &mut Evaluation) -> Result<Rooted, CommandError> {
         match (&self.file, &self.expr) {
@@ -58,6 +66,7 @@ impl InstallableArgs {
             });
             return paths.collect();
         }
+        self.refuse_impure(&opened.session)?;
         with_large_stack(|| self.evaluate(opened, words))
     }
 

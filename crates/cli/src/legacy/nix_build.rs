@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use evaluator::with_large_stack;
 use session::remembered::Answer;
-use store::BuildMode;
-use store_model::{DerivedPath, StorePath};
+use store::{BuildMode, Store as _};
+use store_model::{DerivedPath, OutputsSpec, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::attributes::{self, Attributes};
 use crate::input::common::{CommonArgs, Words, open, parse};
 use crate::input::evaluation::{EvaluationArgs, Question};
-use crate::output::build::{Opened, link_name};
+use crate::output::build::{Opened, link_name, store_error};
 
 /// Build the derivations of expressions
 ///
@@ -87,6 +87,7 @@ fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, Comma
             && let Ok(path @ DerivedPath::Built { .. }) = opened.session.derived_path(argument)
         {
             let drv = path.base().clone();
+            check_outputs(opened, &path)?;
             found.push((number, Wanted { path, drv }));
             continue;
         }
@@ -123,6 +124,22 @@ fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, Comma
     }
     found.sort_by_key(|(number, _)| *number);
     Ok(found.into_iter().map(|(_, wanted)| wanted).collect())
+}
+
+/// One output may be named after a derivation, and it must have it.
+fn check_outputs(opened: &Opened<'_>, path: &DerivedPath) -> Result<(), CommandError> {
+    let DerivedPath::Built { outputs: OutputsSpec::Names(names), .. } = path else { return Ok(()) };
+    let [name] = names.iter().collect::<Vec<_>>()[..] else {
+        let shown = path.print(opened.session.store_dir()).replace('^', "!");
+        let message = format!("building more than one derivation output is not supported, in '{shown}'");
+        return Err(CommandError::failed(message));
+    };
+    let derivation = opened.store()?.read_derivation(opened.activity(), path.base()).map_err(store_error)?;
+    if derivation.outputs.contains_key(name) {
+        return Ok(());
+    }
+    let shown = opened.show(path.base());
+    Err(CommandError::failed(format!("derivation '{shown}' does not have output '{name}'")))
 }
 
 fn build(opened: &Opened<'_>, args: &Args, wanted: Vec<Wanted>) -> CommandResult {

@@ -48,6 +48,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
 fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
     let args = &words.args;
     let session = open(surface, &words.given, &args.common)?;
+    args.installables.refuse_impure(&session)?;
     let form = match args {
         Args { raw: true, .. } => Form::Raw,
         Args { json: true, .. } => Form::Json,

@@ -107,7 +107,11 @@ impl Progress {
     pub fn new(legacy: bool) -> Self {
         let state = State {
             format: if legacy { LogFormat::RawWithLogs } else { LogFormat::Multiline },
-            verbosity: if legacy { Verbosity::Info } else { Verbosity::Notice },
+            // On a terminal the live display says what runs.
+            verbosity: match legacy || !std::io::stderr().is_terminal() {
+                true => Verbosity::Info,
+                false => Verbosity::Notice,
+            },
             legacy,
             started: Instant::now(),
             running: HashMap::new(),

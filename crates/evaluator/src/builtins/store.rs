@@ -160,7 +160,7 @@ impl Eval {
         let mut rewrites = Vec::new();
         let activity = self.activity.clone();
         for (path, output, built) in self.arena.blocked(|| world.realise(&activity, &wanted))? {
-            self.allow(&built);
+            self.allow_closure(built.clone())?;
             if let DerivedPath::Built { drv, .. } = &path
                 && let Ok(placeholder) = DownstreamPlaceholder::of_chain(drv, &output)
             {

@@ -61,6 +61,21 @@ impl Eval {
         }
     }
 
+    /// Lets restricted evaluation read a store path and all that it refers to.
+    pub(crate) fn allow_closure(&self, path: store_model::StorePath) -> Result<(), EvalError> {
+        if !self.is_guarded() {
+            return Ok(());
+        }
+        let mut seen = std::collections::BTreeSet::from([path.clone()]);
+        let mut open = vec![path];
+        while let Some(path) = open.pop() {
+            self.allow(&path);
+            let references = self.shared.world.references(&path)?;
+            open.extend(references.into_iter().filter(|reference| seen.insert(reference.clone())));
+        }
+        Ok(())
+    }
+
     /// Where a path leads if evaluation must know it, else the path itself.
     pub(crate) fn target<'a>(&self, path: &'a [u8], links: Links) -> Result<Cow<'a, [u8]>, EvalError> {
         if self.is_guarded() { Ok(self.follow(path, links)?.into()) } else { Ok(path.into()) }

@@ -35,20 +35,21 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
             return Err(CommandError::usage("'--json' is not supported when specifying a setting name"));
         }
         // Older names are accepted where settings are set, not here, as in C++ Nix.
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name && settings.offers(setting)) else {
             return Err(CommandError::failed(format!("could not find setting '{name}'")));
         };
         surface.line(&settings.effective(setting));
         return Ok(0);
     }
+    let offered = SETTINGS.iter().filter(|setting| settings.offers(setting));
     if !args.json {
         let lines: Vec<String> =
-            SETTINGS.iter().map(|setting| format!("{} = {}\n", setting.name, settings.effective(setting))).collect();
+            offered.map(|setting| format!("{} = {}\n", setting.name, settings.effective(setting))).collect();
         surface.print(lines.concat().as_bytes());
         return Ok(0);
     }
     let mut all = Map::new();
-    for setting in SETTINGS {
+    for setting in offered {
         let typed = |text: &str| match setting.kind {
             Kind::Bool => json!(matches!(text, "true" | "yes" | "1")),
             Kind::Number => text.parse::<u64>().map_or(Value::Null, |number| json!(number)),
