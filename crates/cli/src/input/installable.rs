@@ -2,7 +2,7 @@
 //! with outputs after `^`.
 
 use clap::Args;
-use evaluator::{Evaluator, Package, Rooted, with_large_stack};
+use evaluator::{Evaluator, Package, Rooted, StringContextElement, ValueKind, with_large_stack};
 use session::remembered::{Answer, Found, Start, Step, Work};
 use store_model::{DerivedPath, OutputsSpec, SingleDerivedPath};
 
@@ -135,6 +135,10 @@ impl Work for Resolving<'_> {
         let value = evaluation.auto_call(&value)?;
         let package = evaluation.run(|evaluator| evaluator.derivation_of(&value))?;
         let Some(package) = package else {
+            if let Some(path) = store_object(evaluation, &value)? {
+                let text = path.print(self.opened.session.store_dir()).into_bytes();
+                return Ok(Step { answer: Some(Answer::Text(text)), identities: Vec::new() });
+            }
             let what = if path.is_empty() { "the expression".to_owned() } else { format!("'{path}'") };
             return Err(CommandError::failed(format!("{what} does not evaluate to a derivation")));
         };
@@ -153,7 +157,16 @@ impl Work for Resolving<'_> {
     }
 
     fn show(&mut self, part: usize, answer: Answer) -> Result<(), CommandError> {
-        let Answer::Derivations(found) = answer else { return Ok(()) };
+        let found = match answer {
+            Answer::Derivations(found) => found,
+            Answer::Text(text) => {
+                let text = String::from_utf8_lossy(&text);
+                let path = DerivedPath::parse(self.opened.session.store_dir(), &text);
+                let path = path.map_err(|error| CommandError::failed(error.to_string()))?;
+                self.found.push(Installable { path, main_program: None });
+                return Ok(());
+            }
+        };
         for one in found {
             let outputs = match &self.words[part].outputs {
                 Some(outputs) => outputs.clone(),
@@ -165,6 +178,23 @@ impl Work for Resolving<'_> {
         }
         Ok(())
     }
+}
+
+/// A path, which is copied to the store, or a text that is a store path or an output: what it means. `None` for everything
+/// else.
+fn store_object(evaluation: &mut Evaluation, value: &Rooted) -> Result<Option<DerivedPath>, CommandError> {
+    let kind = evaluation.run(|evaluator| evaluator.kind(value))?;
+    if !matches!(kind, ValueKind::String | ValueKind::Path(_)) {
+        return Ok(None);
+    }
+    let (_, context) = evaluation.run(|evaluator| evaluator.string(value, true))?;
+    Ok(match context.as_slice() {
+        [StringContextElement::Opaque(path) | StringContextElement::Whole(path)] => {
+            Some(DerivedPath::Opaque(path.clone()))
+        }
+        [StringContextElement::Output(drv, output)] => Some(DerivedPath::output(drv.clone(), output)),
+        _ => None,
+    })
 }
 
 /// A derivation named by its store path means its file unless outputs are asked for.
