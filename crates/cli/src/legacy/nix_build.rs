@@ -87,7 +87,7 @@ fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, Comma
             && let Ok(path @ DerivedPath::Built { .. }) = opened.session.derived_path(argument)
         {
             let drv = path.base().clone();
-            check_outputs(opened, &path)?;
+            check_outputs(opened, &path, argument)?;
             found.push((number, Wanted { path, drv }));
             continue;
         }
@@ -127,10 +127,11 @@ fn wanted(opened: &Opened<'_>, words: &Words<Args>) -> Result<Vec<Wanted>, Comma
 }
 
 /// One output may be named after a derivation, and it must have it.
-fn check_outputs(opened: &Opened<'_>, path: &DerivedPath) -> Result<(), CommandError> {
+fn check_outputs(opened: &Opened<'_>, path: &DerivedPath, typed: &str) -> Result<(), CommandError> {
     let DerivedPath::Built { outputs: OutputsSpec::Names(names), .. } = path else { return Ok(()) };
     let [name] = names.iter().collect::<Vec<_>>()[..] else {
-        let shown = path.print(opened.session.store_dir()).replace('^', "!");
+        let outputs = typed.rsplit(['!', '^']).next().unwrap_or_default();
+        let shown = format!("{}!{outputs}", opened.show(path.base()));
         let message = format!("building more than one derivation output is not supported, in '{shown}'");
         return Err(CommandError::failed(message));
     };
