@@ -40,6 +40,8 @@ pub enum CommandError {
     EvaluationUsage(String),
     /// The user asked for the end: the process dies of the signal, so that a shell loop around it stops too.
     Interrupted,
+    /// Not a failure: the text is printed, and nothing else is done.
+    Answered(String),
     /// Text that clap rendered: help, version or a usage error.
     Clap(clap::Error),
 }

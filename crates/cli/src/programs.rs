@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 
 use crate::command::{CommandError, CommandResult, Surface, finish};
+use crate::output::completions;
 use crate::{firn, legacy, nix};
 
 /// What runs a program: its arguments without the program's name.
@@ -26,6 +27,7 @@ pub const PROGRAMS: &[(&str, Entry)] = &[
 #[rustfmt::skip]
 pub const COMMANDS: &[(&str, Entry)] = &[
     ("build", nix::build::run),
+    ("completions", firn::completions::run),
     ("config check", nix::config::check::run),
     ("config show", nix::config::show::run),
     ("copy", nix::copy::run),
@@ -108,6 +110,12 @@ pub fn enter(mut arguments: Vec<OsString>) -> ! {
         true => OsString::from("firn"),
         false => arguments.remove(0),
     };
+    if let Some(number) = completions::wanted() {
+        // What stands behind the word being typed decides nothing.
+        let number = number.min(arguments.len() + 1);
+        arguments.truncate(number);
+        arguments.resize(number, OsString::new());
+    }
     let name = std::path::Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or("firn").to_owned();
     let program = PROGRAMS.iter().find(|(program, _)| *program == name).or_else(|| {
         let first = arguments.first()?.to_str()?;
@@ -162,8 +170,16 @@ fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult
             before.extend(arguments.drain(..takes.min(arguments.len())));
         }
         let Some(word) = arguments.first().map(|word| word.to_string_lossy().into_owned()) else {
+            if completions::wanted().is_some() {
+                let typed = before.last().map(|word: &OsString| word.to_string_lossy().into_owned());
+                return Err(completions::answer("normal", completions::settings(&typed.unwrap_or_default())));
+            }
             return Err(no_subcommand(surface, &command));
         };
+        if completions::wanted().is_some() && arguments.len() == 1 {
+            let names = COMMANDS.iter().map(|(name, _)| *name);
+            return Err(completions::commands(names, &command, &word));
+        }
         arguments.remove(0);
         let typed = if command.is_empty() { word.clone() } else { format!("{command} {word}") };
         let meant = ALIASES.iter().find(|(alias, ..)| *alias == typed);

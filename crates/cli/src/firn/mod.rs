@@ -1,4 +1,5 @@
 //! Commands that are Firn's own.
 
+pub mod completions;
 pub mod link;
 pub mod sources;

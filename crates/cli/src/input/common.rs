@@ -10,6 +10,7 @@ use session::{Session, Settings};
 
 use super::settings::{Given, extract};
 use crate::command::{CommandError, Surface};
+use crate::output::completions;
 use crate::output::json_log::JsonLog;
 use crate::output::progress::LogFormat;
 
@@ -82,6 +83,9 @@ pub fn parse_claiming<A: clap::Parser>(
     stops: &[&str],
     claimed: &[&str],
 ) -> Result<Words<A>, CommandError> {
+    if completions::wanted().is_some() {
+        return Err(completions::of::<A>(&words));
+    }
     let claimed = [CLAIMED, claimed].concat();
     let (given, rest) = extract(words, stops, &claimed).map_err(CommandError::usage)?;
     let mut command = A::command();

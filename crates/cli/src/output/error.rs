@@ -11,6 +11,10 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
             let _ = error.print();
             return status;
         }
+        CommandError::Answered(text) => {
+            surface.print(text.as_bytes());
+            return 0;
+        }
         CommandError::Usage { message, hints } => (message.as_str(), hints.as_slice(), 1),
         CommandError::Failed { message, hints, status } => (message.as_str(), hints.as_slice(), *status),
         CommandError::Evaluation { text, status } => {

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod closure_difference;
+pub mod completions;
 pub mod diagnostic;
 pub mod display;
 pub mod error;
