@@ -11,6 +11,9 @@ pub enum Error {
     /// A folder that was to be made is there.
     #[error("path '{}' already exists", .0.display())]
     Exists(std::path::PathBuf),
+    /// Two names of a folder are one without the endings of the case hack.
+    #[error("file name collision between entries that are '{0}' without the ending of the case hack")]
+    NameCollision(String),
     /// The system refused.
     #[error("{action} '{}': {source}", path.display())]
     Io {
@@ -66,6 +69,14 @@ impl Error {
 /// What is malformed about an archive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
+    /// A name is the one that the case hack has to give to another.
+    #[error("NAR contains file name '{name}' that collides with case-hacked file name '{other}'")]
+    CaseCollision {
+        /// The name that needs an ending.
+        name: String,
+        /// The name that has it.
+        other: String,
+    },
     /// The first bytes are wrong.
     #[error("input doesn't look like a Nix archive")]
     NotAnArchive,

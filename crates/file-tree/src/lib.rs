@@ -13,11 +13,11 @@
 //!
 //! [`archive`] reads what others pack: tar and zip.
 //!
-//! Absent: stores, hashes, cancellation (a sink or filter of the caller's may end any walk), overlays and git trees, the
-//! case hack of macOS.
+//! Absent: stores, hashes, cancellation (a sink or filter of the caller's may end any walk), overlays and git trees.
 
 mod accessor;
 pub mod archive;
+pub mod case_hack;
 mod disk;
 mod error;
 mod memory;
@@ -28,6 +28,7 @@ mod restore;
 mod sink;
 
 pub use accessor::{Contents, Filter, SourceAccessor, walk};
+pub use case_hack::{CaseHackAccessor, CaseHackSink};
 pub use disk::DiskAccessor;
 pub use error::{ArchiveError, Error};
 pub use memory::{MemoryNode, MemoryTree};

@@ -76,8 +76,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         return Ok(0);
     }
     let algorithm = algorithm.unwrap_or(HashAlgorithm::Md5);
+    let hacked = settings.flag("use-case-hack");
     for path in &args.arguments {
-        let hash = if args.flat { of_file(path, algorithm)? } else { of_archive(path, algorithm)? };
+        let hash = if args.flat { of_file(path, algorithm)? } else { of_archive(path, algorithm, hacked)? };
         surface.line(&printed(&args, &hash));
     }
     Ok(0)

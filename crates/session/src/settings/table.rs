@@ -241,7 +241,12 @@ pub const SETTINGS: &[Setting] = &[
     was(known("trusted-substituters", List, "", "Substituters that anyone may choose."), &["trusted-binary-caches"]),
     known("trusted-users", List, "root", "Who may do everything through the daemon."),
     known("upgrade-nix-store-path-url", Text, "", "Where `nix upgrade-nix` looks."),
-    known("use-case-hack", Bool, "false", "Mangle names for file systems that ignore case."),
+    on(
+        "use-case-hack",
+        Bool,
+        "false",
+        "`nix-store --dump` and `--restore` and `nix-hash` mangle names for file systems that ignore case.",
+    ),
     known("use-cgroups", Bool, "false", "Run each build in a control group."),
     of(on("use-registries", Bool, "true", "Resolve flake names."), "flakes"),
     on("use-sqlite-wal", Bool, "true", "Use the database's write-ahead log."),

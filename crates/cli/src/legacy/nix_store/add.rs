@@ -3,7 +3,7 @@
 use std::io::{BufReader, Write};
 use std::path::Path;
 
-use file_tree::{DiskAccessor, RestoreOptions, Restorer, TreePath};
+use file_tree::{CaseHackSink, DiskAccessor, RestoreOptions, Restorer, TreePath, TreeSink};
 use store::{AddTree, WritableStore as _, WriteOptions};
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, References};
 
@@ -90,16 +90,20 @@ pub fn dump(opened: &Opened<'_>, args: &Args) -> CommandResult {
         Err(_) => Path::new(path).to_owned(),
     };
     let mut out = opened.surface.output();
-    file_tree::nar::dump_path(&path, &mut out).map_err(wrong)?;
+    file_tree::case_hack::dump_path(&path, opened.session.settings.flag("use-case-hack"), &mut out).map_err(wrong)?;
     out.flush()?;
     Ok(0)
 }
 
 /// `--restore`.
-pub fn restore(_: &Opened<'_>, args: &Args) -> CommandResult {
+pub fn restore(opened: &Opened<'_>, args: &Args) -> CommandResult {
     let [path] = args.arguments.as_slice() else { return Err(CommandError::usage("only one argument allowed")) };
-    let mut restorer = Restorer::new(path, RestoreOptions::default());
-    file_tree::read_nar(&mut BufReader::with_capacity(256 * 1024, std::io::stdin().lock()), &mut restorer)
-        .map_err(wrong)?;
+    let restorer = Restorer::new(path, RestoreOptions::default());
+    let mut sink: Box<dyn TreeSink> = match opened.session.settings.flag("use-case-hack") {
+        true => Box::new(CaseHackSink::new(restorer)),
+        false => Box::new(restorer),
+    };
+    let mut input = BufReader::with_capacity(256 * 1024, std::io::stdin().lock());
+    file_tree::read_nar(&mut input, &mut *sink).map_err(wrong)?;
     Ok(0)
 }

@@ -58,10 +58,11 @@ pub fn of_file(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandErr
     }
 }
 
-/// The hash of a path's NAR.
-pub fn of_archive(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
+/// The hash of a path's NAR; with `hacked` (`use-case-hack`) without the endings of names.
+pub fn of_archive(path: &Path, algorithm: HashAlgorithm, hacked: bool) -> Result<Hash, CommandError> {
     let mut hasher = Hasher::new(algorithm);
-    file_tree::nar::dump_path(path, &mut hasher).map_err(|error| CommandError::failed(error.to_string()))?;
+    file_tree::case_hack::dump_path(path, hacked, &mut hasher)
+        .map_err(|error| CommandError::failed(error.to_string()))?;
     Ok(hasher.finish())
 }
 

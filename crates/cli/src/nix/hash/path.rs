@@ -44,7 +44,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let mode = ContentAddressMethod::parse(&args.mode).map_err(wrong)?;
     for path in &args.paths {
         let hash = match mode {
-            ContentAddressMethod::NixArchive => of_archive(path, algorithm)?,
+            ContentAddressMethod::NixArchive => of_archive(path, algorithm, settings.flag("use-case-hack"))?,
             ContentAddressMethod::Flat => of_file(path, algorithm)?,
             ContentAddressMethod::Git => return Err(CommandError::failed(store::Error::GitHashing.to_string())),
             ContentAddressMethod::Text => {
