@@ -24,11 +24,14 @@ pub fn dump_path(path: &Path, hacked: bool, out: &mut dyn Write) -> Result<(), E
     crate::nar::dump(&accessor, &TreePath::root(), &mut |_, _| Ok(true), out)
 }
 
+/// By the name in lower case: the name as it came first, and how often it came in another case.
+type Names = BTreeMap<Vec<u8>, (Vec<u8>, u32)>;
+
 /// Gives names that differ only in case their endings.
 pub struct CaseHackSink<S> {
     inner: S,
-    /// Of each open folder, by the name in lower case: the name, and how often it came in another case.
-    folders: Vec<BTreeMap<Vec<u8>, (Vec<u8>, u32)>>,
+    /// Of each open folder.
+    folders: Vec<Names>,
 }
 
 impl<S: TreeSink> CaseHackSink<S> {
@@ -62,7 +65,7 @@ impl<S: TreeSink> TreeSink for CaseHackSink<S> {
                 let name = self.name(name)?;
                 return self.inner.event(TreeEvent::Entry(&name));
             }
-            TreeEvent::Directory => self.folders.push(BTreeMap::new()),
+            TreeEvent::Directory => self.folders.push(Names::new()),
             TreeEvent::DirectoryEnd => drop(self.folders.pop()),
             _ => {}
         }
