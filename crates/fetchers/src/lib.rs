@@ -24,7 +24,7 @@ pub use depot::{Depot, Kept};
 pub use error::{Error, ErrorClass, Result};
 pub use fetch::{Fetched, Fetcher};
 pub use options::FetchOptions;
-pub use registry::{Asked, Registries};
+pub use registry::{Asked, Registries, Registry};
 pub use syntax::attributes::{Attribute, Attributes};
 pub use syntax::input::{InputRef, InputRules, Scheme};
 pub use syntax::reference::FlakeRef;

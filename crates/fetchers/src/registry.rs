@@ -1,7 +1,7 @@
 //! Registries: names of inputs to inputs. Source: `src/libfetchers/registry.cc`.
 //!
 //! The user's file comes first, then the machine's, then the global one, which is only looked at for names that are still
-//! open: what says itself where it is needs no network. Absent: writing registries, and entries from the command line.
+//! open: what says itself where it is needs no network. Absent: entries from the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::syntax::attributes::{Attribute, Attributes};
 use crate::syntax::input::{InputRef, InputRules};
+use crate::syntax::reference::FlakeRef;
 
 /// Where registries are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,10 +36,93 @@ pub enum Asked {
 /// Replacements in a row; more are a circle.
 const MOST_REPLACEMENTS: usize = 100;
 
+#[derive(Clone, Debug)]
 struct Entry {
     from: InputRef,
     to: InputRef,
+    /// The folder of the flake in the tree.
+    folder: String,
     exact: bool,
+}
+
+/// One registry, to be shown or changed.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    entries: Vec<Entry>,
+}
+
+impl Registry {
+    /// Reads a file; one that is not there, or cannot be understood, is empty (the latter is warned of).
+    pub fn read(activity: &Activity, file: &Path, rules: InputRules) -> Registry {
+        Registry { entries: read_file(activity, file, rules) }
+    }
+
+    /// What leads where, as URLs.
+    ///
+    /// # Errors
+    /// As [`InputRef::print`].
+    pub fn lines(&self) -> Result<Vec<(String, String)>> {
+        let line = |entry: &Entry| {
+            let to = FlakeRef { input: entry.to.clone(), folder: entry.folder.clone() };
+            Ok((entry.from.print()?, to.print()?))
+        };
+        self.entries.iter().map(line).collect()
+    }
+
+    /// Lets an input lead to another, and no longer to where it led.
+    pub fn add(&mut self, from: InputRef, to: FlakeRef) {
+        self.remove(&from);
+        self.entries.push(Entry { from, to: to.input, folder: to.folder, exact: false });
+    }
+
+    /// Removes what an input leads to, if it is there.
+    pub fn remove(&mut self, from: &InputRef) {
+        self.entries.retain(|entry| entry.from != *from);
+    }
+
+    /// Writes the file, whole or not at all; its folder is made.
+    ///
+    /// # Errors
+    /// What the system says, with the file.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let flakes: Vec<Value> = self.entries.iter().map(Entry::to_json).collect();
+        // C++ Nix writes no list when there is nothing in it.
+        let flakes = if flakes.is_empty() { Value::Null } else { Value::Array(flakes) };
+        let text = store_model::json_text::indented(&serde_json::json!({ "flakes": flakes, "version": 2 }));
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        let failed = |error: std::io::Error| Error::Input(format!("writing '{}': {error}", file.display()));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let new = folder.join(format!(".registry-{}.tmp", std::process::id()));
+        let written = std::fs::File::create(&new).and_then(|mut new| {
+            std::io::Write::write_all(&mut new, text.as_bytes())?;
+            new.sync_all()
+        });
+        written.and_then(|()| std::fs::rename(&new, file)).map_err(|error| {
+            let _ = std::fs::remove_file(&new);
+            failed(error)
+        })
+    }
+}
+
+impl Entry {
+    fn to_json(&self) -> Value {
+        let object = |attributes: &Attributes| {
+            let value = |attribute: &Attribute| match attribute {
+                Attribute::String(text) => Value::from(text.as_str()),
+                Attribute::Bool(truth) => Value::from(*truth),
+                Attribute::Int(number) => Value::from(*number),
+            };
+            attributes.iter().map(|(name, attribute)| (name.clone(), value(attribute))).collect()
+        };
+        let to = FlakeRef { input: self.to.clone(), folder: self.folder.clone() };
+        let mut json = serde_json::Map::new();
+        json.insert("from".to_owned(), Value::Object(object(self.from.attributes())));
+        json.insert("to".to_owned(), Value::Object(object(&to.to_attributes())));
+        if self.exact {
+            json.insert("exact".to_owned(), Value::Bool(true));
+        }
+        Value::Object(json)
+    }
 }
 
 impl Fetcher {
@@ -114,7 +198,8 @@ fn read(json: &Value, file: &Path, rules: InputRules) -> Result<Vec<Entry>> {
             InputRef::from_attributes(attributes, rules)
         };
         let exact = entry.get("exact").and_then(Value::as_bool).unwrap_or(false);
-        entries.push(Entry { from: input("from")?, to: input("to")?, exact });
+        let folder = entry.get("to").and_then(|to| to.get("dir")).and_then(Value::as_str).unwrap_or_default();
+        entries.push(Entry { from: input("from")?, to: input("to")?, folder: folder.to_owned(), exact });
     }
     Ok(entries)
 }
@@ -157,7 +242,6 @@ fn contains(entry: &InputRef, input: &InputRef) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::syntax::reference::FlakeRef;
 
     const RULES: InputRules = InputRules { flakes: true, verified_fetches: false, trust_forges: true };
 
@@ -185,6 +269,23 @@ mod tests {
         assert_eq!(look_up(json, "b/main"), None);
         assert_eq!(look_up(json, "c/x").as_deref(), Some("flake:a"));
         assert_eq!(look_up(json, "c/y"), None);
+    }
+
+    #[test]
+    fn a_registry_is_changed_and_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("below/registry.json");
+        let activity = Activity::silent();
+        let mut registry = Registry::read(&activity, &file, RULES);
+        registry.remove(&input("a"));
+        registry.write(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  \"flakes\": null,\n  \"version\": 2\n}");
+        for to in ["github:o/old", "github:o/r?dir=d"] {
+            registry.add(input("a"), FlakeRef::parse(to, true, RULES).unwrap());
+        }
+        registry.write(&file).unwrap();
+        let again = Registry::read(&activity, &file, RULES);
+        assert_eq!(again.lines().unwrap(), [("flake:a".to_owned(), "github:o/r?dir=d".to_owned())]);
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub enum SessionError {
     /// The store says no.
     #[error("{0}")]
     Store(#[from] store::Error),
+    /// A source or a registry is not what it should be.
+    #[error("{0}")]
+    Fetch(#[from] fetchers::Error),
     /// The builder says no.
     #[error("{0}")]
     Builder(#[from] builder::Error),

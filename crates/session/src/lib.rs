@@ -18,6 +18,7 @@ mod options;
 mod paths;
 mod pending;
 mod profiles;
+mod registries;
 mod repair;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
 mod session;
@@ -29,6 +30,7 @@ pub use error::SessionError;
 pub use inputs::Inputs;
 pub use mirrors::mirrors_of_user;
 pub use options::build_history;
+pub use registries::RegistryEntry;
 pub use session::Session;
 pub use settings::Settings;
 pub use stores::{CachePlace, OpenStore, StoreKind, StorePlace};

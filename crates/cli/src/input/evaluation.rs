@@ -19,7 +19,7 @@ use crate::command::{CommandError, Surface};
 use crate::output::{diagnostic, folded, statistics};
 
 /// What evaluation is told.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct EvaluationArgs {
     /// Add an entry to the search path: PATH or NAME=PATH
     #[arg(short = 'I', long = "include", value_name = "PATH", allow_hyphen_values = true)]
@@ -33,12 +33,29 @@ pub struct EvaluationArgs {
     /// Pass the text of a file to the functions that are called: NAME FILE
     #[arg(long, num_args = 2, value_names = ["NAME", "FILE"], allow_hyphen_values = true)]
     pub arg_from_file: Vec<String>,
+    /// Pass the text on standard input to the functions that are called: NAME
+    #[arg(long, value_name = "NAME")]
+    pub arg_from_stdin: Option<String>,
+    /// Evaluation is pure unless a setting or `--impure` says otherwise.
+    #[arg(skip)]
+    pub pure: bool,
     /// Accept what depends on more than its expression
     #[arg(long)]
     pub impure: bool,
     /// Where relative paths in `--arg` start from, if not from the working directory.
     #[arg(skip)]
     pub folder: Option<Vec<u8>>,
+}
+
+impl EvaluationArgs {
+    /// Whether evaluation sees only what is fixed by a hash.
+    pub fn is_pure(&self, settings: &Settings) -> bool {
+        match settings.is_given("pure-eval") {
+            _ if self.impure => false,
+            true => settings.flag("pure-eval"),
+            false => self.pure,
+        }
+    }
 }
 
 /// An evaluator, the arguments for functions, and how its errors are shown.
@@ -73,7 +90,7 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::open`].
     pub fn start(start: Start, session: &Session, args: &EvaluationArgs, legacy: bool) -> Result<Self, CommandError> {
-        let options = EvalOptions { read_only: session.read_only(), ..options(&session.settings, &args.include) };
+        let options = EvalOptions { read_only: session.read_only(), ..options(&session.settings, args) };
         let evaluator = start.evaluator(options);
         let show_trace = session.settings.flag("show-trace");
         let here = here()?;
@@ -95,6 +112,12 @@ impl Evaluation {
                 .map_err(|error| CommandError::failed(format!("opening file '{}': {error}", pair[1])))?;
             let value = evaluation.evaluator.make_string(&text);
             evaluation.arguments.push((pair[0].clone(), value));
+        }
+        if let Some(name) = &args.arg_from_stdin {
+            let mut text = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+            let value = evaluation.evaluator.make_string(&text);
+            evaluation.arguments.push((name.clone(), value));
         }
         Ok(evaluation)
     }
@@ -237,6 +260,7 @@ impl Question<'_> {
         // What comes from elsewhere than the tree is not asked for again, and who counts wants it done.
         if is_watched(&session.settings)
             || !args.arg_from_file.is_empty()
+            || args.arg_from_stdin.is_some()
             || self.sources.iter().any(|source| source == "-")
         {
             remembered::run_without(session, &activity, work)?;
@@ -247,7 +271,7 @@ impl Question<'_> {
             words.push(list.len().to_string().into_bytes());
             words.extend(list.iter().map(|word| word.as_bytes().to_vec()));
         }
-        let options = options(&session.settings, &args.include);
+        let options = options(&session.settings, args);
         let tree = [here()?, self.sources.join("\0").into_bytes()].join(&0);
         let request = Request { words, tree, options, separable: self.separable };
         remembered::run(session, &activity, &request, work)?;
@@ -295,7 +319,8 @@ fn nanoseconds() -> u128 {
     since.map_or(0, |since| since.as_nanos())
 }
 
-fn options(settings: &Settings, include: &[String]) -> EvalOptions {
+fn options(settings: &Settings, args: &EvaluationArgs) -> EvalOptions {
+    let pure = args.is_pure(settings);
     let system = match settings.text("eval-system") {
         "" => settings.system(),
         given => given.to_owned(),
@@ -303,8 +328,8 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
     let max_heap = usize::try_from(settings.number("max-heap")).unwrap_or(usize::MAX);
     EvalOptions {
         system,
-        search_path: search_path(settings, include),
-        pure: settings.flag("pure-eval"),
+        search_path: search_path(settings, &args.include, pure),
+        pure,
         restricted: settings.flag("restrict-eval"),
         allowed_uris: settings.list("allowed-uris"),
         max_call_depth: u32::try_from(settings.number("max-call-depth")).unwrap_or(u32::MAX),
@@ -338,8 +363,8 @@ fn options(settings: &Settings, include: &[String]) -> EvalOptions {
 }
 
 /// `-I`, then `nix-path` (which `NIX_PATH` sets), then the usual channels.
-fn search_path(settings: &Settings, include: &[String]) -> Vec<SearchPathEntry> {
-    if settings.flag("pure-eval") {
+fn search_path(settings: &Settings, include: &[String], pure: bool) -> Vec<SearchPathEntry> {
+    if pure {
         return Vec::new();
     }
     let mut entries: Vec<String> = include.to_vec();

@@ -3,6 +3,7 @@
 
 use clap::Args;
 use evaluator::{Evaluator, Package, Rooted, StringContextElement, ValueKind, with_large_stack};
+use session::Settings;
 use session::remembered::{Answer, Found, Start, Step, Work};
 use store_model::{DerivedPath, OutputsSpec, SingleDerivedPath};
 
@@ -37,12 +38,15 @@ impl InstallableArgs {
         self.file.is_some() || self.expr.is_some()
     }
 
-    /// A file of the disk is nothing that pure evaluation may read.
-    pub fn refuse_impure(&self, session: &session::Session) -> Result<(), CommandError> {
-        match self.file.is_some() && session.settings.flag("pure-eval") {
-            true => Err(CommandError::usage("'--file' is not compatible with '--pure-eval'")),
-            false => Ok(()),
+    /// How these are evaluated: expressions of the command line are pure unless it is said otherwise, files are not.
+    ///
+    /// # Errors
+    /// A file together with `--pure-eval`.
+    pub fn evaluation(&self, settings: &Settings) -> Result<EvaluationArgs, CommandError> {
+        if self.file.is_some() && settings.is_given("pure-eval") && self.evaluation.is_pure(settings) {
+            return Err(CommandError::usage("'--file' is not compatible with '--pure-eval'"));
         }
+        Ok(EvaluationArgs { pure: self.expr.is_some(), ..self.evaluation.clone() })
     }
 
     /// The value that attribute paths start from.
@@ -66,7 +70,6 @@ impl InstallableArgs {
             });
             return paths.collect();
         }
-        self.refuse_impure(&opened.session)?;
         with_large_stack(|| self.evaluate(opened, words))
     }
 
@@ -82,8 +85,10 @@ impl InstallableArgs {
             separable: true,
         };
         let words = words.iter().map(|word| Word::parse(word)).collect::<Result<Vec<_>, _>>()?;
-        let mut work = Resolving { args: self, opened, words, evaluation: None, root: None, found: Vec::new() };
-        question.answer(opened.surface, &opened.session, &self.evaluation, &mut work)?;
+        let how = self.evaluation(&opened.session.settings)?;
+        let mut work =
+            Resolving { args: self, how: &how, opened, words, evaluation: None, root: None, found: Vec::new() };
+        question.answer(opened.surface, &opened.session, &how, &mut work)?;
         if let Some(evaluation) = &work.evaluation {
             evaluation.flush()?;
         }
@@ -111,6 +116,7 @@ impl Word {
 /// Attribute paths on their way to derivations.
 struct Resolving<'a> {
     args: &'a InstallableArgs,
+    how: &'a EvaluationArgs,
     opened: &'a Opened<'a>,
     words: Vec<Word>,
     evaluation: Option<Evaluation>,
@@ -122,7 +128,7 @@ impl Work for Resolving<'_> {
     type Error = CommandError;
 
     fn begin(&mut self, start: Start) -> Result<Vec<String>, CommandError> {
-        let mut evaluation = Evaluation::start(start, &self.opened.session, &self.args.evaluation, false)?;
+        let mut evaluation = Evaluation::start(start, &self.opened.session, self.how, false)?;
         self.root = Some(self.args.root(&mut evaluation)?);
         self.evaluation = Some(evaluation);
         Ok(self.words.iter().map(|word| word.path.clone()).collect())

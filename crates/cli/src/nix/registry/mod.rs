@@ -1,0 +1,5 @@
+//! `nix registry`: where names of flakes lead.
+
+pub mod add;
+pub mod list;
+pub mod remove;
