@@ -216,6 +216,12 @@ impl Evaluator {
         self.enter().find_in_search_path(name)
     }
 
+    /// Fetches what an entry of the search path would be fetched from (a URL, `channel:NAME`); gives an absolute path, or `None`
+    /// after a warning.
+    pub fn fetch_source(&mut self, url: &[u8]) -> Result<Option<Vec<u8>>, EvalError> {
+        self.enter().search_folder(url)
+    }
+
     /// A string value without context (`--argstr`).
     pub fn make_string(&mut self, text: &[u8]) -> Rooted {
         let value = self.eval.string(text);

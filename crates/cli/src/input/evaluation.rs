@@ -190,12 +190,17 @@ impl Evaluation {
         self.run(|evaluator| if legacy { evaluator.run_file(&path) } else { evaluator.eval_file(&path) })
     }
 
-    /// Where such a file lies.
+    /// Where such a file lies. An archive at a URL, or `channel:NAME`, is fetched.
     pub fn locate(&mut self, name: &str) -> Result<Vec<u8>, CommandError> {
-        match name.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
-            Some(inner) => self.run(|evaluator| evaluator.find_file(inner.as_bytes())),
-            None => Ok(std::path::absolute(name)?.into_os_string().into_vec()),
+        if let Some(inner) = name.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+            return self.run(|evaluator| evaluator.find_file(inner.as_bytes()));
         }
+        let elsewhere = ["http://", "https://", "file://", "channel:", "s3://"];
+        if elsewhere.iter().any(|start| name.starts_with(start)) {
+            let found = self.run(|evaluator| evaluator.fetch_source(name.as_bytes()))?;
+            return found.ok_or_else(|| CommandError::failed(format!("cannot fetch '{name}'")));
+        }
+        Ok(std::path::absolute(name)?.into_os_string().into_vec())
     }
 
     /// Runs a step of evaluation that calls functions with the arguments.

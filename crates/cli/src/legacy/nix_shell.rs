@@ -143,7 +143,7 @@ fn enter(opened: &Opened<'_>, words: &Words<Args>, shebang: Option<&Shebang>) ->
     }
     opened.build(&paths, mode)?;
     let used = used(opened, &wanted, &paths)?;
-    opened.session.keep_for_shell(opened.activity(), &wanted.key, &used)?;
+    opened.keep_for_shell(&wanted.key, &used)?;
     let shell = match &wanted.bash {
         None => opened.session.settings.around.path("NIX_BUILD_SHELL").unwrap_or_else(|| "bash".into()),
         Some(bash) => {
@@ -188,7 +188,7 @@ fn wanted(opened: &Opened<'_>, args: &Args, shebang: Option<&Shebang>) -> Result
                 drvs.push(drv);
                 continue;
             }
-            let plain = name != "-" && !name.starts_with('<');
+            let plain = name != "-" && !name.starts_with('<') && !name.contains("://");
             sources.push(Source::File(match shebang {
                 Some(shebang) if plain => shebang.folder()?.join(name).to_string_lossy().into_owned(),
                 _ => name,

@@ -208,7 +208,7 @@ pub fn capture(
     }
     let here = crate::input::evaluation::here()?;
     let key = [here, format!("{:?} {:?} {words:?}", installables.file, installables.expr).into_bytes()].join(&0);
-    opened.session.keep_for_shell(activity, &key, std::slice::from_ref(&path))?;
+    opened.keep_for_shell(&key, std::slice::from_ref(&path))?;
     let file = opened.session.real_path(&path);
     let bytes =
         std::fs::read(&file).map_err(|error| CommandError::failed(format!("reading '{}': {error}", file.display())))?;

@@ -284,6 +284,21 @@ impl Opened<'_> {
         Ok(link)
     }
 
+    /// Keeps what a shell uses from being collected. Who has no folder to note that in has a shell nevertheless.
+    pub fn keep_for_shell(&self, key: &[u8], paths: &[StorePath]) -> Result<(), CommandError> {
+        match self.session.keep_for_shell(self.activity(), key, paths) {
+            Err(session::SessionError::Store(error)) if error.class() == store::ErrorClass::Cancelled => {
+                Err(CommandError::Interrupted)
+            }
+            Err(error) => {
+                let text = format!("what this shell uses may be collected: {error}");
+                self.activity().message(Verbosity::Info, &text);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     /// Warns, as C++ Nix does, that nothing keeps what is printed from being collected.
     pub fn warn_of_no_root(&self) {
         self.surface.warn("you did not specify '--add-root'; the result might be removed by the garbage collector");

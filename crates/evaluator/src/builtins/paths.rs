@@ -91,7 +91,7 @@ impl Eval {
     }
 
     /// The folder that an entry of a search path means, if there is one.
-    fn search_folder(&mut self, value: &[u8]) -> Result<Option<Vec<u8>>, EvalError> {
+    pub(crate) fn search_folder(&mut self, value: &[u8]) -> Result<Option<Vec<u8>>, EvalError> {
         if !value.starts_with(b"/") {
             self.effect()?;
             return Ok(self.shared.world.resolve_search_path(&self.activity, value)?);
