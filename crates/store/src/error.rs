@@ -234,6 +234,15 @@ impl Error {
         }
     }
 
+    /// Whether there is no space left.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Error::Database { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Error::Io { source, .. } | Error::Stream(source) => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+
     /// For `map_err`: a failed call to the system about a path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();

@@ -20,7 +20,12 @@ pub fn collect_and_say(opened: &Opened<'_>, options: &GcOptions) -> CommandResul
         let freed = render_size(i64::try_from(results.bytes_freed).unwrap_or(i64::MAX));
         opened.surface.line(&format!("{count} store paths deleted, {freed} freed"));
     }
-    done.map(|()| 0).map_err(store_error)
+    done.map(|()| 0).map_err(|error| match error.is_disk_full() {
+        true => store_error(error).hint(
+            "The disk has not even the little space that deleting takes. Remove a file outside the store and try again.",
+        ),
+        false => store_error(error),
+    })
 }
 
 /// Links equal files, and says how much that freed.

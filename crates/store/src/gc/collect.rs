@@ -17,7 +17,7 @@ use super::socket::{Server, Shared};
 use super::trash::{Taken, Trash, measure};
 use crate::local::lock::{open_lock_file, try_flock, wait_flock};
 use crate::local::{LocalStore, last_use};
-use crate::{Error, ErrorClass, GcAction, GcOptions, GcResults, Result};
+use crate::{Error, GcAction, GcOptions, GcResults, Result};
 use activity::{Activity, Verbosity};
 use rusqlite::Transaction;
 use std::collections::BTreeSet;
@@ -360,7 +360,7 @@ impl Collection<'_> {
             let done = self.delete_batch(&rest[..count], trash);
             self.shared.end_batch();
             match done {
-                Err(Stop::Failed(error)) if is_full(&error) && size > 1 => {
+                Err(Stop::Failed(error)) if error.is_disk_full() && size > 1 => {
                     trash.drain();
                     self.store.database.make_room();
                     size = (size / 8).max(1);
@@ -456,10 +456,4 @@ impl Collection<'_> {
         // What cannot be read counts for nothing; deleting it will say why.
         measured().unwrap_or(0)
     }
-}
-
-fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Database { source, .. }
-        if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
-        && error.class() == ErrorClass::Transient
 }

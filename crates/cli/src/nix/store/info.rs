@@ -31,11 +31,14 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if !words.args.json {
         opened.activity().message(Verbosity::Notice, &format!("Store URL: {url}"));
     }
-    opened.store()?;
-    // A store that is opened without a daemon between trusts whoever may open it.
-    if words.args.json {
+    opened.source()?;
+    let is_cache = matches!(opened.session.place().kind, session::StoreKind::Cache(_));
+    // A store that is opened without a daemon between trusts whoever may open it; a cache says nothing of that.
+    if words.args.json && is_cache {
+        surface.line(&json!({"url": url}).to_string());
+    } else if words.args.json {
         surface.line(&json!({"url": url, "version": version, "trusted": true}).to_string());
-    } else {
+    } else if !is_cache {
         opened.activity().message(Verbosity::Notice, &format!("Version: {version}"));
         opened.activity().message(Verbosity::Notice, "Trusted: 1");
     }
