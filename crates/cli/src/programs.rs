@@ -3,6 +3,9 @@
 
 use std::ffi::OsString;
 
+use session::Settings;
+use session::settings::Surroundings;
+
 use crate::command::{CommandError, CommandResult, Surface, finish};
 use crate::output::completions;
 use crate::{firn, legacy, nix};
@@ -223,6 +226,27 @@ fn no_subcommand(surface: &Surface, group: &str) -> CommandError {
         "" => "no subcommand specified".to_owned(),
         group => format!("'nix {group}' requires a sub-command."),
     })
+}
+
+/// What `--version` prints: a line, and with `--verbose` where settings and stores are.
+pub fn version(name: &str, words: &[OsString]) -> String {
+    let line = format!("{name} (Nix) {}", nix_version());
+    if !words.iter().any(|word| word == "--verbose" || word == "-v" || word == "--debug") {
+        return line;
+    }
+    let settings = Settings::defaults(Surroundings::of_process());
+    let files: Vec<String> = settings.user_files().iter().map(|file| file.display().to_string()).collect();
+    let places = &settings.places;
+    format!(
+        "{line}\nSystem type: {}\nAdditional system types: {}\nFeatures: gc, signed-caches\n\
+         System configuration file: {}\nUser configuration files: {}\nStore directory: {}\nState directory: {}",
+        settings.system(),
+        settings.list("extra-platforms").join(", "),
+        places.configuration.join("nix.conf").display(),
+        files.join(":"),
+        places.store,
+        places.state.display(),
+    )
 }
 
 /// The version of C++ Nix whose behaviour this binary has; tools ask for it.

@@ -57,7 +57,7 @@ struct Args {
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
-        surface.line(&format!("nix-build (Nix) {}", crate::programs::nix_version()));
+        surface.line(&crate::programs::version("nix-build", &words));
         return Ok(0);
     }
     let mut words = parse::<Args>(words, &[])?;

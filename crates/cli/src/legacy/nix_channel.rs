@@ -68,7 +68,7 @@ type Channels = BTreeMap<String, String>;
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
-        surface.line(&format!("nix-channel (Nix) {}", crate::programs::nix_version()));
+        surface.line(&crate::programs::version("nix-channel", &words));
         return Ok(0);
     }
     let mut words = parse::<Args>(words, &[])?;

@@ -35,7 +35,7 @@ struct Args {
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
-        surface.line(&format!("nix-collect-garbage (Nix) {}", crate::programs::nix_version()));
+        surface.line(&crate::programs::version("nix-collect-garbage", &words));
         return Ok(0);
     }
     let words = parse::<Args>(words, &[])?;

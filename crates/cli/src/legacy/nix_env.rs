@@ -284,7 +284,7 @@ const OPERATIONS: [&str; 17] = [
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
-        surface.line(&format!("nix-env (Nix) {}", crate::programs::nix_version()));
+        surface.line(&crate::programs::version("nix-env", &words));
         return Ok(0);
     }
     let words = words::expand(words);

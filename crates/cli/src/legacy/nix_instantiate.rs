@@ -77,7 +77,7 @@ struct Args {
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
-        surface.line(&format!("nix-instantiate (Nix) {}", crate::programs::nix_version()));
+        surface.line(&crate::programs::version("nix-instantiate", &words));
         return Ok(0);
     }
     let mut words = parse::<Args>(words, &[])?;

@@ -206,7 +206,7 @@ pub struct Args {
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
-        surface.line(&format!("nix-store (Nix) {}", crate::programs::nix_version()));
+        surface.line(&crate::programs::version("nix-store", &words));
         return Ok(0);
     }
     let words = parse::<Args>(words, &[])?;

@@ -30,7 +30,7 @@ pub(super) fn load(settings: &mut Settings) -> Result<Vec<Warning>, SessionError
 }
 
 /// The users' files, the most important first.
-fn user_files(settings: &Settings) -> Vec<PathBuf> {
+pub(super) fn user_files(settings: &Settings) -> Vec<PathBuf> {
     if let Some(list) = settings.around.variable("NIX_USER_CONF_FILES") {
         return std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
     }

@@ -143,6 +143,11 @@ impl Settings {
         }
     }
 
+    /// The files that the user's own settings are read from, the most important first; they need not exist.
+    pub fn user_files(&self) -> Vec<std::path::PathBuf> {
+        configuration::user_files(self)
+    }
+
     /// Whether anything was given for that name.
     pub fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)
