@@ -12,7 +12,7 @@ use store_model::{
 };
 use transfer::Transfer;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, WrongHash};
 use crate::known::Known;
 use crate::options::BuilderOptions;
 use crate::plan::{NodeId, Plan, State};
@@ -70,6 +70,17 @@ impl LocalBuilder {
         self.failed_now().clone()
     }
 
+    fn wrong_now(&self) -> std::sync::MutexGuard<'_, Vec<WrongHash>> {
+        self.shared.wrong_hashes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The sources that came out with other hashes in the last request, in the order of their derivations.
+    pub fn wrong_hashes(&self) -> Vec<WrongHash> {
+        let mut all = self.wrong_now().clone();
+        all.sort_by(|a, b| a.derivation.cmp(&b.derivation));
+        all
+    }
+
     fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
         let mut plan = Plan::new(self.shared.store.store_dir().clone()).substituting(self.shared.options.substitution);
         let wanted = wanted
@@ -90,6 +101,7 @@ impl LocalBuilder {
         let (mut plan, wanted) = self.planned(wanted, mode);
         self.shared.failure_bits.store(0, Ordering::Relaxed);
         self.failed_now().clear();
+        self.wrong_now().clear();
         self.shared.settle(activity, &mut plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {

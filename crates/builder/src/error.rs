@@ -120,3 +120,16 @@ impl<T> IoContext<T> for io::Result<T> {
         self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
     }
 }
+
+/// A source that came out with another hash than its author wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongHash {
+    /// The derivation.
+    pub derivation: store_model::StorePath,
+    /// What was written.
+    pub specified: store_model::Hash,
+    /// What it is.
+    pub got: store_model::Hash,
+    /// Where it came from, if that is known.
+    pub url: Option<String>,
+}

@@ -33,7 +33,7 @@ mod users;
 
 pub use builder::LocalBuilder;
 pub use environment::{StructuredAttributes, structured_attributes};
-pub use error::{Error, Result};
+pub use error::{Error, Result, WrongHash};
 pub use external::ExternalBuilder;
 pub use history::History;
 pub use hooks::Hooks;

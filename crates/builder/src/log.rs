@@ -250,19 +250,26 @@ mod tests {
                 b"@nix {\"action\":\"setPhase\",\"phase\":\"unpack\"}\n",
                 b"@nix {\"action\":\"start\",\"id\":7,\"type\":101,\"level\":4,\"text\":\"t\",\"fields\":[\"u\"]}\n",
                 b"@nix {\"action\":\"result\",\"id\":7,\"type\":105,\"fields\":[1,2]}\n",
-                b"@nix {\"action\":\"stop\",\"id\":7}\n@nix {\"action\":\"start\",\"id\":8,\"type\":105}\n@nix {bad\n",
+                b"@nix {\"action\":\"stop\",\"id\":7}\n@nix {\"action\":\"start\",\"id\":8,\"type\":105}\n@nix {bad\n@nix [1]\n",
             ],
             9,
         );
+        let complaint = |problem: &str| {
+            let text = format!("Unable to handle a JSON message from the derivation builder: {problem}");
+            Recorded::Message(Verbosity::Warn, text)
+        };
         let expected = [
             Recorded::Result(1, ResultKind::SetPhase, vec![Field::from("unpack")]),
             Recorded::Start(2, 1, ActivityKind::FileTransfer, "t".into(), vec![Field::from("u")]),
             Recorded::Result(2, ResultKind::Progress, vec![Field::Int(1), Field::Int(2)]),
             Recorded::Stop(2),
+            complaint("key must be a string at line 1 column 2"),
             line("@nix {bad"),
+            complaint("it is no object with a text 'action'"),
+            line("@nix [1]"),
         ];
         assert_eq!(events, expected);
-        assert_eq!(tail, ["@nix {bad"]);
+        assert_eq!(tail, ["@nix {bad", "@nix [1]"]);
     }
 
     #[test]

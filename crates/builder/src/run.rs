@@ -22,7 +22,7 @@ use store_model::{BuildStatus, Derivation, PathInfo, StorePath};
 use transfer::Transfer;
 
 use crate::builder::exit_bits;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, WrongHash};
 use crate::known::Known;
 use crate::local::{self, Job, Site};
 use crate::options::BuilderOptions;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub no_isolation: AtomicBool,
     /// Bits of the exit status of all that failed in the current request, dependencies included.
     pub failure_bits: AtomicU8,
+    /// Sources that came out with other hashes in the current request.
+    pub wrong_hashes: Mutex<Vec<WrongHash>>,
     /// What failed by itself in the current request, not because of something else.
     pub failed: Mutex<Vec<StorePath>>,
     swept: Once,
@@ -74,6 +76,7 @@ impl Shared {
             no_isolation: AtomicBool::new(false),
             failure_bits: AtomicU8::new(0),
             failed: Mutex::default(),
+            wrong_hashes: Mutex::default(),
             swept: Once::new(),
             all_cores: OnceLock::new(),
             running: Default::default(),

@@ -7,6 +7,7 @@ pub mod remembered;
 pub mod settings;
 pub mod shell;
 pub mod user_environment;
+pub mod wrong_hashes;
 
 mod error;
 mod fetching;

@@ -131,7 +131,8 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     options.max_jobs = settings.max_jobs();
     options.cores = settings.cores();
     options.http_connections = count(settings, "http-connections");
-    options.keep_going = settings.flag("keep-going");
+    // All wrong hashes are wanted at once.
+    options.keep_going = settings.flag("keep-going") || settings.flag("update-hashes");
     options.keep_failed = settings.flag("keep-failed");
     options.sandbox = match settings.text("sandbox") {
         "true" => SandboxMode::Enabled,

@@ -23,7 +23,7 @@ use store_model::{
 use super::check::Checked;
 use super::rewrite::rewrite;
 use super::scan::{ScanOptions, Scanned, scan};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Result, WrongHash};
 use crate::local::{Attempt, Job, Site};
 use crate::remove::remove_tree;
 use crate::users::BuildUser;
@@ -277,6 +277,9 @@ fn check_fixed(
         if references.is_empty() && !origin.discard_mismatch && job.mode == BuildMode::Normal {
             keep_under_true_path(site, job, name, read, ContentAddress { hash: got, ..wanted })?;
         }
+        let wrong =
+            WrongHash { derivation: job.path.clone(), specified: wanted.hash, got, url: origin.url.map(str::to_owned) };
+        site.shared.wrong_hashes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(wrong);
         let url = origin.url.map(|url| format!("\n     url:    {url}")).unwrap_or_default();
         return Err(Error::Build {
             status: BuildStatus::HashMismatch,

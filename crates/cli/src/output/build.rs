@@ -8,12 +8,15 @@ use std::sync::Arc;
 use activity::{Activity, Verbosity};
 use builder::LocalBuilder;
 use file_tree::{SourceAccessor, TreePath};
-use session::Session;
+use session::{Session, wrong_hashes};
 use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore};
-use store_model::{BuildResult, DerivedPath, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
+use store_model::{BuildResult, DerivedPath, HashFormat, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
 
 use super::graph::BuildGraph;
 use crate::command::{CommandError, Surface};
+
+/// The forms in which hashes are written.
+const HASH_FORMS: [HashFormat; 4] = [HashFormat::Sri, HashFormat::Nix32, HashFormat::Base16, HashFormat::Base64];
 
 /// After so many failures no more are explained.
 const MOST_HINTS: usize = 3;
@@ -210,12 +213,53 @@ impl Opened<'_> {
             }
         };
         let mut error = CommandError::with_status(message, status);
+        for hint in self.wrong_hashes()? {
+            error = error.hint(hint);
+        }
         if std::io::stderr().is_terminal() {
             for drv in self.builder()?.failed().iter().take(MOST_HINTS) {
                 error = error.hint(self.what_to_do(drv));
             }
         }
         Err(error)
+    }
+
+    /// All wrong hashes of the last build: what stands where, and what should. They are written if that is wanted.
+    fn wrong_hashes(&self) -> Result<Vec<String>, CommandError> {
+        let hashes = self.builder()?.wrong_hashes();
+        if hashes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places = wrong_hashes::find(&std::env::current_dir()?, &hashes);
+        let here = std::env::current_dir()?;
+        let mut lines = Vec::new();
+        for hash in &hashes {
+            let texts = HASH_FORMS.map(|format| hash.specified.format(format, false));
+            let mut found = places.iter().filter(|place| texts.contains(&place.wrong)).peekable();
+            let shown = self.show(&hash.derivation);
+            if found.peek().is_none() {
+                lines.push(format!("{shown}: no file below the current folder has {}", hash.specified.to_sri()));
+            }
+            for place in found {
+                let file = place.file.strip_prefix(&here).unwrap_or(&place.file).display();
+                let right = match &place.right {
+                    Some(right) => format!("should be {right}"),
+                    None => format!("stands for several sources; for {shown} it should be {}", hash.got.to_sri()),
+                };
+                lines.push(format!("{file}:{}: {} {right}", place.line, place.wrong));
+            }
+        }
+        lines.sort();
+        if !self.session.settings.flag("update-hashes") {
+            if places.iter().any(|place| place.right.is_some()) {
+                lines.push("`--update-hashes` writes them.".to_owned());
+            }
+            return Ok(lines);
+        }
+        let mended = wrong_hashes::mend(&places)
+            .map_err(|(file, error)| CommandError::failed(format!("writing '{}': {error}", file.display())))?;
+        lines.push(format!("{mended} hashes were written; run the command again."));
+        Ok(lines)
     }
 
     /// What is going to be built and what waits for what.
