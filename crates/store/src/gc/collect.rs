@@ -131,13 +131,15 @@ fn locked(
     let shared = Shared::new(Live::new(policy));
     let server = Server::start(&store.options.state_dir, &store.options.store_dir, &shared)?;
     activity.message(Verbosity::Info, "finding garbage collector roots...");
+    // The temporary ones first: whoever makes a lasting root of one of them and ends meanwhile is seen in one place or
+    // the other.
+    for root in store.temporary_roots(activity)? {
+        shared.live().temporary_root(&root.path);
+    }
     if !options.ignore_liveness {
         for root in store.lasting_roots(activity)?.keys() {
             shared.live().root(root);
         }
-    }
-    for root in store.temporary_roots(activity)? {
-        shared.live().temporary_root(&root.path);
     }
     store.files.faults.pass("gc-roots-found")?;
     let graph = Arc::new(store.database.read(activity, |connection| {

@@ -20,7 +20,8 @@ impl LocalStore {
         activity.check()?;
         let target = PathBuf::from(self.options.store_dir.print(path));
         self.replace_store_link(link, &target)?;
-        self.add_indirect_root(link)
+        self.add_indirect_root(link)?;
+        self.temp_roots.confirm(activity, &self.options.store_dir, path)
     }
 
     /// Makes or replaces a link into the store, whose target may lie below an object. No root is registered.

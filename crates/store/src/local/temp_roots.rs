@@ -69,6 +69,22 @@ impl TempRoots {
         self.files.faults.pass("temp-root-written")
     }
 
+    /// Tells a collection that runs now of a path that has just got a permanent root. C++ Nix's reads the permanent roots
+    /// first: it may not have seen the new one, and this process may end before it comes to the temporary ones.
+    pub(super) fn confirm(&self, activity: &Activity, store_dir: &StoreDir, path: &StorePath) -> Result<()> {
+        let mut inner = self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let gc_path = self.state_dir.join("gc.lock");
+        if inner.gc_lock.is_none() {
+            inner.gc_lock = Some(open_lock_file(&gc_path)?);
+        }
+        if self.inform_collector(activity, &mut inner, &gc_path, store_dir, &[path])?
+            && let Some(gc_lock) = &inner.gc_lock
+        {
+            unlock(gc_lock);
+        }
+        Ok(())
+    }
+
     fn write(&self, inner: &mut Inner, store_dir: &StoreDir, paths: &[&StorePath]) -> Result<()> {
         let mut text = Vec::with_capacity(paths.len() * 80);
         for path in paths {
