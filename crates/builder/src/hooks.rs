@@ -125,7 +125,8 @@ fn run(activity: &Activity, command: &mut Command, stderr: Stderr, take: &mut dy
     let name = Path::new(command.get_program()).to_owned();
     let failed = |source: io::Error| Error::Io { action: "executing", path: name.clone(), source };
     let (mut reader, writer) = pipe().map_err(failed)?;
-    command.stdin(Stdio::null());
+    // A group of its own, so that what it started ends with it.
+    command.stdin(Stdio::null()).process_group(0);
     if stderr == Stderr::Joined {
         command.stderr(writer.try_clone().map_err(failed)?);
     }
@@ -136,7 +137,10 @@ fn run(activity: &Activity, command: &mut Command, stderr: Stderr, take: &mut dy
     let mut buffer = [0; 16 * 1024];
     loop {
         if let Err(cancelled) = activity.check() {
-            let _ = child.kill().and_then(|()| child.wait());
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+            let _ = child.wait();
             return Err(cancelled.into());
         }
         match poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&TICK)) {
