@@ -269,7 +269,7 @@ fn check_fixed(
     let may_refer = wanted.method == ContentAddressMethod::NixArchive && got.algorithm() == HashAlgorithm::Sha256;
     if !references.is_empty() && !may_refer {
         let name = output_path_name(&job.derivation.name, name);
-        return Err(Error::Refused(format!(
+        return Err(rejected(format!(
             "fixed output derivation '{name}' is not allowed to refer to other store paths.\nYou may need to use the 'unsafeDiscardReferences' derivation attribute, see the manual for more details."
         )));
     }

@@ -73,7 +73,8 @@ pub fn assemble(head: &str, lines: &[String], width: usize, height: usize) -> St
         text += &cut(&format!("{mark}{line}"), width);
     }
     if left > 0 {
-        text += &cut(&format!("\n└ and {left} more"), width + 1);
+        text.push('\n');
+        text += &cut(&format!("└ and {left} more"), width);
     }
     text
 }
