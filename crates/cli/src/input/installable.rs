@@ -34,7 +34,7 @@ pub struct Installable {
 
 impl InstallableArgs {
     /// Whether attribute paths have a start.
-    fn evaluates(&self) -> bool {
+    pub fn evaluates(&self) -> bool {
         self.file.is_some() || self.expr.is_some()
     }
 

@@ -86,7 +86,17 @@ impl StorePathsArgs {
         recursive: bool,
         realise: Realise,
     ) -> Result<Vec<StorePath>, CommandError> {
-        let mut found: BTreeSet<StorePath> = self.named(opened, words, realise)?.into_iter().collect();
+        self.with_closures(opened, self.named(opened, words, realise)?, recursive)
+    }
+
+    /// Named paths, with their closures in a store if `recursive`, each after what it refers to.
+    pub fn with_closures(
+        &self,
+        opened: &Opened<'_>,
+        named: Vec<StorePath>,
+        recursive: bool,
+    ) -> Result<Vec<StorePath>, CommandError> {
+        let mut found: BTreeSet<StorePath> = named.into_iter().collect();
         let store = opened.source()?;
         if recursive && !self.all {
             let starts: Vec<StorePath> = found.into_iter().collect();

@@ -64,7 +64,14 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         false => Opened { surface, session: here.session.clone() },
     };
     let realise = if from.is_some() { Realise::Nothing } else { Realise::Outputs };
-    let paths = args.paths.paths(&there, &args.arguments, !args.no_recursive, realise)?;
+    // Expressions are evaluated here: their derivations need a store on this machine.
+    let paths = match args.paths.installables.evaluates() {
+        true => {
+            let named = args.paths.named(&here, &args.arguments, realise)?;
+            args.paths.with_closures(&there, named, !args.no_recursive)?
+        }
+        false => args.paths.paths(&there, &args.arguments, !args.no_recursive, realise)?,
+    };
     let source = there.session.opened(there.activity())?;
     let target = match &args.to {
         Some(uri) => here.session.open_uri(here.activity(), uri)?,

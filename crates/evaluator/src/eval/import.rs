@@ -6,7 +6,7 @@ use crate::code::{Code, INTERNAL, SourceText, link};
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::RootId;
 use crate::options::EvalOptions;
-use crate::program::{CompileError, CompileOptions};
+use crate::program::{CompileError, CompileOptions, Constant, PathBase, Program};
 use crate::value::{AttrSet, Env, Pos, Thunk, Value};
 use crate::world::{PathType, WorldError, WorldErrorClass};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -85,6 +85,7 @@ impl Eval {
         };
         let key = if scope.is_none() { self.program_key(&text) } else { None };
         if let Some(program) = key.and_then(|key| self.kept_program(&key, &text)) {
+            self.refuse_home(&program)?;
             return Ok(link(self, program, text, directory));
         }
         let program = crate::compile::compile(&text.source, compile_options)
@@ -100,7 +101,26 @@ impl Eval {
         for warning in &program.warnings {
             self.activity.warn(&warning.message);
         }
+        self.refuse_home(&program)?;
         Ok(link(self, program, text, directory))
+    }
+
+    /// Pure evaluation knows no home folder, not even one that is never looked at.
+    fn refuse_home(&self, program: &Program) -> Result<(), EvalError> {
+        if !self.shared.options.pure {
+            return Ok(());
+        }
+        let home = program.constants.iter().find_map(|constant| match constant {
+            Constant::Path { base: PathBase::Home, text } => Some(&program.text[text.indices()]),
+            _ => None,
+        });
+        match home {
+            None => Ok(()),
+            Some(literal) => {
+                let shown = crate::text::bytes_as_text(literal);
+                Err(EvalError::eval(format!("the path '~{shown}' can not be resolved in pure mode")))
+            }
+        }
     }
 
     /// The digest of all that compiling a text depends on, if compiled files are kept.
