@@ -8,7 +8,7 @@ use crate::error::EvalError;
 use crate::eval::Eval;
 use crate::evaluator::{Evaluator, Rooted};
 use crate::packages::Walk;
-use crate::value::{AttrSet, Value, View, sym};
+use crate::value::{AttrSet, Pos, Value, View, sym};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use store_model::StorePath;
@@ -137,8 +137,9 @@ impl Evaluator {
         let eval = self.enter();
         let set = eval.expect_attrs(value, "while evaluating a derivation")?;
         let name = eval.intern(b"outputSpecified");
-        match set.value(name) {
-            Some(truth) => eval.expect_bool(truth, "while evaluating the 'outputSpecified' attribute of a derivation"),
+        let text = "while evaluating the 'outputSpecified' attribute of a derivation";
+        match set.get(name) {
+            Some(truth) => eval.expect_bool_at(truth.value.get(), truth.pos, text),
             None => Ok(false),
         }
     }
@@ -157,8 +158,9 @@ impl Evaluator {
         let (eval, set) = self.facts(package)?;
         let Some(meta) = eval.meta_of(set)? else { return Ok(None) };
         let name = eval.intern(name.as_bytes());
-        let Some(value) = meta.value(name) else { return Ok(None) };
-        if !eval.is_plain_data(value)? {
+        let Some(attr) = meta.get(name) else { return Ok(None) };
+        let value = attr.value.get();
+        if !eval.is_plain_data(value, attr.pos)? {
             return Ok(None);
         }
         let value = eval.force(value)?;
@@ -181,14 +183,15 @@ impl Eval {
         self.expect_attrs(meta, "while evaluating the 'meta' attribute of a derivation").map(Some)
     }
 
-    fn is_plain_data(&mut self, value: Value) -> Result<bool, EvalError> {
-        self.deeper(|eval| {
+    /// `pos` is where a value stands that is nested too deeply.
+    fn is_plain_data(&mut self, value: Value, pos: Pos) -> Result<bool, EvalError> {
+        self.deeper_at(pos, |eval| {
             let value = eval.force(value)?;
             match value.view() {
                 View::Int(_) | View::Bool(_) | View::String(_) | View::Float(_) => Ok(true),
                 View::List(list) => {
                     for element in list.iter() {
-                        if !eval.is_plain_data(element)? {
+                        if !eval.is_plain_data(element, pos)? {
                             return Ok(false);
                         }
                     }
@@ -199,7 +202,7 @@ impl Eval {
                         return Ok(false);
                     }
                     for attr in set.iter() {
-                        if !eval.is_plain_data(attr.value.get())? {
+                        if !eval.is_plain_data(attr.value.get(), attr.pos)? {
                             return Ok(false);
                         }
                     }

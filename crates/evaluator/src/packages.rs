@@ -311,9 +311,10 @@ impl Eval {
     }
 
     pub(crate) fn system_of(&mut self, set: AttrSet) -> Result<String, EvalError> {
-        let Some(system) = set.value(sym::SYSTEM) else { return Ok("unknown".into()) };
+        let Some(system) = set.get(sym::SYSTEM) else { return Ok("unknown".into()) };
         let text = "while evaluating the 'system' attribute of a derivation";
-        Ok(String::from_utf8_lossy(self.expect_plain_string(system, text)?.bytes()).into_owned())
+        let system = self.expect_plain_string_at(system.value.get(), system.pos, text)?;
+        Ok(String::from_utf8_lossy(system.bytes()).into_owned())
     }
 
     pub(crate) fn output_name_of(&mut self, set: AttrSet) -> Result<String, EvalError> {

@@ -120,6 +120,8 @@ pub struct CopyRequest<'a> {
     pub filter: Option<&'a mut PathFilter<'a>>,
     /// The hash it must have (sha256); then a valid path needs no copying.
     pub expected: Option<Hash>,
+    /// What it refers to, where it comes out of a store object that refers to something.
+    pub references: &'a [StorePath],
 }
 
 /// What to fetch, with C++ Nix's attribute names for trees.

@@ -143,7 +143,12 @@ impl SessionWorld {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, activity: &Activity, request: &mut Copying<'_, '_>) -> Result<StorePath, WorldError> {
+    fn add(
+        &self,
+        activity: &Activity,
+        request: &mut Copying<'_, '_>,
+        references: References,
+    ) -> Result<StorePath, WorldError> {
         let store = self.session.store(activity).map_err(session_error)?;
         let (name, method, accessor) = (request.name, request.method, DiskAccessor::new(&request.real));
         let info = store.add_tree(
@@ -154,7 +159,7 @@ impl SessionWorld {
                 path: &TreePath::root(),
                 method,
                 algorithm: HashAlgorithm::Sha256,
-                references: References::default(),
+                references,
                 filter: &mut |path, kind| request.takes(path, kind),
             },
             &WriteOptions::default(),
@@ -276,7 +281,10 @@ impl World for SessionWorld {
 
     fn copy_to_store(&self, activity: &Activity, request: CopyRequest<'_>) -> Result<StorePath, WorldError> {
         let key = (request.path.to_vec(), request.name.to_owned());
-        let plain = request.filter.is_none() && request.method == ContentAddressMethod::NixArchive;
+        let references = References { others: request.references.iter().cloned().collect(), self_reference: false };
+        let plain = request.filter.is_none()
+            && request.method == ContentAddressMethod::NixArchive
+            && request.references.is_empty();
         if plain && let Some(known) = Self::kept(&self.sources).get(&key) {
             return Ok(known.clone());
         }
@@ -292,7 +300,7 @@ impl World for SessionWorld {
         };
         let store_path = |hash: &Hash| {
             self.store_dir
-                .fixed_output_path(request.method, hash, request.name, &References::default())
+                .fixed_output_path(request.method, hash, request.name, &references)
                 .map_err(|error| WorldError::new(WorldErrorClass::Other, error.to_string()))
         };
         let valid = |path: &StorePath| -> Result<bool, WorldError> {
@@ -313,7 +321,7 @@ impl World for SessionWorld {
         let path = store_path(&hash)?;
         if self.session.read_only() || Self::kept(&self.pending).holds(&path) {
             // Nothing is to be written, or it will be.
-        } else if let Some(archive) = small {
+        } else if let Some(archive) = small.filter(|_| references.is_empty()) {
             // Written with the derivations that use it; whether it is there already is asked for all of them.
             let address = ContentAddress { method: request.method, hash };
             let waiting = Self::kept(&self.pending).add_tree(TreeObject { path: path.clone(), address, archive });
@@ -322,7 +330,7 @@ impl World for SessionWorld {
             }
         } else if !valid(&path)? {
             // Reading twice costs little beside copying what is there already.
-            let added = self.add(activity, &mut copying)?;
+            let added = self.add(activity, &mut copying, references.clone())?;
             if added != path {
                 let message = format!("path '{}' changed while it was copied to the store", text(request.path));
                 return Err(WorldError::new(WorldErrorClass::Transient, message));

@@ -394,11 +394,19 @@ fn add_source(eval: &mut Eval, source: Source) -> Outcome {
 }
 
 fn copy_source(eval: &mut Eval, mut source: Source) -> Result<StorePath, EvalError> {
+    let mut references = Vec::new();
     if source.context != ContextId::NONE {
         let rewrites = eval.realise_context(source.context)?;
         source.path = rewrites
             .into_iter()
             .fold(source.path, |path, (from, to)| replace_all(&path, from.as_bytes(), to.as_bytes()));
+        // What lies in a store object is taken to refer to all that the object refers to.
+        let store_dir = eval.shared.world.store_dir();
+        let object = std::str::from_utf8(&source.path).ok().and_then(|path| store_dir.parse_inside(path).ok());
+        if let Some((object, _)) = object {
+            // An object that is not valid is no error here.
+            references = eval.shared.world.references(&object).unwrap_or_default();
+        }
     }
     source.path = eval.follow(&source.path, Links::All)?;
     eval.check_readable(&source.path)?;
@@ -424,14 +432,15 @@ fn copy_source(eval: &mut Eval, mut source: Source) -> Result<StorePath, EvalErr
         method: source.method,
         filter: if function.is_some() || !is_whole { Some(&mut decide) } else { None },
         expected: source.expected,
+        references: &references,
     };
     let stored = match world.copy_to_store(&activity, request) {
         Ok(stored) => stored,
         Err(error) => return Err(failure.unwrap_or_else(|| error.into())),
     };
     if let Some(hash) = &source.expected {
-        let none = References::default();
-        let expected = world.store_dir().fixed_output_path(source.method, hash, &name, &none);
+        let references = References { others: references.iter().cloned().collect(), self_reference: false };
+        let expected = world.store_dir().fixed_output_path(source.method, hash, &name, &references);
         if expected.map_err(|error| EvalError::eval(error.to_string()))? != stored {
             let path = shown(&source.path);
             let message = format!("store path mismatch in (possibly filtered) path added from '{path}'");

@@ -250,7 +250,7 @@ impl Eval {
         let (stored, reads) = self.witness(|eval| {
             let mut decide = |path: &[u8], _| Ok(eval.is_readable(path));
             let filter: Option<&mut PathFilter<'_>> = if is_whole { None } else { Some(&mut decide) };
-            let request = CopyRequest { path, name: &name, method, filter, expected: None };
+            let request = CopyRequest { path, name: &name, method, filter, expected: None, references: &[] };
             world.copy_to_store(&eval.activity, request)
         });
         let stored = stored.map_err(|error| self.why(path, Links::Folders, error))?;

@@ -130,6 +130,8 @@ impl Recorder {
         before: &Look,
         key: Option<super::bytes::Digest>,
     ) -> Result<StorePath, WorldError> {
+        // The key does not tell references.
+        let key = key.filter(|_| request.references.is_empty());
         if let Some(known) = key.and_then(|key| self.folder.read(Kept::Sources, &key))
             && let Ok(path) = StorePath::parse_bytes(&known)
             && (self.session.read_only() || self.is_valid(&path)?)
@@ -148,6 +150,7 @@ impl Recorder {
             method: request.method,
             filter,
             expected: request.expected,
+            references: request.references,
         };
         let result = self.world.copy_to_store(&self.plain, again)?;
         let after = look(place, &self.clock, &mut |below, _| Ok(!left_out(below)))?;

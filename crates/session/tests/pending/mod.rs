@@ -44,7 +44,8 @@ impl Rig {
         let path = self.at(name);
         let mut decide = |path: &[u8], _: PathType| Ok(!left_out.is_some_and(|end| path.ends_with(end)));
         let filter: Option<&mut PathFilter<'_>> = if left_out.is_some() { Some(&mut decide) } else { None };
-        let request = CopyRequest { path: bytes(&path), name: "source", method, filter, expected: None };
+        let request =
+            CopyRequest { path: bytes(&path), name: "source", method, filter, expected: None, references: &[] };
         self.world.copy_to_store(&self.activity, request).unwrap()
     }
 
