@@ -168,7 +168,11 @@ fn locked(
         Ok(()) => {}
     }
     unlinked?;
-    super::links::sweep(store, activity)
+    // C++ Nix's collector, which would come upon links that vanish, has the folder for itself while it holds the lock.
+    let path = store.options.state_dir.join("gc.lock");
+    let lock = open_lock_file(&path)?;
+    // Who collects now sweeps as well.
+    if try_flock(&lock, &path, true)? { super::links::sweep(store, activity) } else { Ok(()) }
 }
 
 impl Collection<'_> {
