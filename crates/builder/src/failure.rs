@@ -85,8 +85,8 @@ pub(crate) fn unsuitable(
             \nHint: set 'max-jobs' to a non-zero value to enable local builds, or configure remote builders via 'builders'";
     }
     let platform = String::from_utf8_lossy(&derivation.platform);
-    let known = platform == options.system || options.extra_platforms.contains(&*platform);
-    if !known && !derivation.is_builtin() && options.external_builder(&derivation.platform).is_none() {
+    let known = derivation.is_builtin() || options.runs(&derivation.platform);
+    if !known && options.external_builder(derivation).is_none() {
         reasons += &format!(
             "\nReason: platform mismatch\nRequired system: '{platform}'\nCurrent system: '{}'",
             options.system

@@ -123,7 +123,7 @@ pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
 /// The walls that settings and derivation ask for, as far as this machine was seen to give them.
 fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: DerivationKind) -> Result<Walls> {
     let store = &site.shared.store;
-    if external_builder(site, job).is_some() {
+    if site.shared.options.external_builder(&job.derivation).is_some() {
         return Ok(Walls::Open);
     }
     let mut isolated = match site.shared.options.sandbox {
@@ -145,17 +145,6 @@ fn walls(site: &Site<'_>, job: &Job, options: &DerivationOptions, kind: Derivati
         true if site.shared.no_user_namespace.load(Ordering::Relaxed) => Walls::Namespaces,
         true => Walls::UserNamespace,
     })
-}
-
-/// Who builds a derivation that is not for this machine.
-fn external_builder<'a>(site: &Site<'a>, job: &Job) -> Option<&'a ExternalBuilder> {
-    let options = &site.shared.options;
-    let platform = &job.derivation.platform;
-    let own = |platform: &str| platform == options.system || options.extra_platforms.contains(platform);
-    if job.derivation.is_builtin() || std::str::from_utf8(platform).is_ok_and(own) {
-        return None;
-    }
-    options.external_builder(platform)
 }
 
 /// What is tried after the machine refused.
@@ -199,7 +188,7 @@ fn attempt(
     let user = build_user(site, job, walls)?;
     let builds = shared.options.build_dir.clone().unwrap_or_else(|| shared.store.state_dir().join("builds"));
     shared.sweep_once(&builds);
-    let external = external_builder(site, job);
+    let external = shared.options.external_builder(&job.derivation);
     let build_dir = BuildDir::create(&builds, walls != Walls::Open || external.is_some(), user.as_ref())?;
     let mut attempt = Attempt {
         site,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store_model::SecretKey;
+use store_model::{Derivation, SecretKey};
 use transfer::Mirrors;
 
 use crate::external::ExternalBuilder;
@@ -123,9 +123,18 @@ pub struct BuilderOptions {
 }
 
 impl BuilderOptions {
-    /// Who builds for a system that is not this machine's.
-    pub(crate) fn external_builder(&self, system: &[u8]) -> Option<&ExternalBuilder> {
-        let system = std::str::from_utf8(system).ok()?;
+    /// Whether this machine runs builders of a system.
+    pub(crate) fn runs(&self, system: &[u8]) -> bool {
+        let own = |system: &str| system == self.system || self.extra_platforms.contains(system);
+        std::str::from_utf8(system).is_ok_and(own)
+    }
+
+    /// Who builds a derivation that is not for this machine.
+    pub(crate) fn external_builder(&self, derivation: &Derivation) -> Option<&ExternalBuilder> {
+        if derivation.is_builtin() || self.runs(&derivation.platform) {
+            return None;
+        }
+        let system = std::str::from_utf8(&derivation.platform).ok()?;
         self.external.iter().find(|builder| builder.systems.contains(system))
     }
 
