@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use activity::{Activity, Silent};
 use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Store};
@@ -16,7 +15,7 @@ use crate::error::{Error, Result, WrongHash};
 use crate::known::Known;
 use crate::options::BuilderOptions;
 use crate::plan::{NodeId, Plan, State};
-use crate::run::{Run, Shared, unobtainable};
+use crate::run::{Run, Shared, Trouble, unobtainable};
 use crate::substitute::Substituters;
 
 /// Builds in a local store. Cheap to make; requests may come from several threads at once.
@@ -55,28 +54,20 @@ impl LocalBuilder {
     /// The exit status of a program whose last request to build failed: 100 and its relatives where the kind of failure
     /// has one (101 timed out, 102 wrong hash, 104 not deterministic; several add up, those of dependencies too), else 1.
     pub fn exit_status(&self) -> i32 {
-        match self.shared.failure_bits.load(Ordering::Relaxed) {
+        match self.shared.trouble().bits {
             0 => 1,
             bits => i32::from(0b110_0000 | bits),
         }
     }
 
-    fn failed_now(&self) -> std::sync::MutexGuard<'_, Vec<StorePath>> {
-        self.shared.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// The derivations that failed in the last request by themselves, not because of what they depend on.
     pub fn failed(&self) -> Vec<StorePath> {
-        self.failed_now().clone()
-    }
-
-    fn wrong_now(&self) -> std::sync::MutexGuard<'_, Vec<WrongHash>> {
-        self.shared.wrong_hashes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared.trouble().failed.clone()
     }
 
     /// The sources that came out with other hashes in the last request, in the order of their derivations.
     pub fn wrong_hashes(&self) -> Vec<WrongHash> {
-        let mut all = self.wrong_now().clone();
+        let mut all = self.shared.trouble().wrong_hashes.clone();
         all.sort_by(|a, b| a.derivation.cmp(&b.derivation));
         all
     }
@@ -99,9 +90,6 @@ impl LocalBuilder {
             self.repair_inputs(activity, wanted)?;
         }
         let (mut plan, wanted) = self.planned(wanted, mode);
-        self.shared.failure_bits.store(0, Ordering::Relaxed);
-        self.failed_now().clear();
-        self.wrong_now().clear();
         self.shared.settle(activity, &mut plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
@@ -247,6 +235,8 @@ fn node_result(plan: &Plan, id: NodeId, outputs: &OutputsSpec) -> BuildResult {
 
 impl Builder for LocalBuilder {
     fn build(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> store::Result<Vec<BuildResult>> {
+        // Here and not below: what is mended on the way belongs to the same request.
+        *self.shared.trouble() = Trouble::default();
         self.build_all(activity, wanted, mode).map_err(Into::into)
     }
 

@@ -10,9 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,16 +42,23 @@ pub(crate) struct Shared {
     pub no_user_namespace: AtomicBool,
     /// It was seen to refuse isolation altogether, and `sandbox-fallback` goes on without.
     pub no_isolation: AtomicBool,
-    /// Bits of the exit status of all that failed in the current request, dependencies included.
-    pub failure_bits: AtomicU8,
-    /// Sources that came out with other hashes in the current request.
-    pub wrong_hashes: Mutex<Vec<WrongHash>>,
-    /// What failed by itself in the current request, not because of something else.
-    pub failed: Mutex<Vec<StorePath>>,
+    /// What went wrong in the current request.
+    pub trouble: Mutex<Trouble>,
     swept: Once,
     all_cores: OnceLock<usize>,
     running: [AtomicUsize; 2],
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
+}
+
+/// What went wrong in a request, with all that it led to.
+#[derive(Default)]
+pub(crate) struct Trouble {
+    /// Bits of the exit status of all that failed, dependencies included.
+    pub bits: u8,
+    /// Sources that came out with other hashes.
+    pub wrong_hashes: Vec<WrongHash>,
+    /// What failed by itself, not because of something else.
+    pub failed: Vec<StorePath>,
 }
 
 /// So many bytes of sources count as much as one more build that waits for a result.
@@ -74,14 +81,17 @@ impl Shared {
             substituters,
             no_user_namespace: AtomicBool::new(false),
             no_isolation: AtomicBool::new(false),
-            failure_bits: AtomicU8::new(0),
-            failed: Mutex::default(),
-            wrong_hashes: Mutex::default(),
+            trouble: Mutex::default(),
             swept: Once::new(),
             all_cores: OnceLock::new(),
             running: Default::default(),
             derivations: Mutex::default(),
         }
+    }
+
+    /// What went wrong in the current request, to be read or added to.
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cores per build: the setting, or all that this process may use.
@@ -418,8 +428,10 @@ impl<'a> Run<'a> {
 
     fn failed(&mut self, id: NodeId, status: BuildStatus, why: String) {
         self.counts.failed += 1;
-        self.shared.failure_bits.fetch_or(exit_bits(status), Ordering::Relaxed);
-        self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).push(self.plan.path(id).clone());
+        let mut trouble = self.shared.trouble();
+        trouble.bits |= exit_bits(status);
+        trouble.failed.push(self.plan.path(id).clone());
+        drop(trouble);
         // The reason of a failure that others depend on is told here: the results of those do not repeat it.
         if self.plan.has_dependents(id) {
             self.activity.error(&why);

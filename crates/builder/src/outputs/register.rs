@@ -279,7 +279,7 @@ fn check_fixed(
         }
         let wrong =
             WrongHash { derivation: job.path.clone(), specified: wanted.hash, got, url: origin.url.map(str::to_owned) };
-        site.shared.wrong_hashes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(wrong);
+        site.shared.trouble().wrong_hashes.push(wrong);
         let url = origin.url.map(|url| format!("\n     url:    {url}")).unwrap_or_default();
         return Err(Error::Build {
             status: BuildStatus::HashMismatch,
