@@ -31,6 +31,7 @@ pub use error::SessionError;
 pub use inputs::Inputs;
 pub use mirrors::mirrors_of_user;
 pub use options::build_history;
+pub use paths::without_dots;
 pub use registries::RegistryEntry;
 pub use session::Session;
 pub use settings::Settings;

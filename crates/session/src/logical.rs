@@ -13,11 +13,22 @@ use crate::session::Session;
 const MAX_LINKS: usize = 40;
 
 impl Session {
-    /// Where a logical path lies. Links on the way are not followed.
+    /// Where a logical path lies. Links on the way are not followed. Of a store elsewhere its own objects are seen, and
+    /// what else the host has at that place.
     pub fn on_disk(&self, logical: &Path) -> PathBuf {
-        match logical.strip_prefix(self.store_dir().as_str()) {
-            Ok(below) => self.place().real_dir.join(below),
-            Err(_) => logical.to_owned(),
+        let place = self.place();
+        let store_dir = Path::new(self.store_dir().as_str());
+        let Ok(below) = logical.strip_prefix(store_dir) else { return logical.to_owned() };
+        if !place.is_elsewhere() {
+            return logical.to_owned();
+        }
+        let real = place.real_dir.join(below);
+        let there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+        match below.iter().next() {
+            Some(object) if !there(&place.real_dir.join(object)) && there(&store_dir.join(object)) => {
+                logical.to_owned()
+            }
+            _ => real,
         }
     }
 
@@ -26,6 +37,11 @@ impl Session {
     /// # Errors
     /// Links that lead in a circle.
     pub fn follow_links(&self, path: &Path) -> io::Result<PathBuf> {
+        self.follow(path, true)
+    }
+
+    /// The same; the last name is followed only if `last`.
+    pub(crate) fn follow(&self, path: &Path, last: bool) -> io::Result<PathBuf> {
         let mut left = names(path);
         let mut done = PathBuf::from("/");
         let mut links = 0;
@@ -35,6 +51,9 @@ impl Session {
                 continue;
             }
             done.push(&name);
+            if left.is_empty() && !last {
+                break;
+            }
             let Ok(target) = std::fs::read_link(self.on_disk(&done)) else { continue };
             links += 1;
             if links > MAX_LINKS {

@@ -50,7 +50,7 @@ impl Session {
 }
 
 /// `..` taken as a name, as C++ Nix does before it looks at links.
-fn without_dots(path: &Path) -> PathBuf {
+pub fn without_dots(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for part in path.components() {
         match part {

@@ -33,8 +33,6 @@ use crate::source::read_source;
 pub struct SessionWorld {
     session: Arc<Session>,
     store_dir: StoreDir,
-    /// Where the store's objects lie, if not where their names say.
-    real_dir: Option<PathBuf>,
     time: OnceLock<i64>,
     pending: Mutex<PendingObjects>,
     /// Held by who writes what was pending: whoever needs some of it waits here.
@@ -51,16 +49,11 @@ const SMALL_SOURCE: usize = 64 << 10;
 /// When sources of more bytes than this wait, all that waits is written.
 const MOST_WAITING: usize = 16 << 20;
 
-/// How many links a path may go through, as on Linux.
-const MAX_LINKS: usize = 40;
-
 impl SessionWorld {
     /// The world of a session.
     pub fn new(session: Arc<Session>) -> Self {
-        let place = session.place();
         Self {
             store_dir: session.store_dir().clone(),
-            real_dir: place.is_elsewhere().then(|| place.real_dir.clone()),
             fetching: Fetching::new(Arc::clone(&session)),
             search_path: Mutex::default(),
             session,
@@ -79,36 +72,12 @@ impl SessionWorld {
             return Ok(logical);
         }
         self.write_if_pending(&logical)?;
-        let Some(real_dir) = &self.real_dir else { return Ok(logical) };
-        let mut left: Vec<std::ffi::OsString> = logical.iter().skip(1).map(OsStr::to_owned).collect();
-        left.reverse();
-        let mut done = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(name) = left.pop() {
-            if name == ".." {
-                done.pop();
-                continue;
-            }
-            done.push(&name);
-            if left.is_empty() && !follow_last {
-                break;
-            }
-            let Ok(target) = std::fs::read_link(self.placed(&done, real_dir)) else { continue };
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(WorldError::new(
-                    WorldErrorClass::Other,
-                    format!("too many symbolic links: '{}'", text(path)),
-                ));
-            }
-            done.pop();
-            if target.is_absolute() {
-                done = PathBuf::from("/");
-            }
-            let parts = target.iter().filter(|part| *part != "/" && *part != ".");
-            left.extend(parts.map(OsStr::to_owned).collect::<Vec<_>>().into_iter().rev());
+        if !self.session.place().is_elsewhere() {
+            return Ok(logical);
         }
-        Ok(self.placed(&done, real_dir))
+        let followed = self.session.follow(&logical, follow_last);
+        let followed = followed.map_err(|error| WorldError::new(WorldErrorClass::Other, error.to_string()))?;
+        Ok(self.session.on_disk(&followed))
     }
 
     /// What is about to be read must be there.
@@ -125,18 +94,6 @@ impl SessionWorld {
             self.flush(&Activity::silent())?;
         }
         Ok(())
-    }
-
-    /// Of a store elsewhere its own objects are seen, and what else the host has at that place.
-    fn placed(&self, logical: &Path, real_dir: &Path) -> PathBuf {
-        let Ok(below) = logical.strip_prefix(self.store_dir.as_str()) else { return logical.to_owned() };
-        let real = real_dir.join(below);
-        let Some(object) = below.iter().next() else { return real };
-        let own = std::fs::symlink_metadata(real_dir.join(object)).is_ok();
-        if own || std::fs::symlink_metadata(Path::new(self.store_dir.as_str()).join(object)).is_err() {
-            return real;
-        }
-        logical.to_owned()
     }
 
     fn kept<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

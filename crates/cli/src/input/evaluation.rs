@@ -13,7 +13,7 @@ use evaluator::{
     WorldErrorClass,
 };
 use session::remembered::{Request, Start, Work};
-use session::{Inputs, Session, SessionWorld, Settings, remembered};
+use session::{Inputs, Session, SessionWorld, Settings, remembered, without_dots};
 
 use crate::command::{CommandError, Surface};
 use crate::output::{diagnostic, folded, statistics};
@@ -389,20 +389,8 @@ fn search_path_entry(entry: &str) -> SearchPathEntry {
     let (prefix, value) = entry.split_once('=').unwrap_or(("", entry));
     let elsewhere = value.contains("://") || value.starts_with("channel:") || value.starts_with("flake:");
     let value = match std::path::absolute(Path::new(value)) {
-        Ok(path) if !elsewhere && !value.is_empty() => normal(&path).as_os_str().as_bytes().to_vec(),
+        Ok(path) if !elsewhere && !value.is_empty() => without_dots(&path).as_os_str().as_bytes().to_vec(),
         _ => value.as_bytes().to_vec(),
     };
     SearchPathEntry { prefix: prefix.as_bytes().to_vec(), value }
-}
-
-/// The path without `..`, by its words alone, as C++ Nix reads paths.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::ParentDir => drop(normal.pop()),
-            part => normal.push(part),
-        }
-    }
-    normal
 }
