@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use serde_json::{Map, Value, json};
+use store::render_size;
 use store_model::{NarInfo, PathInfo, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
@@ -11,7 +12,6 @@ use crate::input::common::{CommonArgs, open, parse};
 use crate::input::store_paths::{Realise, StorePathsArgs};
 use crate::output::build::{Opened, store_error};
 use crate::output::json::JsonArgs;
-use crate::output::size::size;
 
 /// Print what the store knows of paths
 #[derive(Parser, Debug)]
@@ -124,7 +124,11 @@ fn nar_size(infos: &[PathInfo]) -> u64 {
 }
 
 fn column(bytes: u64, human: bool) -> String {
-    if human { format!("\t{}", size(bytes, 6)) } else { format!("\t{bytes:>11}") }
+    if human {
+        format!("\t{}", render_size(i64::try_from(bytes).unwrap_or(i64::MAX), 6))
+    } else {
+        format!("\t{bytes:>11}")
+    }
 }
 
 fn print_json<'a>(

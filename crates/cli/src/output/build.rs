@@ -9,7 +9,7 @@ use activity::{Activity, Verbosity};
 use builder::LocalBuilder;
 use file_tree::{SourceAccessor, TreePath};
 use session::{Session, wrong_hashes};
-use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore};
+use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore, render_size};
 use store_model::{BuildResult, DerivedPath, HashFormat, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
 
 use super::graph::BuildGraph;
@@ -171,8 +171,7 @@ impl Opened<'_> {
         }
         if !missing.will_substitute.is_empty() {
             let paths: Vec<StorePath> = missing.will_substitute.iter().cloned().collect();
-            let sizes =
-                format!("({} download, {} unpacked):", mebibytes(missing.download_size), mebibytes(missing.nar_size));
+            let sizes = format!("({} download, {} unpacked):", bytes(missing.download_size), bytes(missing.nar_size));
             let head = match paths.len() {
                 1 => format!("this path will be fetched {sizes}"),
                 many => format!("these {many} paths will be fetched {sizes}"),
@@ -407,10 +406,9 @@ pub fn link_name(base: &Path, number: usize, output: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn mebibytes(bytes: u64) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
-    let size = bytes as f64 / (1024.0 * 1024.0);
-    format!("{size:.2} MiB")
+/// A number of bytes as C++ Nix shows it.
+fn bytes(amount: u64) -> String {
+    render_size(i64::try_from(amount).unwrap_or(i64::MAX), 0)
 }
 
 #[cfg(test)]

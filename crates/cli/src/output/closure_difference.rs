@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use store::render_size;
 use store_model::{PathInfo, StorePath};
 
 use super::build::{Opened, store_error};
-use super::size::size;
 use crate::command::CommandError;
 
 /// By version, the bytes of all outputs.
@@ -24,7 +24,7 @@ pub fn closure_difference(
     let mut text = String::new();
     for name in names {
         let (old, new) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
-        let bytes = |versions: &Versions| i128::from(versions.values().sum::<u64>());
+        let bytes = |versions: &Versions| i64::try_from(versions.values().sum::<u64>()).unwrap_or(i64::MAX);
         let change = bytes(new) - bytes(old);
         let only = |these: &Versions, others: &Versions| -> Vec<String> {
             these.keys().filter(|version| !others.contains_key(*version)).cloned().collect()
@@ -35,9 +35,8 @@ pub fn closure_difference(
             items.push(format!("{} → {}", versions(&removed), versions(&added)));
         }
         if change.abs() >= 8 * 1024 {
-            let (colour, sign) = if change > 0 { ("\x1b[31;1m", "") } else { ("\x1b[32;1m", "-") };
-            let amount = size(u64::try_from(change.abs()).unwrap_or(u64::MAX), 0);
-            items.push(format!("{colour}{sign}{amount}\x1b[0m"));
+            let colour = if change > 0 { "\x1b[31;1m" } else { "\x1b[32;1m" };
+            items.push(format!("{colour}{}\x1b[0m", render_size(change, 0)));
         }
         if !items.is_empty() {
             text.push_str(&format!("{indent}{name}: {}\n", items.join(", ")));

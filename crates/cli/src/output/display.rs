@@ -30,13 +30,6 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// Bytes as people say them.
-pub fn bytes(amount: u64) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-    let mebibytes = amount as f64 / f64::from(1 << 20);
-    format!("{mebibytes:.1} MiB")
-}
-
 /// The line of a build: name, phase, time, and for whom it is built.
 pub fn build(line: &BuildLine<'_>, graph: &BuildGraph) -> String {
     let mut text = line.name.to_owned();

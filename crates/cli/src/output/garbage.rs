@@ -14,10 +14,10 @@ pub fn collect_and_say(opened: &Opened<'_>, options: &GcOptions) -> CommandResul
     let count = results.paths.len();
     if options.action == GcAction::ReturnDead {
         opened.surface.line(&format!("{count} store paths would be deleted"));
-        let freed = render_size(i64::try_from(results.bytes_freed).unwrap_or(i64::MAX));
+        let freed = render_size(i64::try_from(results.bytes_freed).unwrap_or(i64::MAX), 0);
         opened.activity().message(Verbosity::Info, &format!("note: up to {freed} would be freed"));
     } else {
-        let freed = render_size(i64::try_from(results.bytes_freed).unwrap_or(i64::MAX));
+        let freed = render_size(i64::try_from(results.bytes_freed).unwrap_or(i64::MAX), 0);
         opened.surface.line(&format!("{count} store paths deleted, {freed} freed"));
     }
     done.map(|()| 0).map_err(|error| match error.is_disk_full() {
@@ -31,7 +31,7 @@ pub fn collect_and_say(opened: &Opened<'_>, options: &GcOptions) -> CommandResul
 /// Links equal files, and says how much that freed.
 pub fn optimise_and_say(opened: &Opened<'_>) -> CommandResult {
     let stats = opened.store()?.optimise(opened.activity()).map_err(store_error)?;
-    let freed = render_size(i64::try_from(stats.bytes_freed).unwrap_or(i64::MAX));
+    let freed = render_size(i64::try_from(stats.bytes_freed).unwrap_or(i64::MAX), 0);
     let text = format!("{freed} freed by hard-linking {} files", stats.files_linked);
     opened.activity().message(Verbosity::Info, &text);
     Ok(0)

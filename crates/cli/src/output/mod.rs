@@ -14,7 +14,6 @@ pub mod json_log;
 pub mod listing;
 pub mod plain;
 pub mod progress;
-pub mod size;
 pub mod statistics;
 pub mod value;
 pub mod why;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use activity::{ActivityId, ActivityKind, Event, Field, Reporter, ResultKind, Verbosity};
 use builder::History;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use store::render_size;
 
 use super::display;
 use super::graph::BuildGraph;
@@ -428,7 +429,8 @@ impl State {
                     let share = (amounts.done.min(amounts.expected) * 100).checked_div(amounts.expected);
                     let mut share = share.map(|percent| format!(" {percent}%")).unwrap_or_default();
                     if tree && !share.is_empty() {
-                        share += &format!(" of {}", display::bytes(amounts.expected));
+                        share +=
+                            &format!(" of {}", render_size(i64::try_from(amounts.expected).unwrap_or(i64::MAX), 0));
                     }
                     if !self.inside_build(running.parent) || !share.is_empty() {
                         others.push(format!("{}{share}", running.name));

@@ -66,13 +66,13 @@ pub(super) fn sweep(store: &LocalStore, activity: &Activity) -> Result<()> {
     let overhead = rustix::fs::fstat(&folder).map_or(0, |found| found.st_blocks * 512);
     // The folder itself takes space; with few links it is more than they save.
     let text =
-        format!("note: hard linking is currently saving {}", render_size((saved.into_inner() - overhead).max(0)));
+        format!("note: hard linking is currently saving {}", render_size((saved.into_inner() - overhead).max(0), 0));
     activity.message(Verbosity::Info, &text);
     Ok(())
 }
 
-/// A size as C++ Nix shows it: at least KiB, one digit after the point.
-pub fn render_size(bytes: i64) -> String {
+/// A size as C++ Nix shows it: at least KiB, one digit after the point, at least so many characters before the unit.
+pub fn render_size(bytes: i64, width: usize) -> String {
     const UNITS: [&str; 8] = ["KiB", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB"];
     let mut unit = 0;
     let mut rest = bytes.unsigned_abs();
@@ -82,15 +82,17 @@ pub fn render_size(bytes: i64) -> String {
     }
     #[allow(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
     let amount = bytes as f64 / 1024f64.powi(unit.max(1) as i32);
-    format!("{amount:.1} {}", UNITS[unit])
+    format!("{amount:>width$.1} {}", UNITS[unit])
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn sizes_are_shown_in_the_unit_that_fits() {
-        let shown: Vec<String> =
-            [0, 100, 1024, 1025, 1 << 20, (1 << 20) + 1024, -4096, 5 << 30].map(super::render_size).into();
+        let shown: Vec<String> = [0, 100, 1024, 1025, 1 << 20, (1 << 20) + 1024, -4096, 5 << 30]
+            .map(|bytes| super::render_size(bytes, 0))
+            .into();
         assert_eq!(shown, ["0.0 KiB", "0.1 KiB", "1.0 KiB", "1.0 KiB", "1024.0 KiB", "1.0 MiB", "-4.0 KiB", "5.0 GiB"]);
+        assert_eq!(super::render_size(120, 6), "   0.1 KiB");
     }
 }
