@@ -18,6 +18,7 @@ mod local;
 mod memory;
 mod pipe;
 pub mod profile;
+mod threads;
 pub mod validity;
 
 pub use api::{

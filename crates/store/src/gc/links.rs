@@ -3,6 +3,7 @@
 //! Absent: making links (`local/optimise.rs`).
 
 use crate::local::LocalStore;
+use crate::threads::on_threads;
 use crate::{Error, Result};
 use activity::{Activity, Verbosity};
 use rustix::fs::{AtFlags, Dir};
@@ -10,7 +11,6 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-const THREADS: usize = 8;
 /// Names that a thread takes at once.
 const SHARE: usize = 4096;
 
@@ -55,14 +55,7 @@ pub(super) fn sweep(store: &LocalStore, activity: &Activity) -> Result<()> {
         }
         Ok(())
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(names.len() / SHARE + 1);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-    })?;
+    on_threads(names.len() / SHARE + 1, work)?;
     let overhead = rustix::fs::fstat(&folder).map_or(0, |found| found.st_blocks * 512);
     // The folder itself takes space; with few links it is more than they save.
     let text =

@@ -9,6 +9,7 @@
 
 use super::stream::hash_tree;
 use super::{LocalStore, Scratch};
+use crate::threads::on_threads;
 use crate::{Error, Result, Store, TemporaryRoots};
 use activity::{Activity, ActivityKind, Field, ResultKind, Verbosity};
 use rustc_hash::FxHashSet;
@@ -21,7 +22,6 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use store_model::StorePath;
 
-const THREADS: usize = 8;
 /// Paths that are rooted and asked about together.
 const SHARE: usize = 64;
 
@@ -70,14 +70,7 @@ impl LocalStore {
             }
             Ok(())
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().try_for_each(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })?;
+        on_threads(usize::MAX, work)?;
         Ok(linking.stats())
     }
 

@@ -8,6 +8,7 @@
 use super::LocalStore;
 use super::lock::{open_lock_file, wait_flock};
 use super::stream::hash_tree;
+use crate::threads::on_threads;
 use crate::{Error, Result, Store, validity};
 use activity::{Activity, Verbosity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,7 +160,6 @@ impl LocalStore {
     /// Of the database, and the user's wish to end; an object that cannot be read is told like one with other contents.
     pub fn check_contents(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
         let infos = self.path_infos(activity, paths)?;
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(8);
         let next = AtomicUsize::new(0);
         let work = || {
             let mut found = BTreeMap::new();
@@ -173,15 +173,7 @@ impl LocalStore {
             }
             Ok(found)
         };
-        let found: Result<Vec<BTreeMap<StorePath, String>>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-                Ok(found) => found,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            workers.into_iter().map(join).collect()
-        });
-        let found: BTreeMap<StorePath, String> = found?.into_iter().flatten().collect();
+        let found: BTreeMap<StorePath, String> = on_threads(infos.len(), work)?.into_iter().flatten().collect();
         for complaint in found.values() {
             activity.message(Verbosity::Error, complaint);
         }
