@@ -56,13 +56,10 @@ impl History {
         if file.metadata()?.len() <= LARGE {
             return Ok(());
         }
-        let mut temporary = self.file.clone().into_os_string();
-        temporary.push(format!(".{}", std::process::id()));
         let mut times: Vec<_> = read(&self.file).into_iter().collect();
         times.sort_unstable();
         let lines = times.iter().flat_map(|(name, times)| times.iter().map(move |time| format!("{time} {name}\n")));
-        fs::write(&temporary, lines.collect::<String>())?;
-        fs::rename(&temporary, &self.file)
+        file_tree::replace_file(&self.file, lines.collect::<String>().as_bytes())
     }
 }
 

@@ -89,18 +89,8 @@ impl Registry {
         // C++ Nix writes no list when there is nothing in it.
         let flakes = if flakes.is_empty() { Value::Null } else { Value::Array(flakes) };
         let text = store_model::json_text::indented(&serde_json::json!({ "flakes": flakes, "version": 2 }));
-        let folder = file.parent().unwrap_or(Path::new("/"));
         let failed = |error: std::io::Error| Error::Input(format!("writing '{}': {error}", file.display()));
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let new = folder.join(format!(".registry-{}.tmp", std::process::id()));
-        let written = std::fs::File::create(&new).and_then(|mut new| {
-            std::io::Write::write_all(&mut new, text.as_bytes())?;
-            new.sync_all()
-        });
-        written.and_then(|()| std::fs::rename(&new, file)).map_err(|error| {
-            let _ = std::fs::remove_file(&new);
-            failed(error)
-        })
+        file_tree::replace_file(file, text.as_bytes()).map_err(failed)
     }
 }
 

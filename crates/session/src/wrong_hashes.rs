@@ -1,7 +1,7 @@
 //! Where wrong hashes of sources are written, so that they can be named and mended: the text files below a folder are
 //! searched for the hash in each of its forms.
 //!
-//! A file is replaced at once and keeps its mode. A text that stands for several right hashes (a placeholder that was used
+//! A text that stands for several right hashes (a placeholder that was used
 //! more than once) cannot be told apart and is left alone.
 
 use std::fs;
@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use builder::WrongHash;
+use file_tree::replace_file;
 use store_model::HashFormat;
 
 /// A hash that stands in a file.
@@ -81,27 +82,11 @@ pub fn mend(places: &[Place]) -> Result<usize, (PathBuf, io::Error)> {
             changed += 1;
         }
         if changed > 0 {
-            replace(file, &lines.concat()).map_err(failed)?;
+            replace_file(file, lines.concat().as_bytes()).map_err(failed)?;
             mended += changed;
         }
     }
     Ok(mended)
-}
-
-/// Puts a new text in a file's place, on the disk before the old one is gone.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write as _;
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let write = || {
-        let mut new = fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        new.set_permissions(fs::metadata(file)?.permissions())?;
-        new.write_all(text.as_bytes())?;
-        new.sync_all()?;
-        fs::rename(&temporary, file)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
 /// The files that may hold hashes, links and hidden folders left out.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::Parser;
 use evaluator::{FetchRequest, Origin, Rooted, World as _, with_large_stack};
@@ -150,15 +149,7 @@ fn write(opened: &Opened<'_>, channels: &Channels) -> Result<(), CommandError> {
     let path = opened.session.channel_list();
     let path = std::fs::canonicalize(&path).unwrap_or(path);
     let text: String = channels.iter().map(|(name, url)| format!("{url} {name}\n")).collect();
-    let mut other = path.as_os_str().to_owned();
-    other.push(format!(".tmp-{}", std::process::id()));
-    let other = PathBuf::from(other);
-    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
-        let mut file = std::fs::File::create(&other)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&other, &path)
-    });
+    let written = file_tree::replace_file(&path, text.as_bytes());
     written.map_err(|error| file_error("writing", &path, &error))
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 use evaluator::with_large_stack;
@@ -152,7 +152,7 @@ impl Captured {
         let folder = opened.session.settings.places.cache.join("firn-shells").join(self.path.hash_part());
         for (name, contents) in self.environment.files() {
             let file = folder.join(name);
-            let written = std::fs::create_dir_all(&folder).and_then(|()| replace(&file, contents));
+            let written = file_tree::replace_file(&file, contents.as_bytes());
             written.map_err(|error| CommandError::failed(format!("writing '{}': {error}", file.display())))?;
         }
         let mut text = self.environment.to_bash(&outputs, &folder);
@@ -167,14 +167,6 @@ impl Captured {
         }
         Ok(text)
     }
-}
-
-/// Writes a file that appears whole.
-fn replace(file: &Path, contents: &str) -> std::io::Result<()> {
-    let mut other = file.as_os_str().to_owned();
-    other.push(format!(".{}", std::process::id()));
-    std::fs::write(&other, contents)?;
-    std::fs::rename(other, file)
 }
 
 /// Captures the environment of what the word means.

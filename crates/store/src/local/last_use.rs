@@ -98,9 +98,7 @@ fn shorten(path: &Path) -> io::Result<()> {
         text.extend_from_slice(&digits);
         text.extend_from_slice(format!(" {time}\n").as_bytes());
     }
-    let new = path.with_extension(format!("tmp-{}", std::process::id()));
-    fs::write(&new, text)?;
-    fs::rename(&new, path)
+    file_tree::replace_file(path, &text)
 }
 
 #[cfg(test)]

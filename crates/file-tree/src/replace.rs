@@ -1,0 +1,60 @@
+//! A file of the user's that changes as a whole: whoever reads it finds the old text or the new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes a file anew, or for the first time. The new text is on the disk before it takes the old one's place, and has its
+/// mode; the folder is made where it is missing. A link is replaced, not followed.
+///
+/// # Errors
+/// What the system says; the old file is there then as before.
+pub fn replace_file(file: &Path, contents: &[u8]) -> io::Result<()> {
+    file.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let (mut new, temporary) = create_beside(file)?;
+    let mut write = || {
+        if let Ok(old) = fs::metadata(file) {
+            new.set_permissions(old.permissions())?;
+        }
+        new.write_all(contents)?;
+        new.sync_all()?;
+        fs::rename(&temporary, file)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+/// A new file under a name that nobody else has: two that write at once do not meet.
+fn create_beside(file: &Path) -> io::Result<(File, PathBuf)> {
+    let mut number = 0;
+    loop {
+        let mut name = file.as_os_str().to_owned();
+        name.push(format!(".tmp-{number}"));
+        match OpenOptions::new().write(true).create_new(true).open(&name) {
+            Ok(new) => return Ok((new, name.into())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_made_or_replaced_and_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("deep/file");
+        replace_file(&file, b"one").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        replace_file(&file, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        // A folder is in the way: nothing is left behind.
+        let folder = dir.path().join("folder");
+        fs::create_dir_all(folder.join("inside")).unwrap();
+        assert!(replace_file(&folder, b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}
