@@ -1,7 +1,8 @@
-//! A file of the user's that changes as a whole: whoever reads it finds the old text or the new one.
+//! Files and trees that take their place as a whole: whoever reads them finds the old or the new.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Writes a file anew, or for the first time. The new text is on the disk before it takes the old one's place, and has its
@@ -23,6 +24,22 @@ pub fn replace_file(file: &Path, contents: &[u8]) -> io::Result<()> {
     write().inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
+/// Renames a tree. A folder that comes elsewhere has its entry for `..` changed, which takes write permission on it for others
+/// than root: it is given that for the moment.
+///
+/// # Errors
+/// What the system says; the tree is where it was then.
+pub fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(from)?;
+    let closed = found.is_dir() && found.mode() & 0o200 == 0 && !rustix::process::geteuid().is_root();
+    let set_mode = |path: &Path, mode: u32| fs::set_permissions(path, Permissions::from_mode(mode & 0o7777));
+    if closed {
+        set_mode(from, found.mode() | 0o200)?;
+    }
+    fs::rename(from, to)?;
+    if closed { set_mode(to, found.mode()) } else { Ok(()) }
+}
+
 /// A new file under a name that nobody else has: two that write at once do not meet.
 fn create_beside(file: &Path) -> io::Result<(File, PathBuf)> {
     let mut number = 0;
@@ -40,7 +57,6 @@ fn create_beside(file: &Path) -> io::Result<(File, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_is_made_or_replaced_and_keeps_its_mode() {

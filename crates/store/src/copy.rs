@@ -4,7 +4,7 @@
 //! one thread reads from the one store while another writes to the other, with a few pieces between them. The first error
 //! lets no new path begin and is the result. Absent: deciding which paths (closures are the caller's), and building.
 
-use crate::pipe::pipe;
+use crate::pipe::{is_closed, pipe};
 use crate::{Error, Result, Store, TemporaryRoots, WritableStore, WriteOptions};
 use activity::{Activity, ActivityKind, CancelToken, Field};
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,15 +207,6 @@ pub fn copy_path(activity: &Activity, from: &Place<dyn Store>, to: &Destination<
             (taken, _) => taken,
         }
     })
-}
-
-fn is_closed(error: &Error) -> bool {
-    let is_pipe = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
-    match error {
-        Error::Stream(error) => is_pipe(error),
-        Error::Tree(file_tree::Error::Stream(error)) => is_pipe(error),
-        _ => false,
-    }
 }
 
 /// What the destination should know of a path. Between stores of different folders only what proves itself and refers to

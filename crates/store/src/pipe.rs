@@ -39,6 +39,16 @@ fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads any more")
 }
 
+/// Whether writing failed because nobody reads any more.
+pub(crate) fn is_closed(error: &Error) -> bool {
+    let is_pipe = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    match error {
+        Error::Stream(error) => is_pipe(error),
+        Error::Tree(file_tree::Error::Stream(error)) => is_pipe(error),
+        _ => false,
+    }
+}
+
 impl Write for PipeWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.filling.extend_from_slice(bytes);
@@ -52,7 +62,7 @@ impl Write for PipeWriter {
         if self.filling.is_empty() {
             return Ok(());
         }
-        let piece = std::mem::replace(&mut self.filling, Vec::with_capacity(PIECE));
+        let piece = std::mem::replace(&mut self.filling, Vec::with_capacity(2 * PIECE));
         self.pieces.send(Some(piece)).map_err(|_| closed())
     }
 }

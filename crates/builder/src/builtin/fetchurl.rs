@@ -22,7 +22,7 @@ use crate::failure;
 use crate::folders::BuildDir;
 use crate::local::{Job, Site};
 use crate::log::{BuildLog, LogFile};
-use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, move_tree, refuse_wrong_kind};
+use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, refuse_wrong_kind};
 use crate::outputs::scan::{ScanOptions, scan};
 use crate::remove::remove_tree;
 use crate::sandbox::request::{Action, Identity, Limits, SandboxRequest};
@@ -191,7 +191,7 @@ fn unpack(site: &Site<'_>, job: &Job, file: &Path, tree: &Path) -> Result<()> {
     in_child_with(site, job, dir, action, |dir| {
         let copy = dir.join("out");
         site.shared.store.canonicaliser(None).canonicalise(site.activity, &copy)?;
-        move_tree(&copy, tree).or_else(|_| {
+        file_tree::move_tree(&copy, tree).or_else(|_| {
             let options = ScanOptions { address: None, copy_to: Some(tree) };
             scan(site.activity, &copy, BTreeSet::new(), &options).map(drop)
         })

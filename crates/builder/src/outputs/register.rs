@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use file_tree::move_tree;
 use store::{BuildMode, Canonicaliser, Scratch, Store, TemporaryRoots};
 use store_model::derivation::DerivationOptions;
 use store_model::store_dir::output_path_name;
@@ -225,7 +226,7 @@ pub(crate) fn finish(
                     remove_tree(&read.path).io("removing", &read.path)?;
                 } else {
                     remove_tree(&place).io("removing", &place)?;
-                    move_tree(&read.path, &place)?;
+                    move_tree(&read.path, &place).io("moving into the store", &read.path)?;
                 }
             }
             site.shared.fault_point("output-moved")?;
@@ -320,7 +321,7 @@ fn keep_under_true_path(
     }
     let place = store.real_path(&path);
     remove_tree(&place).io("removing", &place)?;
-    move_tree(&read.path, &place)?;
+    move_tree(&read.path, &place).io("moving into the store", &read.path)?;
     let mut info = path_info(site, job, name, read)?;
     info.path = path;
     info.content_address = Some(address);
@@ -351,7 +352,7 @@ fn compare(site: &Site<'_>, job: &Job, (read, info): (&Read<'_>, &PathInfo), ori
         beside.push(".check");
         let beside = PathBuf::from(beside);
         remove_tree(&beside).io("removing", &beside)?;
-        move_tree(&read.path, &beside)?;
+        move_tree(&read.path, &beside).io("moving", &read.path)?;
         if let Some((folder, user)) = origin.folder {
             options.hooks.differ(site.activity, [&place, &beside], &path, folder, user);
         }
@@ -360,21 +361,6 @@ fn compare(site: &Site<'_>, job: &Job, (read, info): (&Read<'_>, &PathInfo), ori
         remove_tree(&read.path).io("removing", &read.path)?;
     }
     Err(Error::Build { status: BuildStatus::NotDeterministic, message })
-}
-
-/// Renames. A folder that is moved elsewhere has its entry for `..` changed, which only its owner's write permission allows
-/// to others than root.
-pub(crate) fn move_tree(from: &Path, to: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(from).io("getting the status of", from)?;
-    let closed = found.is_dir() && found.mode() & 0o200 == 0 && !rustix::process::geteuid().is_root();
-    let mode = |path: &Path, mode: u32| {
-        fs::set_permissions(path, Permissions::from_mode(mode & 0o7777)).io("changing the mode of", path)
-    };
-    if closed {
-        mode(from, found.mode() | 0o200)?;
-    }
-    fs::rename(from, to).io("moving into the store", from)?;
-    if closed { mode(to, found.mode()) } else { Ok(()) }
 }
 
 /// Puts a tree in the place of another, at once: a valid path is never missing. The other one is left where the tree was.

@@ -1,8 +1,8 @@
 //! Bringing objects into the store.
 //!
 //! Always: root the path; ask whether it is valid; lock it; ask again; remove what a killed process may have left; write the
-//! object at its place, canonical from the start; make it durable; register it; give the lock back. A tree is read once
-//! to learn its path, and a second time only if it is not there yet.
+//! object at its place, canonical from the start; make it durable; register it; give the lock back. A tree is read before, to
+//! learn its path.
 //!
 //! Absent: `git` hashing.
 
@@ -46,39 +46,28 @@ impl WritableStore for LocalStore {
 
     fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo> {
         self.collect_if_short(activity);
-        let (name, method, references) = (tree.name, tree.method, tree.references.clone());
-        let source = Source::read(activity, tree)?;
-        let address = ContentAddress { method, hash: source.hash() };
-        let path = self.options.store_dir.content_addressed_path(name, &address, &references)?;
-        self.add_temp_roots(activity, std::slice::from_ref(&path))?;
+        let (source, info) = Source::read(activity, self, tree)?;
+        self.add_temp_roots(activity, std::slice::from_ref(&info.path))?;
         if !options.repair
-            && let Some(info) = self.info(activity, &path)?
+            && let Some(info) = self.info(activity, &info.path)?
         {
             return Ok(info);
         }
         self.refuse_if_read_only()?;
-        let _lock = self.lock_paths(activity, std::slice::from_ref(&path))?;
+        let _lock = self.lock_paths(activity, std::slice::from_ref(&info.path))?;
         if !options.repair
-            && let Some(info) = self.info(activity, &path)?
+            && let Some(info) = self.info(activity, &info.path)?
         {
             return Ok(info);
         }
-        let real = self.real_path(&path);
+        let real = self.real_path(&info.path);
         self.files.remove_tree(&real)?;
         self.files.faults.pass("object-begin")?;
-        let copied = source.copy(activity, &real);
-        if copied.is_err() {
-            self.discard(std::slice::from_ref(&path));
+        let added = source.place(activity, &real).and_then(|()| self.finish(activity, &info));
+        if added.is_err() {
+            self.discard(std::slice::from_ref(&info.path));
         }
-        let (nar_hash, nar_size) = copied?;
-        let mut info = PathInfo::new(path, nar_hash, nar_size);
-        info.references = references.others;
-        if references.self_reference {
-            info.references.insert(info.path.clone());
-        }
-        info.content_address = Some(address);
-        self.finish(activity, &info)?;
-        Ok(info)
+        added.map(|()| info)
     }
 
     fn add_nar(&self, activity: &Activity, info: &PathInfo, nar: &mut dyn Read, options: &WriteOptions) -> Result<()> {

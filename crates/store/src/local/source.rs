@@ -1,28 +1,29 @@
-//! Reading a tree that is to be added: once for its address, a second time only if it is large and not there yet.
+//! Reading a tree that is to be added, once: what was hashed is what is written.
 //!
-//! The first reading hashes. What is read is kept as long as it is small, so that most trees are read once; of large ones
-//! the second reading copies and hashes again, as files may have changed in between. The filter is asked once.
+//! While it is read it is hashed for its address and its archive. A small tree is kept until its place is known. A large one is
+//! unpacked beside the reading into a scratch folder of the store, from where it is moved to its place. Absent: where that is.
 
-use super::stream::{StreamHasher, Watched};
+use super::stream::StreamHasher;
+use super::{LocalStore, add::Scratch};
+use crate::pipe::{PipeWriter, is_closed, pipe};
 use crate::{AddTree, Error, Result};
 use activity::Activity;
 use file_tree::{
-    Both, FileType, FlatContents, NarWriter, RestoreOptions, Restorer, TreeEvent, TreePath, TreeSink, nar, read_nar,
-    walk,
+    Both, FlatContents, NarWriter, RestoreOptions, Restorer, TreeEvent, TreeSink, move_tree, read_nar, walk,
 };
-use rustc_hash::FxHashMap;
-use std::io::{self, Write};
-use std::path::Path;
-use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, PathInfo, StoreDir, StorePath};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use store_model::{ContentAddress, ContentAddressMethod, HashAlgorithm, PathInfo, StoreDir, StorePath};
 
-/// Bytes of a tree that are kept between reading and writing.
+/// Bytes of an archive that are kept between reading and writing.
 const KEPT: usize = 32 << 20;
+/// Bytes of an archive that are unpacked at once.
+const PIECE: usize = 128 << 10;
 
 /// The path that a tree would get; nothing is written.
 pub fn address_of_tree(activity: &Activity, dir: &StoreDir, tree: &mut AddTree<'_, '_>) -> Result<StorePath> {
-    let (name, method, references) = (tree.name, tree.method, tree.references.clone());
-    let address = ContentAddress { method, hash: Source::read(activity, tree)?.hash() };
-    Ok(dir.content_addressed_path(name, &address, &references)?)
+    Ok(describe_tree(activity, dir, tree, &mut io::sink())?.path)
 }
 
 /// What a store would know of a tree that is added; its archive is written on the way.
@@ -32,165 +33,149 @@ pub fn describe_tree(
     tree: &mut AddTree<'_, '_>,
     out: &mut dyn Write,
 ) -> Result<PathInfo> {
-    let (name, method, references) = (tree.name, tree.method, tree.references.clone());
-    let source = Source::read(activity, tree)?;
-    let address = ContentAddress { method, hash: source.hash() };
-    let path = dir.content_addressed_path(name, &address, &references)?;
-    let (nar_hash, nar_size) = source.archive(activity, out)?;
+    let mut archive = StreamHasher::new(HashAlgorithm::Sha256);
+    let mut other = None;
+    let out = Tee { activity, out, hasher: &mut archive };
+    match tree.method {
+        ContentAddressMethod::NixArchive if tree.algorithm == HashAlgorithm::Sha256 => write_tree(tree, out)?,
+        ContentAddressMethod::NixArchive => {
+            let mut out = out;
+            write_tree(tree, Tee { activity, out: &mut out, hasher: other.insert(StreamHasher::new(tree.algorithm)) })?;
+        }
+        ContentAddressMethod::Flat | ContentAddressMethod::Text => {
+            let contents = FlatContents(other.insert(StreamHasher::new(tree.algorithm)));
+            let mut both = Both(contents, NotExecutable(NarWriter::new(out)?));
+            walk(tree.accessor, tree.path, tree.filter, &mut both)?;
+            both.1.0.finish()?;
+        }
+        ContentAddressMethod::Git => return Err(Error::GitHashing),
+    }
+    let (nar_hash, nar_size) = archive.finish();
+    let hash = other.map_or(nar_hash, |hasher| hasher.finish().0);
+    let address = ContentAddress { method: tree.method, hash };
+    let path = dir.content_addressed_path(tree.name, &address, &tree.references)?;
     let mut info = PathInfo::new(path, nar_hash, nar_size);
-    info.references = references.others;
-    if references.self_reference {
+    info.references.clone_from(&tree.references.others);
+    if tree.references.self_reference {
         info.references.insert(info.path.clone());
     }
     info.content_address = Some(address);
     Ok(info)
 }
 
-/// A tree after its first reading.
-pub(super) struct Source<'t, 'a, 'f> {
-    tree: &'t mut AddTree<'a, 'f>,
-    chosen: FxHashMap<TreePath, bool>,
-    hash: Hash,
-    /// The archive, or for flat files the contents, unless they are too large.
-    kept: Option<Vec<u8>>,
+fn write_tree(tree: &mut AddTree<'_, '_>, out: Tee<'_>) -> Result<()> {
+    let mut writer = NarWriter::new(out)?;
+    walk(tree.accessor, tree.path, tree.filter, &mut writer)?;
+    writer.finish()?;
+    Ok(())
 }
 
-impl<'t, 'a, 'f> Source<'t, 'a, 'f> {
-    /// Reads the tree.
-    pub(super) fn read(activity: &Activity, tree: &'t mut AddTree<'a, 'f>) -> Result<Source<'t, 'a, 'f>> {
-        let mut hasher = StreamHasher::new(tree.algorithm);
-        let mut kept = Some(Vec::new());
-        let mut chosen = FxHashMap::default();
-        let filter = &mut tree.filter;
-        let mut remember = |path: &TreePath, kind: FileType| {
-            let taken = filter(path, kind)?;
-            chosen.insert(path.clone(), taken);
-            Ok(taken)
+/// A tree that was read, on its way to its place.
+pub(super) enum Source<'s> {
+    /// Its archive.
+    Kept(Vec<u8>),
+    /// The tree itself, canonical, in a folder that vanishes with this.
+    Unpacked { _folder: Scratch<'s>, tree: PathBuf },
+}
+
+impl<'s> Source<'s> {
+    /// Reads the tree; tells what will be registered.
+    pub(super) fn read(
+        activity: &Activity,
+        store: &'s LocalStore,
+        tree: &mut AddTree<'_, '_>,
+    ) -> Result<(Source<'s>, PathInfo)> {
+        let mut reading = Reading { activity, store, kept: Vec::new(), unpacking: None, failed: None };
+        let info = describe_tree(activity, &store.options.store_dir, tree, &mut reading);
+        let info = reading.failed.map_or(info, Err);
+        let Some(Unpacking { archive, thread, folder, tree }) = reading.unpacking else {
+            return Ok((Source::Kept(reading.kept), info?));
         };
-        let out = Kept { activity, hasher: &mut hasher, kept: &mut kept };
-        match tree.method {
-            ContentAddressMethod::NixArchive => {
-                let mut writer = NarWriter::new(out)?;
-                walk(tree.accessor, tree.path, &mut remember, &mut writer)?;
-                writer.finish()?;
+        let ended = match info {
+            Ok(_) => archive.finish().map_err(Error::Stream),
+            // What was read so far is not taken for the whole.
+            Err(_) => {
+                drop(archive);
+                Ok(())
             }
-            ContentAddressMethod::Flat | ContentAddressMethod::Text => {
-                walk(tree.accessor, tree.path, &mut remember, &mut FlatContents(out))?;
-            }
-            ContentAddressMethod::Git => return Err(Error::GitHashing),
-        }
-        Ok(Source { tree, chosen, hash: hasher.finish().0, kept })
-    }
-
-    /// The hash that the address is made of.
-    pub(super) fn hash(&self) -> Hash {
-        self.hash
-    }
-
-    /// Puts the tree in its place, canonical; tells hash and size of its archive. An error when it has changed.
-    pub(super) fn copy(&self, activity: &Activity, place: &Path) -> Result<(Hash, u64)> {
-        let mut restorer = Restorer::new(place, RestoreOptions { canonical: true });
-        match (&self.kept, self.tree.method) {
-            (Some(archive), ContentAddressMethod::NixArchive) => {
-                activity.check()?;
-                read_nar(&mut archive.as_slice(), &mut restorer)?;
-                let known = self.hash.algorithm() == HashAlgorithm::Sha256;
-                let hash = if known { self.hash } else { Hash::of(HashAlgorithm::Sha256, archive) };
-                Ok((hash, archive.len() as u64))
-            }
-            (Some(contents), _) => {
-                activity.check()?;
-                let mut hasher = StreamHasher::new(HashAlgorithm::Sha256);
-                nar::dump_bytes(contents, &mut hasher)?;
-                restorer.event(TreeEvent::Regular { executable: false, size: contents.len() as u64 })?;
-                restorer.event(TreeEvent::Contents(contents))?;
-                restorer.event(TreeEvent::RegularEnd)?;
-                Ok(hasher.finish())
-            }
-            (None, method) => self.copy_again(activity, restorer, method),
-        }
-    }
-
-    /// Writes the tree's archive; tells its hash and size. An error when it has changed.
-    fn archive(&self, activity: &Activity, out: &mut dyn Write) -> Result<(Hash, u64)> {
-        let mut hasher = StreamHasher::new(HashAlgorithm::Sha256);
-        let mut out = Tee { activity, out, hasher: &mut hasher };
-        match (&self.kept, self.tree.method) {
-            (Some(archive), ContentAddressMethod::NixArchive) => out.write_all(archive).map_err(Error::stream)?,
-            (Some(contents), _) => nar::dump_bytes(contents, &mut out)?,
-            (None, method) => {
-                let mut filter = |path: &TreePath, _: FileType| Ok(self.chosen.get(path).copied().unwrap_or(false));
-                let mut writer = NarWriter::new(&mut out)?;
-                if method == ContentAddressMethod::NixArchive {
-                    walk(self.tree.accessor, self.tree.path, &mut filter, &mut writer)?;
-                } else {
-                    walk(self.tree.accessor, self.tree.path, &mut filter, &mut NotExecutable(&mut writer))?;
-                }
-                writer.finish()?;
-            }
-        }
-        let (hash, size) = hasher.finish();
-        let told = self.tree.method == ContentAddressMethod::NixArchive && hash.algorithm() == self.hash.algorithm();
-        if told && hash != self.hash {
-            return Err(file_tree::Error::Changed(self.tree.accessor.show(self.tree.path)).into());
-        }
-        Ok((hash, size))
-    }
-
-    fn copy_again(&self, activity: &Activity, restorer: Restorer, method: ContentAddressMethod) -> Result<(Hash, u64)> {
-        let mut archive = StreamHasher::new(HashAlgorithm::Sha256);
-        let mut filter = |path: &TreePath, _: FileType| Ok(self.chosen.get(path).copied().unwrap_or(false));
-        let writer = NarWriter::new(Watched { activity, inner: &mut archive })?;
-        let mut sink = Both(writer, restorer);
-        let again = if method == ContentAddressMethod::NixArchive {
-            walk(self.tree.accessor, self.tree.path, &mut filter, &mut sink)?;
-            None
-        } else {
-            // Flat and text objects are never executable.
-            let mut flat = StreamHasher::new(self.hash.algorithm());
-            let mut all = Both(NotExecutable(&mut sink), FlatContents(&mut flat));
-            walk(self.tree.accessor, self.tree.path, &mut filter, &mut all)?;
-            Some(flat.finish().0)
         };
-        sink.0.finish()?;
-        let (hash, size) = archive.finish();
-        let again = match again {
-            None if self.hash.algorithm() == HashAlgorithm::Sha256 => hash,
-            // Another hash of the same archive would have to be computed a second time: the sha256 stands for what is there
-            // now, and the address was made of what was there before.
-            None => self.hash_again(activity)?,
-            Some(flat) => flat,
-        };
-        if again == self.hash {
-            Ok((hash, size))
-        } else {
-            Err(file_tree::Error::Changed(self.tree.accessor.show(self.tree.path)).into())
+        let unpacked = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match (info.and_then(|info| ended.map(|()| info)), unpacked) {
+            (Ok(info), unpacked) => {
+                unpacked?;
+                Ok((Source::Unpacked { _folder: folder, tree }, info))
+            }
+            // Reading broke off because nobody took what was read.
+            (Err(error), Err(why)) if is_closed(&error) => Err(why.into()),
+            (Err(error), _) => Err(error),
         }
     }
 
-    fn hash_again(&self, activity: &Activity) -> Result<Hash> {
-        let mut hasher = StreamHasher::new(self.hash.algorithm());
-        let mut filter = |path: &TreePath, _: FileType| Ok(self.chosen.get(path).copied().unwrap_or(false));
-        let mut out = Watched { activity, inner: &mut hasher };
-        nar::dump(self.tree.accessor, self.tree.path, &mut filter, &mut out)?;
-        Ok(hasher.finish().0)
+    /// Puts the tree in its place, canonical.
+    pub(super) fn place(self, activity: &Activity, place: &Path) -> Result<()> {
+        activity.check()?;
+        match self {
+            Source::Kept(archive) => {
+                Ok(read_nar(&mut archive.as_slice(), &mut Restorer::new(place, RestoreOptions { canonical: true }))?)
+            }
+            Source::Unpacked { tree, .. } => move_tree(&tree, place).map_err(Error::io("moving into the store", place)),
+        }
     }
 }
 
-/// Hashes what passes, and keeps it as long as it is small.
-struct Kept<'a> {
+/// Takes an archive while it is read.
+struct Reading<'a, 's> {
     activity: &'a Activity,
-    hasher: &'a mut StreamHasher,
-    kept: &'a mut Option<Vec<u8>>,
+    store: &'s LocalStore,
+    kept: Vec<u8>,
+    unpacking: Option<Unpacking<'s>>,
+    /// Why unpacking could not begin.
+    failed: Option<Error>,
 }
 
-impl Write for Kept<'_> {
+/// An archive that a thread unpacks while it comes.
+struct Unpacking<'s> {
+    archive: PipeWriter,
+    thread: JoinHandle<Result<(), file_tree::Error>>,
+    folder: Scratch<'s>,
+    tree: PathBuf,
+}
+
+impl<'s> Unpacking<'s> {
+    fn begin(activity: &Activity, store: &'s LocalStore) -> Result<Unpacking<'s>> {
+        let folder = store.create_scratch(activity)?;
+        let tree = folder.path().join("tree");
+        let mut restorer = Restorer::new(&tree, RestoreOptions { canonical: true });
+        let (archive, reader) = pipe();
+        let thread = std::thread::Builder::new().name("unpack".to_owned()).spawn(move || {
+            let mut reader = BufReader::with_capacity(PIECE, reader);
+            read_nar(&mut reader, &mut restorer)?;
+            // The tree is complete when the other end says so.
+            reader.read(&mut [0]).map(drop).map_err(file_tree::Error::Stream)
+        });
+        let thread = thread.map_err(Error::io("starting a thread for", &tree))?;
+        Ok(Unpacking { archive, thread, folder, tree })
+    }
+}
+
+impl Write for Reading<'_, '_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.activity.check().map_err(io::Error::other)?;
-        self.hasher.update(data);
-        match self.kept {
-            Some(kept) if kept.len() + data.len() <= KEPT => kept.extend_from_slice(data),
-            _ => *self.kept = None,
+        if let Some(unpacking) = &mut self.unpacking {
+            unpacking.archive.write_all(data)?;
+        } else {
+            self.kept.extend_from_slice(data);
+            // What cannot be written to is asked only whether it has the tree.
+            if self.store.options.read_only {
+                self.kept.clear();
+            } else if self.kept.len() > KEPT {
+                match Unpacking::begin(self.activity, self.store) {
+                    Ok(begun) => self.unpacking.insert(begun).archive.write_all(&std::mem::take(&mut self.kept))?,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return Err(io::Error::other("unpacking could not begin"));
+                    }
+                }
+            }
         }
         Ok(data.len())
     }
@@ -200,7 +185,7 @@ impl Write for Kept<'_> {
     }
 }
 
-/// Hashes what passes on its way out.
+/// Hashes what passes on its way out, while the user does not want to stop.
 struct Tee<'a> {
     activity: &'a Activity,
     out: &'a mut dyn Write,
@@ -220,10 +205,10 @@ impl Write for Tee<'_> {
     }
 }
 
-/// Takes the executable bit away.
-struct NotExecutable<'a>(&'a mut dyn TreeSink);
+/// Takes the executable bit away: flat and text objects never have it.
+struct NotExecutable<S>(S);
 
-impl TreeSink for NotExecutable<'_> {
+impl<S: TreeSink> TreeSink for NotExecutable<S> {
     fn event(&mut self, event: TreeEvent<'_>) -> Result<(), file_tree::Error> {
         match event {
             TreeEvent::Regular { size, .. } => self.0.event(TreeEvent::Regular { executable: false, size }),
