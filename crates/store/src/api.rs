@@ -192,9 +192,9 @@ impl Default for GcOptions {
 /// What a collection found or did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcResults {
-    /// Paths that live, could be deleted, or were deleted, as asked. Names in the store's folder that are no store paths are
-    /// among those that were deleted.
-    pub paths: BTreeSet<PathBuf>,
+    /// Paths that live or could be deleted, sorted; or were deleted, in that order. Names in the store's folder that are no
+    /// store paths are among those that were deleted.
+    pub paths: Vec<PathBuf>,
     /// Bytes that deleting gave back, or would give back at most.
     pub bytes_freed: u64,
 }

@@ -283,7 +283,7 @@ impl GarbageCollector for MemoryStore {
                 let freed = inner.trees.remove(path).map_or(0, |archive| archive.len() as u64);
                 results.bytes_freed += freed;
             }
-            results.paths.insert(PathBuf::from(self.store_dir.print(path)));
+            results.paths.push(PathBuf::from(self.store_dir.print(path)));
         }
         Ok(())
     }

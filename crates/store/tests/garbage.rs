@@ -4,7 +4,7 @@ use crate::{open, options, store_dir};
 use activity::{Activity, CancelToken, Silent};
 use file_tree::{MemoryNode, MemoryTree, TreePath};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use store::{
@@ -150,7 +150,7 @@ fn living_and_dead_paths_are_told_and_left() {
     let alive = add(&store, "alive", &[]);
     std::fs::write(store.real_dir().join("junk"), "").unwrap();
     let tell = |action| collect(&store, &GcOptions { action, ..GcOptions::default() }).0.paths;
-    let shown = |path: &StorePath| BTreeSet::from([store_dir().print(path).into()]);
+    let shown = |path: &StorePath| vec![PathBuf::from(store_dir().print(path))];
     assert_eq!(tell(GcAction::ReturnDead), shown(&dead));
     assert_eq!(tell(GcAction::ReturnLive), shown(&alive));
     assert_eq!(names(&store).len(), 3);
@@ -342,7 +342,11 @@ fn what_was_not_used_for_longest_goes_first() {
     // The oldest is used now.
     fill(folder.path(), |store| store.add_temp_roots(&Activity::silent(), &paths[..1]).unwrap());
     let store = open(folder.path());
-    let shown = |paths: &[&StorePath]| paths.iter().map(|path| store_dir().print(path).into()).collect::<BTreeSet<_>>();
+    let shown = |paths: &[&StorePath]| {
+        let mut shown: Vec<PathBuf> = paths.iter().map(|path| store_dir().print(path).into()).collect();
+        shown.sort();
+        shown
+    };
     let told = |options: GcOptions| {
         let told = collect(&store, &GcOptions { action: GcAction::ReturnDead, ..options });
         told.1.unwrap();

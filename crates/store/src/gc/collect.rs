@@ -195,14 +195,11 @@ impl Collection<'_> {
             if wants_alive { self.graph.nodes().filter(|node| live.is_alive(*node)).collect() } else { dead };
         let bytes = nodes.iter().map(|node| self.graph.size(*node)).sum();
         let invalid = others.invalid.iter().filter(|path| live.is_protected(path) == wants_alive);
-        let found: BTreeSet<PathBuf> = nodes
-            .iter()
-            .map(|node| self.graph.path(*node))
-            .chain(invalid)
-            .map(|path| PathBuf::from(self.store.options.store_dir.print(path)))
-            .collect();
+        let mut found: Vec<&StorePath> = nodes.iter().map(|node| self.graph.path(*node)).chain(invalid).collect();
+        found.sort_unstable_by_key(|path| path.as_str());
+        let store_dir = &self.store.options.store_dir;
+        self.results.paths = found.into_iter().map(|path| PathBuf::from(store_dir.print(path))).collect();
         drop(live);
-        self.results.paths = found;
         self.results.bytes_freed = if wants_alive { 0 } else { bytes };
         Ok(())
     }
@@ -446,7 +443,7 @@ impl Collection<'_> {
         }
         self.message(&format!("deleting '{}'", path.display()));
         match trash.take(name)? {
-            Taken::Gone | Taken::Missing => self.results.paths.insert(path),
+            Taken::Gone | Taken::Missing => self.results.paths.push(path),
         };
         if self.options.max_freed != u64::MAX && self.measured > self.options.max_freed {
             return Err(Stop::Enough);

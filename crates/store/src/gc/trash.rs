@@ -23,6 +23,8 @@ use std::thread::JoinHandle;
 /// Objects that one thread unlinks before it asks for more.
 const SHARE: usize = 64;
 const THREADS: usize = 8;
+/// Bytes of a file that is unlinked at once.
+const SMALL: i64 = 64 << 10;
 /// Folders that lie deeper are moved up before they are unlinked: descriptors and stack are bounded.
 const DEEPEST: usize = 48;
 
@@ -77,13 +79,22 @@ impl Trash {
         })
     }
 
-    /// Takes an object from its place.
+    /// Takes an object from its place. To unlink a small file costs no more than to rename it.
     pub(super) fn take(&mut self, name: &OsStr) -> Result<Taken> {
-        match self.move_away(name) {
-            Ok(()) => return Ok(Taken::Gone),
+        let found = match rustix::fs::statat(&self.store, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Taken::Missing),
-            // No space for a name, a mount, a quota: it is unlinked where it is.
-            Err(_) => {}
+            found => found.map_err(Error::system("getting status of", &self.real_dir.join(name)))?,
+        };
+        let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+        if !is_folder && found.st_size <= SMALL {
+            let removed = rustix::fs::unlinkat(&self.store, name, AtFlags::empty());
+            removed.map_err(Error::system("deleting", &self.real_dir.join(name)))?;
+            self.unlinkers.count(freed(&found));
+            return Ok(Taken::Gone);
+        }
+        // No space for a name, a mount, a quota: it is unlinked where it is.
+        if self.move_away(name, is_folder && found.st_mode & 0o200 == 0).is_ok() {
+            return Ok(Taken::Gone);
         }
         let c_name = c_name(name);
         let freed = Unlinker::new(self.store.as_fd()).unlink(self.store.as_fd(), &c_name, None, 0);
@@ -92,7 +103,7 @@ impl Trash {
         Ok(Taken::Gone)
     }
 
-    fn move_away(&mut self, name: &OsStr) -> Result<(), Errno> {
+    fn move_away(&mut self, name: &OsStr, is_closed: bool) -> Result<(), Errno> {
         if self._lock.is_none() {
             return Err(Errno::NOSPC);
         }
@@ -104,12 +115,9 @@ impl Trash {
             self.share = Some((open_dir(rustix::fs::CWD, &path)?, path, 0));
         }
         let Some((share, _, count)) = &mut self.share else { return Err(Errno::NOENT) };
-        if !self.is_root {
+        if is_closed && !self.is_root {
             // To move a folder elsewhere is to change its entry for `..`.
-            let found = rustix::fs::statat(&self.store, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(found.st_mode) == FileType::Directory && found.st_mode & 0o200 == 0 {
-                rustix::fs::chmodat(&self.store, name, Mode::from_raw_mode(0o700), AtFlags::empty())?;
-            }
+            rustix::fs::chmodat(&self.store, name, Mode::from_raw_mode(0o700), AtFlags::empty())?;
         }
         rustix::fs::renameat(&self.store, name, &*share, name)?;
         *count += 1;
