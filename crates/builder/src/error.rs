@@ -66,6 +66,12 @@ pub enum Error {
         /// The setting's value.
         group: String,
     },
+    /// The build users' group is root's own, so that builders could write to what is root's.
+    #[error("the build users group '{group}' has the id 0, which is root's; name another one in 'build-users-group'")]
+    RootBuildUsersGroup {
+        /// The setting's value.
+        group: String,
+    },
     /// A tree cannot be read, hashed or restored.
     #[error("{0}")]
     Tree(file_tree::Error),

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -371,9 +371,11 @@ impl Attempt<'_> {
     fn write_file(&self, path: &Path, contents: &[u8]) -> Result<()> {
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true).mode(0o666).custom_flags(libc::O_NOFOLLOW);
-        options.open(path).and_then(|mut file| file.write_all(contents)).io("writing", path)?;
+        let mut file = options.open(path).io("creating", path)?;
+        file.write_all(contents).io("writing", path)?;
+        // By its descriptor: the folder is the builder's, and so may be what lies under the name by now.
         match &self.user {
-            Some(user) => chown(path, Some(user.uid), Some(user.gid)).io("changing the owner of", path),
+            Some(user) => fchown(&file, Some(user.uid), Some(user.gid)).io("changing the owner of", path),
             None => Ok(()),
         }
     }
@@ -498,9 +500,7 @@ impl Attempt<'_> {
     fn mounts(&self, chroot: &ChrootDir) -> Result<Vec<Mount>> {
         let (options, store) = (self.options(), &self.site.shared.store);
         let mut mounts = BTreeMap::new();
-        let mut add = |target: PathBuf, source: PathBuf, read_only: bool, optional: bool| {
-            mounts.insert(target.clone(), Mount { source, target, read_only, optional });
-        };
+        let mut add = |mount: Mount| mounts.insert(mount.target.clone(), mount);
         let allowed = |path: &str| {
             let plain = Path::new(path).components().all(|part| part != std::path::Component::ParentDir);
             plain && options.impure_host_deps.iter().any(|folder| Path::new(path).starts_with(folder))
@@ -514,35 +514,35 @@ impl Attempt<'_> {
         if Path::new(store.store_dir().as_str()).starts_with(&options.sandbox_build_dir) {
             return Err(Error::Refused("`sandbox-build-dir` must not contain the storeDir".into()));
         }
-        add(options.sandbox_build_dir.clone(), self.build_dir.inner.clone(), false, false);
+        add(Mount::private(&self.build_dir.inner, &options.sandbox_build_dir));
         let mut from_store = Vec::new();
         let host_deps = self.options.impure_host_deps.iter().map(|path| SandboxPath::parse(&format!("{path}?")));
         let asked = options.hooks.before(self.site.activity, &store.store_dir().print(&self.job.path), &chroot.root)?;
         let asked: Vec<SandboxPath> = host_deps.chain(asked).collect();
         let given = options.sandbox_paths.iter().chain(&asked);
         for path in given.filter(|path| path.source != Path::new("/proc")) {
-            add(path.target.clone(), path.source.clone(), false, path.optional);
+            add(Mount::shared(&path.source, &path.target, path.optional));
             from_store.extend(path.source.to_str().and_then(|text| store.store_dir().parse_inside(text).ok()));
         }
         if !from_store.is_empty() {
             let paths: Vec<_> = from_store.into_iter().map(|(path, _)| path).collect();
             let valid = store.valid_paths(self.site.activity, &paths)?;
             for path in self.site.known.closure(self.site.activity, valid)?.into_keys() {
-                add(store.store_dir().print(&path).into(), store.real_path(&path), true, false);
+                add(Mount::input(store.real_path(&path), store.store_dir().print(&path), false));
             }
         }
         if !self.kind.is_sandboxed() {
             for name in ["/etc/resolv.conf", "/etc/services", "/etc/hosts"] {
                 if let Ok(source) = fs::canonicalize(name) {
-                    add(name.into(), source, true, true);
+                    add(Mount::input(source, name, true));
                 }
             }
             if let Some(source) = options.ca_file.as_ref().and_then(|file| fs::canonicalize(file).ok()) {
-                add("/etc/ssl/certs/ca-certificates.crt".into(), source, true, true);
+                add(Mount::input(source, "/etc/ssl/certs/ca-certificates.crt", true));
             }
         }
         for path in self.inputs.keys() {
-            add(store.store_dir().print(path).into(), store.real_path(path), true, false);
+            add(Mount::input(store.real_path(path), store.store_dir().print(path), false));
         }
         for path in self.job.outputs.values() {
             mounts.remove(Path::new(&store.store_dir().print(path)));

@@ -84,6 +84,9 @@ impl UserPool {
         if members.is_empty() {
             return Err(Error::EmptyBuildUsersGroup { group: self.group.clone() });
         }
+        if gid == 0 {
+            return Err(Error::RootBuildUsersGroup { group: self.group.clone() });
+        }
         fs::create_dir_all(pool).io("creating", pool)?;
         let accounts = fs::read_to_string("/etc/passwd").io("reading", Path::new("/etc/passwd"))?;
         for name in members {
@@ -94,7 +97,7 @@ impl UserPool {
                 return Err(Error::PrivilegedBuildUser { group: self.group.clone() });
             }
             if let Some(lock) = try_lock(&pool.join(uid.to_string()))? {
-                let groups = groups_of(groups, name).filter(|&other| other != gid).collect();
+                let groups = groups_of(groups, name).filter(|&other| other != gid && other != 0).collect();
                 return Ok(Grant::User(BuildUser { uid, gid, groups, _lock: lock }));
             }
         }
@@ -252,6 +255,14 @@ mod tests {
         assert_eq!(slots("0 1000 1\n1 100000 65535\n"), (Some(65535), Some(65534)));
         assert_eq!(slots("0 0 1\n"), (None, None));
         assert_eq!(slots("nonsense"), (None, None));
+    }
+
+    #[test]
+    fn roots_own_group_is_no_build_group() {
+        let pool = UserPool { group: "root".into(), ..UserPool::default() };
+        let state = tempfile::tempdir().unwrap();
+        let granted = pool.member(state.path(), 0, &["nobody".into()], "root:x:0:nobody\n");
+        assert!(matches!(granted, Err(Error::RootBuildUsersGroup { .. })));
     }
 
     #[test]

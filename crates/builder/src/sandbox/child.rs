@@ -268,6 +268,10 @@ fn act(request: &SandboxRequest, control: &mut UnixStream) -> Result<(), Failure
     sys::reset_signals();
     // Marks the socket too: exec closes it.
     sys::close_on_exec_from(CONTROL).step(|| "closing descriptors".into())?;
+    if request.isolation.is_some() && !matches!(request.action, Action::Exec { .. }) {
+        // Executing a program takes away what the first process of a user namespace may do there; nothing is executed here.
+        sys::drop_capabilities().step(|| "giving up capabilities".into())?;
+    }
     let result = match &request.action {
         Action::Exec { program, argv, env } => return exec(program, argv, env, control),
         Action::Probe => Ok(()),

@@ -15,7 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use super::child::{self, CHILD_ARGUMENT, Failure, Word};
 use super::request::{Action, SandboxRequest};
 use super::seccomp;
-use super::spawn::{Confine, Spawn, Step, spawn};
+use super::spawn::{Confine, Spawn, SpawnError, Step, spawn};
+use super::strays;
 use super::sys;
 use super::wire::{self, c_path, c_text};
 use crate::error::{Error, Result};
@@ -28,20 +29,26 @@ pub(crate) struct Confined {
     handle: OwnedFd,
     /// It leads a process group that is killed with it; a pid namespace needs no such help.
     group: bool,
+    /// Nothing else of ours runs as this user.
+    user: Option<u32>,
     gone: bool,
 }
 
 impl Confined {
-    fn new(pid: u32, group: bool) -> Result<Self> {
+    fn new(pid: u32, group: bool, user: Option<u32>) -> Result<Self> {
+        let number = pid;
         let pid = Pid::from_raw(pid as i32).ok_or_else(|| Error::Setup {
             step: "starting a process".into(),
             source: io::ErrorKind::InvalidData.into(),
         })?;
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => Ok(Self { pid, handle, group, gone: false }),
+            Ok(handle) => Ok(Self { pid, handle, group, user, gone: false }),
             Err(error) => {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+                if let Some(user) = user {
+                    strays::end(number, user);
+                }
                 Err(Error::Setup { step: "watching a process".into(), source: error.into() })
             }
         }
@@ -52,7 +59,7 @@ impl Confined {
         self.handle.as_fd()
     }
 
-    /// Waits for the end and takes the status. Whatever is left of its process group dies then.
+    /// Waits for the end and takes the status. Whatever is left of its process group or its user dies then.
     pub(crate) fn wait(&mut self) -> io::Result<WaitStatus> {
         loop {
             match rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {
@@ -61,6 +68,9 @@ impl Confined {
                     if self.group {
                         // The group keeps its number while a member lives, and is gone otherwise.
                         let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+                    }
+                    if let Some(user) = self.user {
+                        strays::end(self.pid.as_raw_pid() as u32, user);
                     }
                     return Ok(status);
                 }
@@ -109,7 +119,7 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
     let program = c_path(own_binary).map_err(fail("reading the path of our own binary"))?;
     let argv = [c_path(Path::new("firn-builder")), CString::new(CHILD_ARGUMENT).map_err(Into::into)];
     let argv = argv.into_iter().collect::<io::Result<Vec<_>>>().map_err(fail("naming the child"))?;
-    let usher = spawn(&Spawn {
+    let begin = Spawn {
         program: &program,
         argv: &argv,
         env: &[],
@@ -119,14 +129,14 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
         control: Some(theirs.as_fd()),
         identity: request.identity.as_ref(),
         confine: None,
-    })
-    .map_err(|failure| Error::Setup {
+    };
+    let usher = begin_as(own_user(request), &begin).map_err(|failure| Error::Setup {
         step: format!("executing {} as a sandbox child", own_binary.display()),
         source: failure.error,
     })?;
     drop(theirs);
     // An usher's group is also the inmate's until that leaves it, so it must not be killed after the usher.
-    let mut usher = Confined::new(usher, request.isolation.is_none())?;
+    let mut usher = Confined::new(usher, request.isolation.is_none(), own_user(request))?;
     child::write_frame(&mut ours, request).map_err(fail("handing over the request"))?;
     if request.isolation.is_none() {
         // The child itself is the builder.
@@ -141,7 +151,7 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
         match read_word(&mut ours)? {
             Some(Word::Process(pid)) if inmate.is_none() => {
                 let _ = usher.wait();
-                inmate = Some(Confined::new(pid, false)?);
+                inmate = Some(Confined::new(pid, false, None)?);
             }
             Some(Word::Process(_)) => return Err(strange()),
             Some(Word::Failed(failure)) => return Err(failed(failure)),
@@ -149,6 +159,16 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
         }
     }
     inmate.ok_or_else(strange)
+}
+
+/// The user that nothing else of ours runs as; what comes from the builder is then ours to end.
+fn own_user(request: &SandboxRequest) -> Option<u32> {
+    let user = request.identity.as_ref().filter(|_| request.isolation.is_none())?.uid;
+    (user != rustix::process::geteuid().as_raw()).then_some(user)
+}
+
+fn begin_as(user: Option<u32>, begin: &Spawn<'_>) -> std::result::Result<u32, SpawnError> {
+    if user.is_some() { strays::start(|| spawn(begin)) } else { spawn(begin) }
 }
 
 fn read_word(from: &mut UnixStream) -> Result<Option<Word>> {
@@ -197,7 +217,7 @@ pub(crate) fn start_direct(
     let filter = if request.limits.filter_syscalls { seccomp::program() } else { Vec::new() };
     let null =
         std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(fail("opening /dev/null"))?;
-    let started = spawn(&Spawn {
+    let begin = Spawn {
         program: &program,
         argv: &argv,
         env: &env,
@@ -211,9 +231,9 @@ pub(crate) fn start_direct(
             allow_new_privileges: request.limits.allow_new_privileges,
             personality: sys::personality_flags(request.limits.personality_32bit),
         }),
-    });
-    match started {
-        Ok(pid) => Confined::new(pid, true).map(Ok),
+    };
+    match begin_as(own_user(request), &begin) {
+        Ok(pid) => Confined::new(pid, true, own_user(request)).map(Ok),
         Err(failure) if failure.step == Step::Exec => Ok(Err(failure.error)),
         Err(failure) => {
             Err(Error::Setup { step: format!("starting the builder ({:?})", failure.step), source: failure.error })

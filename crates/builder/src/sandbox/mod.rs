@@ -18,6 +18,7 @@ pub mod request;
 mod seccomp;
 #[allow(unsafe_code, reason = "one of the two places where system calls are made")]
 mod spawn;
+mod strays;
 pub mod supervise;
 #[allow(unsafe_code, reason = "one of the two places where system calls are made")]
 mod sys;

@@ -23,6 +23,7 @@ pub(super) fn enter_root(isolation: &Isolation) -> Result<(), Failure> {
         .refused("making the mounts private")?;
     // A mount of its own, as pivot_root needs it.
     bind(root, root).step(|| format!("binding {}", root.display()))?;
+    restrict(root, false).step(|| format!("restricting {}", root.display()))?;
     if isolation.private_dev {
         device_nodes(root, isolation.kvm)?;
     }
@@ -86,19 +87,20 @@ fn show(root: &Path, mount: &Mount) -> io::Result<()> {
         }
     }
     bind(&mount.source, &target)?;
-    if mount.read_only { restrict(&target) } else { Ok(()) }
+    if mount.read_only || mount.private { restrict(&target, mount.read_only) } else { Ok(()) }
 }
 
 fn make_parent(target: &Path) -> io::Result<()> {
     target.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-/// Read-only, without set-id programs and devices. Kernels before 5.12 have only the older call, which must repeat the
-/// flags that are locked.
-fn restrict(target: &Path) -> io::Result<()> {
-    match sys::restrict_mount(&c_path(target)?) {
+/// Without set-id programs and devices, and `read_only` where asked. Kernels before 5.12 have only the older call, which
+/// must repeat the flags that are locked.
+fn restrict(target: &Path, read_only: bool) -> io::Result<()> {
+    match sys::restrict_mount(&c_path(target)?, read_only) {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
-            let mut flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+            let mut flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV;
+            flags.set(MountFlags::RDONLY, read_only);
             let now = rustix::fs::statvfs(target)?.f_flag;
             for (stated, flag) in [
                 (rustix::fs::StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
@@ -131,7 +133,7 @@ fn device_nodes(root: &Path, kvm: bool) -> Result<(), Failure> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && name != "null" => continue,
             Err(error) => return Err(error).step(|| format!("looking for /dev/{name}")),
         };
-        let mount = Mount { source, target: Path::new("/dev").join(name), read_only: false, optional: false };
+        let mount = Mount::shared(source, Path::new("/dev").join(name), false);
         show(root, &mount).step(|| format!("binding /dev/{name}"))?;
     }
     for (name, target) in [
@@ -169,7 +171,7 @@ fn device_mounts(root: &Path, isolation: &Isolation) -> Result<(), Failure> {
         // A kernel without instances: the host's.
         Err(rustix::io::Errno::INVAL) => {
             for name in ["/dev/pts", "/dev/ptmx"] {
-                let mount = Mount { source: name.into(), target: name.into(), read_only: false, optional: true };
+                let mount = Mount::shared(name, name, true);
                 show(root, &mount).step(|| format!("binding {name}"))?;
             }
             Ok(())

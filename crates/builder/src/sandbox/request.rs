@@ -96,10 +96,29 @@ pub struct Mount {
     pub source: PathBuf,
     /// Absolute path inside.
     pub target: PathBuf,
-    /// Read-only, and without devices: inputs.
+    /// Read-only, and without devices and set-id programs: inputs.
     pub read_only: bool,
+    /// The builder's own to write to, and without devices and set-id programs.
+    pub private: bool,
     /// Nothing happens where the source does not exist.
     pub optional: bool,
+}
+
+impl Mount {
+    /// An input.
+    pub fn input(source: impl Into<PathBuf>, target: impl Into<PathBuf>, optional: bool) -> Self {
+        Self { source: source.into(), target: target.into(), read_only: true, private: false, optional }
+    }
+
+    /// Something of the host's, as it is there.
+    pub fn shared(source: impl Into<PathBuf>, target: impl Into<PathBuf>, optional: bool) -> Self {
+        Self { source: source.into(), target: target.into(), read_only: false, private: false, optional }
+    }
+
+    /// A folder of the builder's own.
+    pub fn private(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        Self { source: source.into(), target: target.into(), read_only: false, private: true, optional: false }
+    }
 }
 
 /// What the child does once shut in.
@@ -178,7 +197,7 @@ wire_struct!(Isolation {
     require_drop_groups,
 });
 wire_struct!(IdMap { inside_uid, inside_gid, outside_uid, outside_gid, count });
-wire_struct!(Mount { source, target, read_only, optional });
+wire_struct!(Mount { source, target, read_only, private, optional });
 
 impl Wire for Action {
     fn put(&self, to: &mut Vec<u8>) {
@@ -267,7 +286,7 @@ mod tests {
                 uid: 1000,
                 gid: 100,
                 host_network: false,
-                mounts: vec![Mount { source: "/a".into(), target: "/b".into(), read_only: true, optional: false }],
+                mounts: vec![Mount::input("/a", "/b", false)],
                 private_dev: true,
                 private_shm: true,
                 kvm: false,

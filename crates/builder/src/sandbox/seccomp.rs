@@ -1,8 +1,10 @@
 //! The system-call filter: a BPF table of our own, because one program must judge several architectures.
 //!
-//! What it refuses is what C++ Nix refuses (`src/libstore/unix/build/linux-derivation-builder.cc`): modes with set-user
-//! or set-group bits answer `EPERM`; reading and writing of extended attributes answers `ENOTSUP`, because an archive
-//! cannot hold them. Everything else is allowed. Not a security border by itself.
+//! It refuses what C++ Nix refuses (`src/libstore/unix/build/linux-derivation-builder.cc`): modes with set-user or
+//! set-group bits answer `EPERM`; reading and writing of extended attributes answers `ENOTSUP`, because an archive cannot
+//! hold them. And it closes the ways around that: files that are made with such a mode at once, and the two calls whose
+//! arguments no filter can see, which answer `ENOSYS` as on a kernel without them. Everything else is allowed. Not a
+//! security border by itself.
 
 /// One instruction of the kernel's classic BPF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,7 @@ const ALLOW: u32 = 0x7fff_0000;
 const KILL_PROCESS: u32 = 0x8000_0000;
 const ERRNO: u32 = 0x0005_0000;
 const EPERM: u32 = 1;
+const ENOSYS: u32 = 38;
 const ENOTSUP: u32 = 95;
 
 /// Offsets in `struct seccomp_data`; arguments are 64 bits wide, their low word first on every machine listed here.
@@ -32,6 +35,8 @@ const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
 const SET_ID_BITS: u32 = 0o6000;
+/// `O_CREAT` and the bit of its own that `O_TMPFILE` has: only with one of them opening takes a mode.
+const CREATES: u32 = 0o100 | 0o20_000_000;
 /// x32 numbers are those of x86-64 with this bit.
 const X32_BIT: u32 = 0x4000_0000;
 
@@ -43,6 +48,8 @@ struct Table {
     ignored_bits: u32,
     /// Numbers of calls that set a mode, with the index of the mode among their arguments.
     modes: &'static [(u32, u32)],
+    /// Numbers of calls that open, with the index of the flags among their arguments; the mode comes behind them.
+    opens: &'static [(u32, u32)],
     /// Numbers of calls that read or write extended attributes.
     attributes: &'static [u32],
 }
@@ -51,19 +58,24 @@ struct Table {
 const FCHMODAT2: u32 = 452;
 const SETXATTRAT: u32 = 463;
 const GETXATTRAT: u32 = 464;
+/// So do the calls that take what they do from memory.
+const HIDDEN: &[u32] = &[425 /* io_uring_setup */, 437 /* openat2 */];
 
 #[cfg(target_arch = "x86_64")]
 const TABLES: &[Table] = &[
     Table {
         architecture: 0xc000_003e,
         ignored_bits: X32_BIT,
-        modes: &[(90, 1), (91, 1), (268, 2), (FCHMODAT2, 2)],
+        // chmod fchmod fchmodat fchmodat2, creat mknod mknodat
+        modes: &[(90, 1), (91, 1), (268, 2), (FCHMODAT2, 2), (85, 1), (133, 1), (259, 2)],
+        opens: &[(2, 1), (257, 2)],
         attributes: &[188, 189, 190, 191, 192, 193, SETXATTRAT, GETXATTRAT],
     },
     Table {
         architecture: 0x4000_0003,
         ignored_bits: 0,
-        modes: &[(15, 1), (94, 1), (306, 2), (FCHMODAT2, 2)],
+        modes: &[(15, 1), (94, 1), (306, 2), (FCHMODAT2, 2), (8, 1), (14, 1), (297, 2)],
+        opens: &[(5, 1), (295, 2)],
         attributes: &[226, 227, 228, 229, 230, 231, SETXATTRAT, GETXATTRAT],
     },
 ];
@@ -73,13 +85,15 @@ const TABLES: &[Table] = &[
     Table {
         architecture: 0xc000_00b7,
         ignored_bits: 0,
-        modes: &[(52, 1), (53, 2), (FCHMODAT2, 2)],
+        modes: &[(52, 1), (53, 2), (FCHMODAT2, 2), (33, 2)],
+        opens: &[(56, 2)],
         attributes: &[5, 6, 7, 8, 9, 10, SETXATTRAT, GETXATTRAT],
     },
     Table {
         architecture: 0x4000_0028,
         ignored_bits: 0,
-        modes: &[(15, 1), (94, 1), (333, 2), (FCHMODAT2, 2)],
+        modes: &[(15, 1), (94, 1), (333, 2), (FCHMODAT2, 2), (8, 1), (14, 1), (324, 2)],
+        opens: &[(5, 1), (322, 2)],
         attributes: &[226, 227, 228, 229, 230, 231, SETXATTRAT, GETXATTRAT],
     },
 ];
@@ -121,6 +135,23 @@ fn body(table: &Table) -> Vec<Instruction> {
             Instruction { code: JUMP_ANY_BIT, jump_true: 0, jump_false: 1, value: SET_ID_BITS },
             answer(ERRNO | EPERM),
             answer(ALLOW),
+        ]);
+    }
+    for &(number, flags) in table.opens {
+        code.extend([
+            Instruction { code: JUMP_EQUAL, jump_true: 0, jump_false: 6, value: number },
+            load(ARGUMENTS + 8 * flags),
+            Instruction { code: JUMP_ANY_BIT, jump_true: 0, jump_false: 3, value: CREATES },
+            load(ARGUMENTS + 8 * (flags + 1)),
+            Instruction { code: JUMP_ANY_BIT, jump_true: 0, jump_false: 1, value: SET_ID_BITS },
+            answer(ERRNO | EPERM),
+            answer(ALLOW),
+        ]);
+    }
+    for &number in HIDDEN {
+        code.extend([
+            Instruction { code: JUMP_EQUAL, jump_true: 0, jump_false: 1, value: number },
+            answer(ERRNO | ENOSYS),
         ]);
     }
     for &number in table.attributes {
@@ -178,6 +209,27 @@ mod tests {
                     assert_eq!(judge(table.architecture, number, arguments), expected, "{number} {mode:o}");
                 }
                 assert_eq!(judge(table.architecture, number | table.ignored_bits, [0o4000; 6]), ERRNO | EPERM);
+            }
+        }
+    }
+
+    #[test]
+    fn files_are_not_made_with_such_modes_either() {
+        for table in TABLES {
+            for &(number, flags) in table.opens {
+                let judge = |how: u32, mode: u32| {
+                    let mut arguments = [0; 6];
+                    (arguments[flags as usize], arguments[flags as usize + 1]) = (how, mode);
+                    judge(table.architecture, number, arguments)
+                };
+                assert_eq!(judge(0o102, 0o4755), ERRNO | EPERM);
+                assert_eq!(judge(0o20_200_002, 0o2755), ERRNO | EPERM);
+                assert_eq!(judge(0o102, 0o755), ALLOW);
+                // Whatever stands there is no mode.
+                assert_eq!(judge(0o2, 0o4755), ALLOW);
+            }
+            for &number in HIDDEN {
+                assert_eq!(judge(table.architecture, number, [0; 6]), ERRNO | ENOSYS);
             }
         }
     }

@@ -58,6 +58,16 @@ pub(crate) fn set_ids(uid: u32, gid: u32) -> io::Result<()> {
     }
 }
 
+/// Gives up all capabilities, those in the caller's own user namespace too.
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header: [u32; 2] = [VERSION_3, 0];
+    // Effective, permitted, inheritable; twice, for 64 bits.
+    let none = [0u32; 6];
+    // SAFETY: the kernel reads a header of two words and data of six, which are live arrays of that size.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
+}
+
 /// A session and process group of one's own.
 pub(crate) fn new_session() {
     // SAFETY: no arguments. It fails only where the caller leads a group already, which is as good.
@@ -199,8 +209,8 @@ pub(crate) fn exec(program: &CStr, argv: &[*const libc::c_char], env: &[*const l
     io::Error::last_os_error()
 }
 
-/// Adds flags to a mount and all mounts below it, keeping those it has.
-pub(crate) fn restrict_mount(target: &CStr) -> io::Result<()> {
+/// Takes set-id programs and devices (and writing) from a mount and all mounts below it; it keeps the flags it has.
+pub(crate) fn restrict_mount(target: &CStr, read_only: bool) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -208,9 +218,10 @@ pub(crate) fn restrict_mount(target: &CStr) -> io::Result<()> {
         propagation: u64,
         user_namespace: u64,
     }
-    const READ_ONLY_NO_SUID_NO_DEVICES: u64 = 0x1 | 0x2 | 0x4;
+    const NO_SUID_NO_DEVICES: u64 = 0x2 | 0x4;
     const RECURSIVE: libc::c_uint = 0x8000;
-    let attributes = MountAttributes { set: READ_ONLY_NO_SUID_NO_DEVICES, clear: 0, propagation: 0, user_namespace: 0 };
+    let set = NO_SUID_NO_DEVICES | u64::from(read_only);
+    let attributes = MountAttributes { set, clear: 0, propagation: 0, user_namespace: 0 };
     // SAFETY: the path is a live C string; the struct is live, and its size is given.
     check(unsafe {
         libc::syscall(

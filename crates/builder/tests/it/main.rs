@@ -9,6 +9,7 @@ mod enter;
 mod planning;
 mod rig;
 mod sandbox;
+mod security;
 mod together;
 
 use std::panic::catch_unwind;
@@ -39,16 +40,20 @@ fn main() {
     if arguments.get(1).is_some_and(|first| first == enter::WORD) {
         enter::become_entered(&arguments[2..]);
     }
+    if arguments.get(1).is_some_and(|first| first == security::WORD) {
+        return security::attack(&arguments[2..]);
+    }
     if arguments.get(1).is_some_and(|first| first == together::WORD) {
         together::build_and_wait(&arguments[2..]);
     }
     let words: Vec<_> = arguments.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let all: Vec<Test> = [build::TESTS, builtin::TESTS, enter::TESTS, planning::TESTS, sandbox::TESTS, together::TESTS]
-        .concat()
-        .into_iter()
-        .filter(|(name, _)| chosen(name))
-        .collect();
+    let all: Vec<Test> =
+        [build::TESTS, builtin::TESTS, enter::TESTS, planning::TESTS, sandbox::TESTS, security::TESTS, together::TESTS]
+            .concat()
+            .into_iter()
+            .filter(|(name, _)| chosen(name))
+            .collect();
     if arguments.iter().any(|word| word == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return;

@@ -19,13 +19,10 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn host_mounts() -> Vec<Mount> {
-    ["/bin", "/usr", "/lib", "/lib64"]
-        .iter()
-        .map(|path| Mount { source: path.into(), target: path.into(), read_only: false, optional: true })
-        .collect()
+    ["/bin", "/usr", "/lib", "/lib64"].iter().map(|path| Mount::shared(*path, *path, true)).collect()
 }
 
-fn shell(script: &str) -> Action {
+pub fn shell(script: &str) -> Action {
     Action::Exec {
         program: "/bin/sh".into(),
         argv: vec!["sh".into(), "-c".into(), script.into()],
@@ -33,11 +30,11 @@ fn shell(script: &str) -> Action {
     }
 }
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits { filter_syscalls: true, allow_new_privileges: false, personality_32bit: false }
 }
 
-fn isolated(root: &Path, script: &str) -> SandboxRequest {
+pub fn isolated(root: &Path, script: &str) -> SandboxRequest {
     for dir in ["tmp", "etc", "build"] {
         std::fs::create_dir_all(root.join(dir)).unwrap();
     }
@@ -70,7 +67,7 @@ fn isolated(root: &Path, script: &str) -> SandboxRequest {
     }
 }
 
-fn output_of(request: &SandboxRequest, bounds: &Bounds) -> builder::Result<(Ended, String)> {
+pub fn output_of(request: &SandboxRequest, bounds: &Bounds) -> builder::Result<(Ended, String)> {
     let own = std::env::current_exe().unwrap();
     let mut text = Vec::new();
     let ended = run(&Activity::silent(), &own, request, bounds, &mut |bytes| text.extend_from_slice(bytes))?;
@@ -145,9 +142,9 @@ fn isolated_program_may_not_do_what_is_forbidden() -> Verdict {
     let mut request = isolated(root.path(), script);
     if let Some(isolation) = &mut request.isolation {
         let target = Path::new("/host").to_owned();
-        isolation.mounts.push(Mount { source: host.path().to_owned(), target, read_only: true, optional: false });
+        isolation.mounts.push(Mount::input(host.path(), target, false));
         let absent = Path::new("/no/such/thing").to_owned();
-        isolation.mounts.push(Mount { source: absent.clone(), target: absent, read_only: false, optional: true });
+        isolation.mounts.push(Mount::shared(&absent, &absent, true));
     }
     match seen(&request) {
         Err(verdict) => verdict,
@@ -165,7 +162,7 @@ fn setting_up_fails_with_the_step() -> Verdict {
     let mut request = isolated(root.path(), "true");
     if let Some(isolation) = &mut request.isolation {
         let absent = Path::new("/no/such/thing").to_owned();
-        isolation.mounts.push(Mount { source: absent.clone(), target: absent, read_only: false, optional: false });
+        isolation.mounts.push(Mount::shared(&absent, &absent, false));
     }
     match output_of(&request, &Bounds::default()) {
         Err(builder::Error::IsolationRefused { step, .. }) => lacks("userns", &step),
