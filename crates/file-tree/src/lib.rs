@@ -36,7 +36,7 @@ pub use memory::{MemoryNode, MemoryTree};
 pub use nar::{NarAccessor, NarListing, NarWriter, read_nar};
 pub use object::{FileType, Metadata};
 pub use path::TreePath;
-pub use replace::{move_tree, replace_file};
+pub use replace::{exchange_trees, move_tree, replace_file};
 pub use restore::{RestoreOptions, Restorer};
 pub use sink::{Both, FlatContents, TreeEvent, TreeSink};
 

@@ -40,6 +40,31 @@ pub fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
     if closed { set_mode(to, found.mode()) } else { Ok(()) }
 }
 
+/// Puts a tree in the place of another, at once: something is there at any moment. The other one is left where the tree was,
+/// and may be changed by its owner then.
+///
+/// # Errors
+/// What the system says; both trees are where they were then.
+pub fn exchange_trees(new: &Path, old: &Path) -> io::Result<()> {
+    let open = |path: &Path| -> io::Result<Option<u32>> {
+        let found = fs::symlink_metadata(path)?;
+        if !found.is_dir() || rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let mode = found.mode() & 0o7777;
+        fs::set_permissions(path, Permissions::from_mode(mode | 0o200))?;
+        Ok(Some(mode))
+    };
+    let mode = open(new)?;
+    open(old)?;
+    let cwd = rustix::fs::CWD;
+    rustix::fs::renameat_with(cwd, new, cwd, old, rustix::fs::RenameFlags::EXCHANGE)?;
+    match mode {
+        Some(mode) => fs::set_permissions(old, Permissions::from_mode(mode)),
+        None => Ok(()),
+    }
+}
+
 /// A new file under a name that nobody else has: two that write at once do not meet.
 fn create_beside(file: &Path) -> io::Result<(File, PathBuf)> {
     let mut number = 0;

@@ -112,18 +112,68 @@ fn canonicalising_a_build() {
     }
     std::fs::hard_link(tree.join("plain"), tree.join("same")).unwrap();
     symlink("plain", tree.join("link")).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    // Not every file system has them.
+    let set = |name: &str| rustix::fs::setxattr(tree.join(name), "user.x", b"y", flags).is_ok();
+    let set = set("bin") && set("bin/run") && set("plain");
     let a = Activity::silent();
     let me = std::fs::metadata(&tree).unwrap().uid();
     store.canonicaliser(Some((me, me))).canonicalise(&a, &tree).unwrap();
     for (name, mode) in [("bin", 0o555), ("bin/run", 0o555), ("plain", 0o444), ("same", 0o444)] {
         let found = std::fs::symlink_metadata(tree.join(name)).unwrap();
         assert_eq!((found.permissions().mode() & 0o7777, found.mtime()), (mode, 1), "{name}");
+        let attributes = rustix::fs::listxattr_query(tree.join(name));
+        assert!(!set || attributes == Ok(0), "{name}: {attributes:?}");
     }
     assert_eq!(std::fs::symlink_metadata(tree.join("link")).unwrap().mtime(), 1);
     let stranger = store.canonicaliser(Some((me + 1, me + 1))).canonicalise(&a, &tree);
     assert!(matches!(stranger, Err(Error::Ownership(_))));
     store.remove_tree(&tree).unwrap();
     assert!(!tree.exists());
+}
+
+#[test]
+fn a_repair_replaces_what_is_there_only_by_what_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let a = Activity::silent();
+    let file = file_tree::MemoryNode::file("good");
+    let tree = file_tree::MemoryTree::new(file_tree::MemoryNode::directory([("file", file)]));
+    let mut good = Vec::new();
+    file_tree::nar::dump(&tree, &file_tree::TreePath::root(), &mut |_, _| Ok(true), &mut good).unwrap();
+    let path = StorePath::parse("0hm2f1psjpcwg8fijsmr4wwxrx59s092-x").unwrap();
+    let info = PathInfo::new(path.clone(), Hash::of(HashAlgorithm::Sha256, &good), good.len() as u64);
+    store.add_nar(&a, &info, &mut &good[..], &WriteOptions::default()).unwrap();
+    let repair = WriteOptions { repair: true, ..WriteOptions::default() };
+    let file = store.real_path(&path).join("file");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    let mut other = good.clone();
+    let at = other.windows(4).position(|bytes| bytes == b"good").unwrap();
+    other[at..at + 4].copy_from_slice(b"evil");
+    for bad in [&other[..], &good[..at], b"nonsense"] {
+        store.add_nar(&a, &info, &mut &*bad, &repair).unwrap_err();
+        assert_eq!(read(), "good");
+        assert!(store.check_contents(&a, std::slice::from_ref(&path)).unwrap().is_empty());
+    }
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&file, "worn").unwrap();
+    store.add_nar(&a, &info, &mut &good[..], &repair).unwrap();
+    assert_eq!(read(), "good");
+    let left = std::fs::read_dir(store.real_dir())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp-"));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn folders_of_the_state_are_the_owners_to_write_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for name in ["db", "gcroots/per-user", "profiles", "profiles/per-user", "temproots"] {
+        let mode = std::fs::metadata(store.state_dir().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o022, 0, "{name}");
+    }
 }
 
 #[test]

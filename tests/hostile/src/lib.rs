@@ -4,8 +4,10 @@
 //! `tests/properties.rs` runs them under `cargo test`; the targets in `tests/fuzz` hand them to a fuzzer.
 
 mod lossless;
+mod stores;
 
 use std::io::{Seek as _, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use activity::Activity;
@@ -15,8 +17,14 @@ use evaluator::{
 use fetchers::{FlakeRef, InputRules};
 use file_tree::archive::{ArchiveTree, Forms, read_archive};
 use file_tree::{MemoryTree, TreePath};
+use session::Settings;
+use session::settings::{SETTINGS, Surroundings};
 use store_model::derivation::{aterm, json};
-use store_model::{ContentAddress, DerivedPath, Hash, NarInfo, OutputsSpec, Signature, StoreDir, StorePath};
+use store_model::{
+    ContentAddress, DerivedPath, DrvOutput, Hash, NarInfo, OutputsSpec, Realisation, Signature, StoreDir, StorePath,
+};
+
+pub use stores::{database, export, exported, registered, registrations};
 
 fn store_dir() -> StoreDir {
     StoreDir::new("/nix/store").expect("an absolute folder")
@@ -104,6 +112,45 @@ pub fn texts(bytes: &[u8]) {
     let _ = OutputsSpec::parse(&text);
     let _ = Signature::parse(&text);
     let _ = NarInfo::parse(&dir, &text, "here");
+    let _ = DrvOutput::parse(&text);
+    if let Ok(value) = serde_json::from_slice(bytes)
+        && let Ok(realisation) = Realisation::from_json(&value)
+    {
+        let again = Realisation::from_json(&realisation.to_json());
+        assert_eq!(again.expect("what was printed"), realisation);
+    }
+}
+
+/// Configuration: the bytes as a file that includes others and itself, and as `NIX_CONFIG`.
+///
+/// # Panics
+/// If settings that were written are not read as the same again.
+pub fn configuration(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Files of the configuration are separated by a byte that stands in no text.
+    for (number, part) in bytes.split(|byte| *byte == 0xff).take(8).enumerate() {
+        let name = if number == 0 { "nix.conf".to_owned() } else { number.to_string() };
+        std::fs::write(folder.path().join(name), part).expect("a file");
+    }
+    let surroundings = |folder: &Path, text: String| {
+        let mut around = Surroundings { user: 1000, ..Surroundings::default() };
+        for (name, value) in [("NIX_CONF_DIR", folder.into()), ("NIX_USER_CONF_FILES", "".into())] {
+            around.variables.insert(name.into(), value);
+        }
+        around.variables.insert("HOME".into(), folder.into());
+        around.variables.insert("NIX_CONFIG".into(), text.into());
+        around
+    };
+    let text = String::from_utf8_lossy(bytes).replace('\0', "");
+    let Ok((mut settings, _)) = Settings::load(surroundings(folder.path(), text)) else { return };
+    let lines = settings.to_lines();
+    let empty = tempfile::tempdir().expect("a folder");
+    let (again, _) = Settings::load(surroundings(empty.path(), lines.clone())).expect("what was written");
+    assert_eq!(again.to_lines(), lines, "print after parse");
+    let _ = settings.settle(&["cores"]);
+    for setting in SETTINGS {
+        let _ = settings.effective(setting);
+    }
 }
 
 /// The lexer over every byte: where the grammar refuses a token, reading begins anew behind it.
@@ -186,6 +233,19 @@ pub fn toml_text(bytes: &[u8]) {
         let mut evaluator = evaluator();
         if let Some(json) = read_text(&mut evaluator, "builtins.fromTOML", bytes) {
             read_text(&mut evaluator, "builtins.fromJSON", &json).expect("what was written");
+        }
+    });
+}
+
+/// The list of what is installed in a profile, which is an expression.
+pub fn manifest(bytes: &[u8]) {
+    with_large_stack(|| {
+        let mut evaluator = evaluator();
+        let value = shown(&mut evaluator, |evaluator| evaluator.eval_text(bytes, b"/", Origin::String));
+        let Some(value) = value else { return };
+        match evaluator.list_packages(&value, "", &[], false) {
+            Err(error) => drop(evaluator.report(&error)),
+            Ok(listed) => drop(listed),
         }
     });
 }

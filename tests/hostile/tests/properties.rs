@@ -210,6 +210,32 @@ fn nar() -> Vec<u8> {
     bytes
 }
 
+const LINES: &[&str] = &[
+    "cores = 3\n",
+    "cores = -1\n",
+    "max-jobs = auto\n",
+    "max-jobs",
+    " = ",
+    "keep-going = true\n",
+    "extra-substituters = a b\n",
+    "substituters =\n",
+    "include nix.conf\n",
+    "include 1\n!include 1\n",
+    "!include absent\n",
+    "include absent\n",
+    "experimental-features = flakes nonsense\n",
+    "extra-experimental-features = ca-derivations\n",
+    "system-features = a b # c\n",
+    "access-tokens = a=b\n",
+    "sandbox = relaxed\n",
+    "colour = red\n",
+    "min-free = 1G\n",
+    "\u{0}",
+    "#",
+    "\n",
+    "  ",
+];
+
 const DRV: &[u8] = br#"Derive([("out","/nix/store/0hm2f1psjpcwg8fijsmr4wwxrx59s092-x","","")],[("/nix/store/7fc12qwlzmrcc8swwsl28nz1yjf4xkkx-a.drv",["out"])],["/nix/store/0hm2f1psjpcwg8fijsmr4wwxrx59s092-s"],"x86_64-linux","/bin/sh",["-c","echo \"hi\"\n"],[("name","x"),("out","/nix/store/0hm2f1psjpcwg8fijsmr4wwxrx59s092-x")])"#;
 
 fn damaged(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
@@ -232,7 +258,12 @@ proptest! {
     #[test]
     fn any_bytes_are_no_trouble(bytes: Vec<u8>) {
         hostile::archive(&bytes);
+        hostile::configuration(&bytes);
+        hostile::database(&bytes);
         hostile::derivation(&bytes);
+        hostile::export(&bytes);
+        hostile::manifest(&bytes);
+        hostile::registrations(&bytes);
         hostile::derivation_json(&bytes);
         hostile::packed(&bytes);
         hostile::references(&bytes);
@@ -247,6 +278,26 @@ proptest! {
     #[test]
     fn damaged_archives(bytes in damaged(nar())) {
         hostile::archive(&bytes);
+    }
+
+    #[test]
+    fn damaged_databases(bytes in prop::collection::vec(any::<u8>(), 1..60)) {
+        hostile::database(&bytes);
+    }
+
+    #[test]
+    fn damaged_streams(bytes in damaged(hostile::exported())) {
+        hostile::export(&bytes);
+    }
+
+    #[test]
+    fn damaged_registrations(bytes in damaged(hostile::registered())) {
+        hostile::registrations(&bytes);
+    }
+
+    #[test]
+    fn soups_of_settings(lines in prop::collection::vec(prop::sample::select(LINES), 0..12)) {
+        hostile::configuration(lines.concat().as_bytes());
     }
 
     #[test]
@@ -339,4 +390,41 @@ fn the_undamaged_are_understood() {
     assert!(cut.is_err());
     let dir = store_model::StoreDir::new("/nix/store").unwrap();
     assert!(store_model::derivation::aterm::parse(&dir, DRV, "x").is_ok());
+}
+
+/// Where a fuzzer asks for them, the good bytes that it starts from.
+fn seeds(bytes: &[u8]) {
+    if let Some(folder) = std::env::var_os("FIRN_SEEDS") {
+        std::fs::write(std::path::Path::new(&folder).join("good"), bytes).unwrap();
+    }
+}
+
+#[test]
+fn seeds_of_archive() {
+    seeds(&nar());
+}
+
+#[test]
+fn seeds_of_export() {
+    let stream = hostile::exported();
+    hostile::export(&stream);
+    seeds(&stream);
+}
+
+#[test]
+fn seeds_of_registrations() {
+    let text = hostile::registered();
+    hostile::registrations(&text);
+    seeds(&text);
+}
+
+#[test]
+fn seeds_of_texts() {
+    const NARINFO: &str = "StorePath: /nix/store/0hm2f1psjpcwg8fijsmr4wwxrx59s092-x\nURL: nar/x.nar.xz\nCompression: xz\n\
+        FileHash: sha256:0000000000000000000000000000000000000000000000000000\nFileSize: 1\n\
+        NarHash: sha256:0000000000000000000000000000000000000000000000000000\nNarSize: 2\n\
+        References: 0hm2f1psjpcwg8fijsmr4wwxrx59s092-x\nDeriver: 7fc12qwlzmrcc8swwsl28nz1yjf4xkkx-a.drv\n\
+        Sig: key:AAAA\nCA: text:sha256:0000000000000000000000000000000000000000000000000000\n";
+    hostile::texts(NARINFO.as_bytes());
+    seeds(NARINFO.as_bytes());
 }

@@ -5,9 +5,9 @@
 //! is kept under its true path, so that correcting the hash needs no second download.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -222,7 +222,7 @@ pub(crate) fn finish(
             // Without isolation the builder wrote it there.
             if read.path != place {
                 if job.broken.contains(&name) {
-                    exchange(&read.path, &place)?;
+                    file_tree::exchange_trees(&read.path, &place).io("moving into the store", &read.path)?;
                     remove_tree(&read.path).io("removing", &read.path)?;
                 } else {
                     remove_tree(&place).io("removing", &place)?;
@@ -361,29 +361,6 @@ fn compare(site: &Site<'_>, job: &Job, (read, info): (&Read<'_>, &PathInfo), ori
         remove_tree(&read.path).io("removing", &read.path)?;
     }
     Err(Error::Build { status: BuildStatus::NotDeterministic, message })
-}
-
-/// Puts a tree in the place of another, at once: a valid path is never missing. The other one is left where the tree was.
-fn exchange(new: &Path, old: &Path) -> Result<()> {
-    let open = |path: &Path| -> Result<Option<u32>> {
-        let found = fs::symlink_metadata(path).io("getting the status of", path)?;
-        if !found.is_dir() || rustix::process::geteuid().is_root() {
-            return Ok(None);
-        }
-        let mode = found.mode() & 0o7777;
-        fs::set_permissions(path, Permissions::from_mode(mode | 0o200)).io("changing the mode of", path)?;
-        Ok(Some(mode))
-    };
-    let mode = open(new)?;
-    open(old)?;
-    let cwd = rustix::fs::CWD;
-    rustix::fs::renameat_with(cwd, new, cwd, old, rustix::fs::RenameFlags::EXCHANGE)
-        .map_err(io::Error::from)
-        .io("moving into the store", new)?;
-    match mode {
-        Some(mode) => fs::set_permissions(old, Permissions::from_mode(mode)).io("changing the mode of", old),
-        None => Ok(()),
-    }
 }
 
 fn rejected(message: String) -> Error {

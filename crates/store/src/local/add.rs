@@ -60,10 +60,9 @@ impl WritableStore for LocalStore {
         {
             return Ok(info);
         }
-        let real = self.real_path(&info.path);
-        self.files.remove_tree(&real)?;
-        self.files.faults.pass("object-begin")?;
-        let added = source.place(activity, &real).and_then(|()| self.finish(activity, &info));
+        let added = self
+            .put(activity, &info.path, options.repair, |place| source.place(activity, place))
+            .and_then(|()| self.finish(activity, &info));
         if added.is_err() {
             self.discard(std::slice::from_ref(&info.path));
         }
@@ -87,10 +86,9 @@ impl WritableStore for LocalStore {
         if !options.repair && self.info(activity, &info.path)?.is_some() {
             return skip_nar(activity, &mut nar.take(info.nar_size));
         }
-        let real = self.real_path(&info.path);
-        self.files.remove_tree(&real)?;
-        self.files.faults.pass("object-begin")?;
-        let restored = self.restore(activity, info, nar, &real).and_then(|()| self.finish(activity, info));
+        let restored = self
+            .put(activity, &info.path, options.repair, |place| self.restore(activity, info, nar, place))
+            .and_then(|()| self.finish(activity, info));
         if restored.is_err() {
             self.discard(std::slice::from_ref(&info.path));
         }
@@ -118,6 +116,31 @@ impl LocalStore {
         let paths: Vec<PathBuf> = infos.iter().map(|info| self.real_path(&info.path)).collect();
         self.make_durable(activity, &paths)?;
         self.register(activity, infos)
+    }
+
+    /// Lets an object be written at its place. What is in the way there was left by a killed process; but in a `repair` it may
+    /// be valid, and stays until all of the new one is written and was found right.
+    pub(super) fn put(
+        &self,
+        activity: &Activity,
+        path: &StorePath,
+        repair: bool,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let real = self.real_path(path);
+        if !repair || fs::symlink_metadata(&real).is_err() {
+            self.files.remove_tree(&real)?;
+            self.files.faults.pass("object-begin")?;
+            return write(&real);
+        }
+        let scratch = self.create_scratch(activity)?;
+        let made = scratch.path().join("x");
+        self.files.faults.pass("object-begin")?;
+        write(&made)?;
+        if self.options.fsync_store_paths {
+            sync_trees(&self.options.real_dir, std::slice::from_ref(&made))?;
+        }
+        file_tree::exchange_trees(&made, &real).map_err(Error::io("moving into the store", &made))
     }
 
     /// Removes objects whose registration failed: they are in nobody's way, but take space. Asks first, as a commit that

@@ -110,7 +110,7 @@ impl LocalStore {
         self.files.faults.pass("object-begin")?;
         let missing = objects.iter().filter(|object| !valid.contains(object.path()));
         let mut written = Vec::with_capacity(objects.len());
-        let registered = self.write_and_register(activity, missing, &mut written);
+        let registered = self.write_and_register(activity, missing, repair, &mut written);
         if registered.is_err() {
             self.discard(&written);
         }
@@ -121,6 +121,7 @@ impl LocalStore {
         &self,
         activity: &Activity,
         objects: impl Iterator<Item = &'o Object<'o>>,
+        repair: bool,
         written: &mut Vec<StorePath>,
     ) -> Result<()> {
         let (mut registrations, mut reals) = (Vec::new(), Vec::new());
@@ -128,15 +129,19 @@ impl LocalStore {
             activity.check()?;
             let real = self.real_path(object.path());
             written.push(object.path().clone());
+            let write = |place: &Path| match object {
+                Object::Text(text, _) => self.write_text(place, &text.contents),
+                Object::Tree(tree) => self.write_tree(place, &tree.archive),
+            };
+            // What lies at the place of a text is found out by writing it.
+            if repair {
+                self.put(activity, object.path(), repair, write)?
+            } else {
+                write(&real)?
+            }
             let outputs = match object {
-                Object::Text(text, outputs) => {
-                    self.write_text(&real, &text.contents)?;
-                    outputs.clone()
-                }
-                Object::Tree(tree) => {
-                    self.write_tree(&real, &tree.archive)?;
-                    BTreeMap::new()
-                }
+                Object::Text(_, outputs) => outputs.clone(),
+                Object::Tree(_) => BTreeMap::new(),
             };
             reals.push(real);
             registrations.push(Registration { info: Cow::Owned(object.info()?), outputs });

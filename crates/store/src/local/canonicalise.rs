@@ -37,7 +37,6 @@ impl Canonicaliser {
         if !(kind.is_file() || kind.is_dir() || kind.is_symlink()) {
             return Err(file_tree::Error::UnsupportedType(path.display().to_string()).into());
         }
-        self.remove_attributes(path)?;
         let inode = (found.dev(), found.ino());
         if let Some((first, last)) = self.uid_range
             && !(first..=last).contains(&found.uid())
@@ -47,6 +46,7 @@ impl Canonicaliser {
             }
             return Ok(());
         }
+        self.remove_attributes(path, &found)?;
         self.seen.insert(inode);
         set_mode_and_time(path, &found)?;
         if found.uid() != self.owner.0 {
@@ -62,11 +62,18 @@ impl Canonicaliser {
         Ok(())
     }
 
-    fn remove_attributes(&self, path: &Path) -> Result<()> {
+    fn remove_attributes(&self, path: &Path, found: &Metadata) -> Result<()> {
         for name in attributes(path)? {
             if !name.to_str().is_some_and(|name| self.ignored_acls.contains(name)) {
-                rustix::fs::lremovexattr(path, name.as_os_str())
-                    .map_err(Error::system("removing an extended attribute from", path))?;
+                let mut removed = rustix::fs::lremovexattr(path, name.as_os_str());
+                if removed == Err(rustix::io::Errno::ACCESS) && !found.is_symlink() {
+                    // Users' own attributes want the right to write.
+                    let set = |mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+                    set(0o700).map_err(Error::io("changing mode of", path))?;
+                    removed = rustix::fs::lremovexattr(path, name.as_os_str());
+                    set(found.mode() & 0o7777).map_err(Error::io("changing mode of", path))?;
+                }
+                removed.map_err(Error::system("removing an extended attribute from", path))?;
             }
         }
         Ok(())
@@ -74,8 +81,7 @@ impl Canonicaliser {
 }
 
 fn attributes(path: &Path) -> Result<Vec<OsString>> {
-    let mut none: [u8; 0] = [];
-    let size = match rustix::fs::llistxattr(path, &mut none) {
+    let size = match rustix::fs::llistxattr_query(path) {
         Ok(0) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NODATA) => return Ok(Vec::new()),
         Ok(size) => size,
         Err(error) => return Err(Error::system("querying extended attributes of", path)(error)),
