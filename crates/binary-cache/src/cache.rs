@@ -104,7 +104,7 @@ impl BinaryCache {
         Ok(self.options.priority.or(own).unwrap_or(50))
     }
 
-    fn text(&self, activity: &Activity, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn text(&self, activity: &Activity, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.bucket.get(activity, name)? else { return Ok(None) };
         let mut text = Vec::new();
         file.take(most + 1).read_to_end(&mut text).map_err(|error| self.unreadable(name, error))?;

@@ -19,7 +19,7 @@ use store_model::{
 
 impl BinaryCache {
     /// Makes the cache's own file, if it is not there.
-    fn begin(&self, activity: &Activity) -> Result<()> {
+    pub(crate) fn begin(&self, activity: &Activity) -> Result<()> {
         if self.info(activity)?.is_none() && !self.bucket.has(activity, NAME)? {
             let text = CacheInfo::text(&self.options.store_dir);
             self.bucket.put(activity, NAME, "text/x-nix-cache-info", text.as_bytes())?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use activity::{Activity, Silent};
-use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Store};
+use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Realisations, Store, WriteOptions};
 use store_model::{
     BuildResult, BuildStatus, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputName, OutputsSpec, Realisation,
     SingleDerivedPath, StorePath,
@@ -72,8 +72,15 @@ impl LocalBuilder {
         all
     }
 
+    /// What outputs became in the last request, where their paths were not known beforehand.
+    pub fn built(&self, wanted: &DerivedPath) -> Option<BTreeMap<OutputName, StorePath>> {
+        self.shared.trouble().built.get(wanted).cloned()
+    }
+
     fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
-        let mut plan = Plan::new(self.shared.store.store_dir().clone()).substituting(self.shared.options.substitution);
+        let mut plan = Plan::new(self.shared.store.store_dir().clone())
+            .substituting(self.shared.options.substitution)
+            .with_features(self.shared.options.features);
         let wanted = wanted
             .iter()
             .map(|path| match (plan.want(path, mode), path) {
@@ -85,17 +92,21 @@ impl LocalBuilder {
         (plan, wanted)
     }
 
-    fn build_all(&self, activity: &Activity, wanted: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
+    fn build_all(&self, activity: &Activity, asked: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
         if mode == BuildMode::Repair {
-            self.repair_inputs(activity, wanted)?;
+            self.repair_inputs(activity, asked)?;
         }
-        let (mut plan, wanted) = self.planned(wanted, mode);
+        let (mut plan, wanted) = self.planned(asked, mode);
         self.shared.settle(activity, &mut plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
             let known = Known::new(&self.shared.store);
             times = Run::new(&self.shared, &known, &mut plan, activity).drive()?;
         }
+        // Nothing had to be built, or to be built last, for it.
+        self.shared.tell_resolved(activity, &mut plan);
+        let learned = self.shared.signed(plan.take_learned());
+        self.shared.store.register_realisations(activity, &learned, &WriteOptions::default())?;
         let mut results: Vec<BuildResult> = wanted
             .iter()
             .map(|one| match one {
@@ -103,13 +114,22 @@ impl LocalBuilder {
                 Wanted::Path(path) => self.path_result(&plan, path),
                 Wanted::Node(id, outputs) => {
                     let mut result = node_result(&plan, *id, outputs);
-                    if let Some(&(start, stop)) = times.get(id) {
+                    if let Some(&(start, stop)) = times.get(&plan.end_of(*id)) {
                         (result.start_time, result.stop_time, result.times_built) = (start, stop, 1);
                     }
                     result
                 }
             })
             .collect();
+        for ((path, one), result) in asked.iter().zip(&wanted).zip(&results) {
+            if let Wanted::Node(id, _) = one
+                && result.status.is_success()
+                && !plan.is_known_beforehand(*id)
+            {
+                let outputs = result.built_outputs.iter().map(|(name, one)| (name.clone(), one.out_path.clone()));
+                self.shared.trouble().built.insert(path.clone(), outputs.collect());
+            }
+        }
         if mode == BuildMode::Repair {
             self.repair_closures(activity, &mut results)?;
         }
@@ -205,10 +225,11 @@ fn whole(drv: StorePath) -> DerivedPath {
 /// The result for some outputs of a derivation.
 ///
 /// A node that was neither finished nor failed was given up because another one failed; it has no message of its own, like
-/// in C++ Nix. Realisations are keyed by zeros: the true key costs a walk over all inputs, and nobody looks for an
-/// input-addressed or fixed output by it.
+/// in C++ Nix. Realisations of outputs whose paths were known beforehand are keyed by zeros: the true key costs a walk over
+/// all inputs, and nobody looks for such an output by it.
 fn node_result(plan: &Plan, id: NodeId, outputs: &OutputsSpec) -> BuildResult {
     let mut result = match plan.state(id) {
+        State::Present if plan.end_of(id) != id => BuildResult::new(BuildStatus::ResolvesToAlreadyValid, ""),
         State::Present => BuildResult::new(BuildStatus::AlreadyValid, ""),
         State::Built => BuildResult::new(BuildStatus::Built, ""),
         State::Failed(status, why) => BuildResult::new(*status, why.clone()),
@@ -219,7 +240,9 @@ fn node_result(plan: &Plan, id: NodeId, outputs: &OutputsSpec) -> BuildResult {
     result.is_non_deterministic = result.status == BuildStatus::NotDeterministic;
     if result.status.is_success() {
         let realisation = |name: &OutputName, path: &store_model::StorePath| Realisation {
-            id: DrvOutput { drv_hash: Hash::zero(HashAlgorithm::Sha256), output: name.clone() },
+            id: plan
+                .key_of(id, name)
+                .unwrap_or_else(|| DrvOutput { drv_hash: Hash::zero(HashAlgorithm::Sha256), output: name.clone() }),
             out_path: path.clone(),
             signatures: Default::default(),
         };

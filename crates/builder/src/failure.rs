@@ -40,7 +40,7 @@ pub(crate) fn of_builder(attempt: &Attempt<'_>, ended: Ended, tail: &[String]) -
 
 fn builder_message(attempt: &Attempt<'_>, reason: &str, tail: &[String]) -> String {
     let store_dir = attempt.site.shared.store.store_dir();
-    message(store_dir, &attempt.job.path, reason, attempt.job.outputs.values(), (tail, attempt.options()))
+    message(store_dir, &attempt.job.path, reason, attempt.job.known_outputs(), (tail, attempt.options()))
 }
 
 /// The whole message: what, why, which outputs, the last lines, how to read the rest.

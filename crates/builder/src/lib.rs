@@ -1,10 +1,10 @@
 //! From wanted paths to registered outputs.
 //!
 //! A request's way: [`plan`] says what must be made, pure and step by step; [`schedule`] which of it goes next; `run.rs` is
-//! the loop around both, with a thread per job and a registrar; `local.rs` builds one derivation in a [`sandbox`], or
+//! the loop around both, with a thread per job (`prepare.rs`) and a registrar (`registrar.rs`); `local.rs` builds one derivation in a [`sandbox`], or
 //! `builtin/` fetches and unpacks it; `outputs/` judges what came out. Everyone else sees [`LocalBuilder`].
 //!
-//! Absent: reading of settings ([`BuilderOptions`] are plain values), collection, remote machines; content-addressed, impure and dynamic derivations are refused with a reason.
+//! Absent: reading of settings ([`BuilderOptions`] are plain values), collection, remote machines.
 //!
 //! A program that uses this crate must call [`child_main`] first thing when its first argument is
 //! [`sandbox::CHILD_ARGUMENT`]: sandboxes are the program itself, executed again.
@@ -24,6 +24,8 @@ mod log;
 mod options;
 mod outputs;
 pub mod plan;
+mod prepare;
+mod registrar;
 mod remove;
 mod run;
 pub mod sandbox;
@@ -38,7 +40,7 @@ pub use external::ExternalBuilder;
 pub use history::History;
 pub use hooks::Hooks;
 pub use options::{BuilderOptions, SandboxMode, SandboxPath};
-pub use plan::Substitution;
+pub use plan::{Features, Substitution};
 pub use sandbox::child_main;
 pub use substitute::{Opening, Substituter, Substituters};
 pub use users::UserPool;

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use activity::{Activity, ActivityKind};
 use store::{BuildMode, Store};
 use store_model::derivation::DerivationOptions;
-use store_model::{BuildStatus, Derivation, DerivationKind, OutputName, PathInfo, StorePath};
+use store_model::{BuildStatus, Derivation, DerivationKind, Hash, OutputName, PathInfo, StorePath};
 
 use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
 use crate::error::{Error, IoContext, Result};
@@ -28,6 +28,7 @@ use crate::folders::{BuildDir, ChrootDir, ChrootPlan};
 use crate::known::Known;
 use crate::log::{BuildLog, LogFile};
 use crate::options::{BuilderOptions, SandboxMode, SandboxPath};
+use crate::outputs::content::floating;
 use crate::outputs::register::{self, Made};
 use crate::outputs::rewrite::scratch_path;
 use crate::remove::remove_tree;
@@ -41,6 +42,7 @@ use crate::{builtin, failure};
 pub(crate) struct Job {
     pub path: StorePath,
     pub derivation: Arc<Derivation>,
+    /// The path of each output; where it is not known yet, one that only this build knows.
     pub outputs: BTreeMap<OutputName, StorePath>,
     /// Outputs that are valid already and stay as they are (all of them in a check).
     pub valid: Vec<OutputName>,
@@ -49,6 +51,16 @@ pub(crate) struct Job {
     pub mode: BuildMode,
     /// Outputs of input derivations, and input sources.
     pub inputs: Vec<StorePath>,
+    /// What its outputs go by, where their paths follow from what is built.
+    pub hash: Option<Hash>,
+}
+
+impl Job {
+    /// The outputs whose paths are known while it is built.
+    pub(crate) fn known_outputs(&self) -> impl Iterator<Item = &StorePath> {
+        let known = |name: &OutputName| self.valid.contains(name) || floating(self, name).is_none();
+        self.outputs.iter().filter(move |(name, _)| known(name)).map(|(_, path)| path)
+    }
 }
 
 /// What surrounds every job of a run.

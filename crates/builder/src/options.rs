@@ -11,7 +11,7 @@ use transfer::Mirrors;
 use crate::external::ExternalBuilder;
 use crate::history::History;
 use crate::hooks::Hooks;
-use crate::plan::Substitution;
+use crate::plan::{Features, Substitution};
 use crate::users::UserPool;
 
 /// Whether builders are shut in (`sandbox`).
@@ -114,6 +114,8 @@ pub struct BuilderOptions {
     pub impure_host_deps: Vec<PathBuf>,
     /// Whether outputs are copied instead of built (`substitute`, `always-allow-substitutes`, `fallback`).
     pub substitution: Substitution,
+    /// Kinds of derivations that are built only when that is asked for.
+    pub features: Features,
     /// Programs of the user's around a build.
     pub hooks: Hooks,
     /// Who builds for other systems (`external-builders`).
@@ -172,6 +174,7 @@ impl BuilderOptions {
             secret_keys: Vec::new(),
             impure_host_deps: Vec::new(),
             substitution: Substitution::default(),
+            features: Features::default(),
             hooks: Hooks::default(),
             external: Vec::new(),
             history: None,

@@ -6,12 +6,16 @@
 //! valid is present, and its inputs are never looked at; otherwise everything it uses is wanted in turn. Each node and each
 //! edge is touched a bounded number of times, so the cost is linear in the part of the graph that is looked at.
 //!
-//! Absent: reading, locks, processes (`run.rs`); which job goes first (`schedule.rs`). A node is keyed by a derivation path,
-//! so that one that resolves to another derivation can become an edge; building such ones is refused with a reason.
+//! A node may come to be another one (`plan/resolved.rs`): a derivation whose inputs are only known once they are built
+//! becomes the derivation that names their paths, and an output that is a derivation becomes that derivation's node.
+//!
+//! Absent: reading, locks, processes (`run.rs`); which job goes first (`schedule.rs`).
 
 mod objects;
+mod resolved;
 
 pub use objects::{Offer, Substitution};
+pub use resolved::{Features, Learned};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,8 +23,8 @@ use std::sync::Arc;
 use objects::Outputs;
 use store::BuildMode;
 use store_model::{
-    BuildStatus, ContentAddress, Derivation, DerivationKind, DerivedPath, OutputName, OutputsSpec, SingleDerivedPath,
-    StoreDir, StorePath,
+    BuildStatus, ContentAddress, Derivation, DerivationKind, DerivedPath, DrvOutput, Hash, OutputName, OutputsSpec,
+    Realisation, SingleDerivedPath, StoreDir, StorePath,
 };
 
 /// A derivation in the plan.
@@ -57,8 +61,14 @@ pub enum Fact {
     NoDerivation(StorePath, String),
     /// Whether a path is valid.
     Valid(StorePath, bool),
+    /// The hash that a derivation's outputs go by, and what those became that are there.
+    Realised(StorePath, Hash, BTreeMap<OutputName, StorePath>),
+    /// What a substituter says that an output became.
+    Offered(DrvOutput, Option<Realisation>),
     /// What substituters say of a path.
     Offer(StorePath, Option<Offer>),
+    /// Where outputs of a node are, before it is told that they were built or are there.
+    Outputs(NodeId, BTreeMap<OutputName, StorePath>),
     /// A job was begun.
     Started(NodeId),
     /// A job made all outputs.
@@ -74,8 +84,12 @@ pub enum Fact {
 pub struct Questions {
     /// Derivations to read.
     pub derivations: Vec<StorePath>,
+    /// Derivations whose outputs the store is asked about.
+    pub outputs: Vec<(StorePath, Arc<Derivation>)>,
     /// Paths to ask the store about.
     pub paths: Vec<StorePath>,
+    /// Outputs that substituters are asked about.
+    pub realisations: Vec<DrvOutput>,
     /// Paths to ask substituters about, with their addresses where these are known.
     pub offers: Vec<(StorePath, Option<ContentAddress>)>,
 }
@@ -93,6 +107,17 @@ struct Node {
     expanded: bool,
     /// It is a store object that is copied, not a derivation.
     object: bool,
+    /// The output that is the derivation meant, and the node that makes it.
+    chain: Option<(NodeId, OutputName, Box<SingleDerivedPath>)>,
+    /// The node that stands for it, and whether that is waited for.
+    alias: Option<NodeId>,
+    following: bool,
+    /// It came about by resolving, so its file need not be there.
+    resolved: bool,
+    /// What its outputs go by, where their paths follow from what is built.
+    hash: Option<Hash>,
+    /// What substituters say that its outputs became.
+    offered: BTreeMap<OutputName, Realisation>,
     /// Its outputs were looked for and will be built.
     tried: bool,
     /// Its outputs are on their way.
@@ -120,7 +145,15 @@ pub struct Plan {
     fresh_edges: bool,
     wanted_paths: Vec<StorePath>,
     substitution: Substitution,
+    features: Features,
     objects: HashMap<StorePath, NodeId>,
+    chains: HashMap<SingleDerivedPath, NodeId>,
+    /// What substituters were asked about outputs, and answered.
+    realisations: HashMap<DrvOutput, Option<Option<Realisation>>>,
+    /// What became known of outputs and is to be noted in the store.
+    learned: Vec<Learned>,
+    /// What was resolved to what, to be told.
+    news: Vec<(NodeId, NodeId)>,
     /// By path what was asked, answered, and offered.
     offers: HashMap<StorePath, Option<Option<Offer>>>,
 }
@@ -139,7 +172,12 @@ impl Plan {
             fresh_edges: false,
             wanted_paths: Vec::new(),
             substitution: Substitution::default(),
+            features: Features::default(),
             objects: HashMap::new(),
+            chains: HashMap::new(),
+            realisations: HashMap::new(),
+            learned: Vec::new(),
+            news: Vec::new(),
             offers: HashMap::new(),
         }
     }
@@ -147,7 +185,7 @@ impl Plan {
     /// Adds something wanted. For outputs of a derivation the answer is its node.
     ///
     /// # Errors
-    /// What is wanted of an output of a derivation that is itself an output is not built: the text says so.
+    /// An output of an output without the experimental feature for that.
     pub fn want(&mut self, wanted: &DerivedPath, mode: BuildMode) -> Result<Option<NodeId>, String> {
         match wanted {
             DerivedPath::Opaque(path) => {
@@ -158,18 +196,21 @@ impl Plan {
                 self.wanted_paths.push(path.clone());
                 Ok(None)
             }
-            DerivedPath::Built { drv: SingleDerivedPath::Opaque(path), outputs } => {
-                Ok(Some(self.want_outputs(path, outputs, mode)))
+            DerivedPath::Built { drv: SingleDerivedPath::Built { .. }, .. } if !self.features.dynamic => {
+                Err(resolved::disabled("dynamic-derivations"))
             }
-            DerivedPath::Built { drv: SingleDerivedPath::Built { .. }, .. } => Err(format!(
-                "'{}' is an output of a derivation that is built itself (experimental feature 'dynamic-derivations'), which is not supported",
-                wanted.print(&self.store_dir)
-            )),
+            DerivedPath::Built { drv, outputs } => Ok(Some(self.want_of(drv, outputs, mode))),
         }
     }
 
     fn want_outputs(&mut self, path: &StorePath, outputs: &OutputsSpec, mode: BuildMode) -> NodeId {
         let id = self.node(path);
+        self.want_more(id, outputs, mode);
+        id
+    }
+
+    /// More is wanted of a node.
+    fn want_more(&mut self, id: NodeId, outputs: &OutputsSpec, mode: BuildMode) {
         let node = &mut self.nodes[id.0 as usize];
         match outputs {
             OutputsSpec::All => node.all_wanted = true,
@@ -178,12 +219,14 @@ impl Plan {
         if mode != BuildMode::Normal {
             node.mode = mode;
         }
+        if let (true, Some(alias)) = (node.following, node.alias) {
+            return self.want_more(alias, outputs, mode);
+        }
         // What was enough before may not be now.
         if node.state == State::Present {
             node.state = State::Unsure;
             self.unsure.push(id);
         }
-        id
     }
 
     fn node(&mut self, path: &StorePath) -> NodeId {
@@ -208,6 +251,12 @@ impl Plan {
             state: State::Unread,
             expanded: false,
             object: false,
+            chain: None,
+            alias: None,
+            following: false,
+            resolved: false,
+            hash: None,
+            offered: BTreeMap::new(),
             tried: false,
             substituting: false,
             fetching_drv: false,
@@ -241,6 +290,15 @@ impl Plan {
             Fact::Offer(path, offer) => {
                 self.offers.insert(path, Some(offer));
             }
+            Fact::Offered(id, realisation) => {
+                self.realisations.insert(id, Some(realisation));
+            }
+            Fact::Realised(path, hash, outputs) => {
+                if let Some(&id) = self.by_path.get(&path) {
+                    self.realised(id, hash, outputs);
+                }
+            }
+            Fact::Outputs(id, outputs) => self.became(id, outputs),
             Fact::NoDerivation(path, why) => {
                 if let Some(&id) = self.by_path.get(&path)
                     && !self.fetch_derivation(id)
@@ -261,16 +319,26 @@ impl Plan {
     }
 
     fn read(&mut self, id: NodeId, derivation: Arc<Derivation>) {
-        match derivation.output_paths(&self.store_dir) {
-            Ok(outputs) => {
+        let outputs = derivation.output_paths(&self.store_dir).map_err(|error| error.to_string());
+        match self.admitted(&derivation).and_then(|kind| Ok((kind, outputs?))) {
+            Ok((kind, outputs)) => {
                 outputs.values().flatten().for_each(|path| self.ask_validity(path));
                 let node = &mut self.nodes[id.0 as usize];
                 node.outputs = outputs;
-                node.derivation = Some(derivation);
+                node.derivation = Some(Arc::clone(&derivation));
+                if matches!(kind, DerivationKind::Floating | DerivationKind::Deferred) {
+                    // What they became must be known before anything else.
+                    let path = node.path.clone();
+                    self.questions.outputs.push((path, derivation));
+                    return;
+                }
                 node.state = State::Unsure;
                 self.unsure.push(id);
+                if kind == DerivationKind::Impure {
+                    self.refuse_pure_users(id);
+                }
             }
-            Err(error) => self.fail(id, BuildStatus::InputRejected, error.to_string()),
+            Err(why) => self.fail(id, BuildStatus::InputRejected, why),
         }
     }
 
@@ -300,6 +368,10 @@ impl Plan {
         if node.object {
             return self.consider_object(id);
         }
+        if let Some(alias) = node.alias {
+            self.follow(id, alias);
+            return true;
+        }
         let Some(derivation) = node.derivation.clone() else { return true };
         if !node.expanded {
             match self.wanted_outputs_valid(id) {
@@ -321,11 +393,8 @@ impl Plan {
                         }
                     }
                     let node = &self.nodes[id.0 as usize];
-                    let why = refusal(&derivation).or_else(|| match node.mode {
-                        BuildMode::Check if !valid => Some(unchecked(&self.store_dir.print(&node.path))),
-                        _ => None,
-                    });
-                    if let Some(why) = why {
+                    if node.mode == BuildMode::Check && !valid {
+                        let why = unchecked(&self.store_dir.print(&node.path));
                         self.fail(id, BuildStatus::MiscFailure, why);
                         return true;
                     }
@@ -366,18 +435,15 @@ impl Plan {
             self.ask_validity(source);
         }
         for (input, used) in &derivation.input_drvs {
-            let child = self.want_outputs(input, &OutputsSpec::Names(used.outputs.clone()), BuildMode::Normal);
-            self.nodes[child.0 as usize].dependents.push(id);
-            self.fresh_edges = true;
-            match self.nodes[child.0 as usize].state {
-                State::Built => {}
-                State::Failed(..) => self.nodes[id.0 as usize].failed_inputs += 1,
-                _ => self.nodes[id.0 as usize].unfinished += 1,
-            }
+            self.expand_input(id, &SingleDerivedPath::Opaque(input.clone()), used);
         }
     }
 
     fn check_sources(&mut self, id: NodeId, derivation: &Derivation) -> bool {
+        // It may use what it must not.
+        if matches!(self.nodes[id.0 as usize].state, State::Failed(..)) {
+            return true;
+        }
         let mut missing = Vec::new();
         for source in &derivation.input_srcs {
             match self.valid.get(source).copied().flatten() {
@@ -417,6 +483,9 @@ impl Plan {
             return self.after_substitution(id);
         }
         if node.failed_inputs == 0 {
+            if self.goes_on_elsewhere(id) {
+                return;
+            }
             self.nodes[id.0 as usize].state = State::Ready;
             self.ready.push(id);
         } else {
@@ -498,10 +567,8 @@ impl Plan {
         // Dependents first: a node is done when all its dependents are.
         let mut open = vec![0u32; self.nodes.len()];
         for node in self.nodes.iter().filter(|node| node.expanded) {
-            for input in node.derivation.iter().flat_map(|derivation| derivation.input_drvs.keys()) {
-                if let Some(&NodeId(child)) = self.by_path.get(input) {
-                    open[child as usize] += 1;
-                }
+            for NodeId(child) in self.below(node) {
+                open[child as usize] += 1;
             }
         }
         let mut users_of_none: Vec<usize> = (0..open.len()).filter(|&at| open[at] == 0).collect();
@@ -510,11 +577,10 @@ impl Plan {
         }
         while let Some(at) = users_of_none.pop() {
             let rank = self.nodes[at].rank + 1;
-            let Some(derivation) = self.nodes[at].derivation.clone().filter(|_| self.nodes[at].expanded) else {
+            if !self.nodes[at].expanded {
                 continue;
-            };
-            for input in derivation.input_drvs.keys() {
-                let Some(&NodeId(child)) = self.by_path.get(input) else { continue };
+            }
+            for NodeId(child) in self.below(&self.nodes[at]) {
                 let child = child as usize;
                 self.nodes[child].rank = self.nodes[child].rank.max(rank);
                 open[child] = open[child].saturating_sub(1);
@@ -584,7 +650,8 @@ impl Plan {
     /// Derivations that will be built, in the order they were first wanted.
     pub fn to_build(&self) -> Vec<StorePath> {
         let building = |node: &&Node| {
-            let coming = node.object || node.substituting;
+            // What came about by resolving is told by the derivation that it came from.
+            let coming = node.object || node.substituting || node.resolved || node.chain.is_some();
             !coming && matches!(node.state, State::Waiting | State::Ready | State::Running)
         };
         self.nodes.iter().filter(building).map(|node| node.path.clone()).collect()
@@ -598,23 +665,6 @@ impl Plan {
         };
         self.wanted_paths.iter().filter(nobody).cloned().collect()
     }
-}
-
-/// Why a derivation cannot be built by this version; `None` where it can.
-fn refusal(derivation: &Derivation) -> Option<String> {
-    let feature = match derivation.kind() {
-        Err(error) => return Some(error.to_string()),
-        Ok(DerivationKind::InputAddressed | DerivationKind::Fixed) => None,
-        Ok(DerivationKind::Floating | DerivationKind::Deferred) => Some("ca-derivations"),
-        Ok(DerivationKind::Impure) => Some("impure-derivations"),
-    };
-    let dynamic = derivation.input_drvs.values().any(|used| !used.dynamic.is_empty()).then_some("dynamic-derivations");
-    feature.or(dynamic).map(|feature| {
-        format!(
-            "building derivation '{}' needs the experimental feature '{feature}', which is not supported",
-            derivation.name
-        )
-    })
 }
 
 fn unchecked(path: &str) -> String {

@@ -6,9 +6,10 @@
 //! Several loops at once share the bounds of running jobs, and meet at the locks of outputs like loops of different
 //! processes: who does not get a lock waits, looks again, and takes the result.
 //!
-//! Absent: deciding (`plan.rs`, `schedule.rs`) and building (`local.rs`).
+//! Absent: deciding (`plan.rs`, `schedule.rs`), looking once more before a job begins (`prepare.rs`), building (`local.rs`)
+//! and registering (`registrar.rs`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use activity::{Activity, ActivityKind, CancelToken, Cancelled, Field};
 use store::{BuildMode, ErrorClass, LocalStore, PathLocks, Store, TemporaryRoots};
-use store_model::{BuildStatus, Derivation, PathInfo, StorePath};
+use store_model::{BuildStatus, Derivation, DerivedPath, OutputName, Realisation, StorePath};
 use transfer::Transfer;
 
 use crate::builder::exit_bits;
@@ -27,7 +28,9 @@ use crate::known::Known;
 use crate::local::{self, Job, Site};
 use crate::options::BuilderOptions;
 use crate::outputs::register::{Made, now};
-use crate::plan::{Fact, NodeId, Plan, Questions};
+use crate::plan::{Fact, Learned, NodeId, Plan, Questions};
+use crate::prepare::{self, Prepared};
+use crate::registrar::{Finished, Told, register, run_hooks};
 use crate::schedule::{Class, Schedule};
 use crate::substitute::Substituters;
 use crate::{builtin, failure};
@@ -50,7 +53,7 @@ pub(crate) struct Shared {
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
 }
 
-/// What went wrong in a request, with all that it led to.
+/// What went wrong in a request, with all that it led to, and what only this request knows.
 #[derive(Default)]
 pub(crate) struct Trouble {
     /// Bits of the exit status of all that failed, dependencies included.
@@ -59,6 +62,8 @@ pub(crate) struct Trouble {
     pub wrong_hashes: Vec<WrongHash>,
     /// What failed by itself, not because of something else.
     pub failed: Vec<StorePath>,
+    /// What went well: the outputs whose paths were not known beforehand.
+    pub built: HashMap<DerivedPath, BTreeMap<OutputName, StorePath>>,
 }
 
 /// So many bytes of sources count as much as one more build that waits for a result.
@@ -156,6 +161,17 @@ impl Shared {
                 }
                 return Ok(());
             }
+            for (path, derivation) in questions.outputs {
+                activity.check()?;
+                let (hash, outputs) = self.store.realised_outputs(activity, &derivation)?;
+                plan.learned(Fact::Realised(path, hash, outputs));
+            }
+            if !questions.realisations.is_empty() {
+                let found = self.substituters.realisations(activity, &questions.realisations)?;
+                for (id, realisation) in questions.realisations.into_iter().zip(found) {
+                    plan.learned(Fact::Offered(id, realisation));
+                }
+            }
             // Rooted first, asked then: nothing that is answered for can be collected.
             self.store.add_temp_roots(activity, &questions.derivations)?;
             self.store.add_temp_roots(activity, &questions.paths)?;
@@ -185,6 +201,27 @@ impl Shared {
         }
     }
 
+    /// Says what was resolved to what, in C++ Nix's words.
+    pub(crate) fn tell_resolved(&self, activity: &Activity, plan: &mut Plan) {
+        for (from, to) in plan.take_resolved() {
+            let [from, to] = [from, to].map(|id| self.store.store_dir().print(plan.path(id)));
+            let text = format!("resolved derivation: '{from}' -> '{to}'");
+            let fields = [Field::from(from), Field::from(to)];
+            drop(activity.child_at(activity::Verbosity::Info, ActivityKind::BuildWaiting, &text, &fields));
+        }
+    }
+
+    /// What became known of outputs, with our signatures where it follows from what is here.
+    pub(crate) fn signed(&self, learned: Vec<Learned>) -> Vec<Realisation> {
+        let sign = |Learned { mut realisation, own }| {
+            if own {
+                self.options.secret_keys.iter().for_each(|key| realisation.sign(key));
+            }
+            realisation
+        };
+        learned.into_iter().map(sign).collect()
+    }
+
     fn admit(&self, class: Class, bound: usize) -> bool {
         let running = &self.running[class as usize];
         running.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < bound).then_some(now + 1)).is_ok()
@@ -201,24 +238,10 @@ pub(crate) fn unobtainable(path: &str) -> String {
 }
 
 /// What the loop hears.
-enum News {
+pub(crate) enum News {
     Ended { id: NodeId, class: Class, result: Result<Made>, locks: PathLocks, times: (i64, i64) },
     Registered { count: usize, result: Result<()> },
     Hooked { count: usize, result: Result<()> },
-}
-
-/// Outputs on their way to registration, with the locks that they keep until then.
-struct Finished {
-    infos: Vec<PathInfo>,
-    locks: PathLocks,
-    /// What the post-build hook is told, where there is one.
-    told: Option<Told>,
-}
-
-/// A derivation and what it made, for the post-build hook.
-struct Told {
-    drv: StorePath,
-    outputs: BTreeSet<StorePath>,
 }
 
 /// A job that another process works on.
@@ -232,10 +255,10 @@ struct Waiting {
 
 /// One loop.
 pub(crate) struct Run<'a> {
-    shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     known: &'a Known<'a>,
-    plan: &'a mut Plan,
-    activity: &'a Activity,
+    pub(crate) plan: &'a mut Plan,
+    pub(crate) activity: &'a Activity,
     /// Ends this loop's jobs only.
     token: CancelToken,
     schedule: Schedule,
@@ -330,10 +353,11 @@ impl<'a> Run<'a> {
                     self.stop(Some(error));
                 }
             }
+            self.note_learned(registrar);
             if !self.stopped {
                 self.admit_ready();
-                self.retry_locks(scope, tell, &mut jobs);
-                self.start_jobs(scope, tell, &mut jobs);
+                self.retry_locks(scope, (tell, registrar), &mut jobs);
+                self.start_jobs(scope, (tell, registrar), &mut jobs);
             }
             self.shared.store.collect_if_short_meanwhile(self.activity);
             self.report();
@@ -445,7 +469,7 @@ impl<'a> Run<'a> {
     fn start_jobs<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        tell: &Sender<News>,
+        (tell, registrar): (&Sender<News>, &Sender<Finished>),
         jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
     ) where
         'a: 'scope,
@@ -453,7 +477,7 @@ impl<'a> Run<'a> {
         let shared = self.shared;
         let bounds = self.schedule.bounds();
         while let Some((id, class)) = self.schedule.start_next(|class| shared.admit(class, bounds[class as usize])) {
-            if self.begin(scope, tell, jobs, (id, class)) {
+            if self.begin(scope, (tell, registrar), jobs, (id, class)) {
                 self.wait_for_lock(id, class);
             }
             self.admit_ready();
@@ -468,7 +492,7 @@ impl<'a> Run<'a> {
     fn begin<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        tell: &Sender<News>,
+        (tell, registrar): (&Sender<News>, &Sender<Finished>),
         jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
         (id, class): (NodeId, Class),
     ) -> bool
@@ -477,7 +501,10 @@ impl<'a> Run<'a> {
     {
         let mut locked = false;
         match self.prepare(id) {
-            Ok(Prepared::Job(job, locks)) => {
+            Ok(Prepared::Job(job, locks, file)) => {
+                if let Some(file) = file {
+                    self.hand_over(registrar, file);
+                }
                 self.plan.learned(Fact::Started(id));
                 jobs.insert(id, self.spawn(scope, tell, (id, class), *job, locks));
                 return false;
@@ -487,8 +514,9 @@ impl<'a> Run<'a> {
                 jobs.insert(id, self.spawn_copy(scope, tell, (id, class), locks));
                 return false;
             }
-            Ok(Prepared::Present(infos)) => {
+            Ok(Prepared::Present(infos, outputs)) => {
                 self.known.add(infos);
+                self.plan.learned(Fact::Outputs(id, outputs));
                 self.counts.done += 1;
                 self.plan.learned(Fact::Present(id));
             }
@@ -501,8 +529,7 @@ impl<'a> Run<'a> {
     }
 
     fn wait_for_lock(&mut self, id: NodeId, class: Class) {
-        let paths: Vec<_> =
-            self.plan.outputs(id).values().flatten().map(|path| self.shared.store.real_path(path)).collect();
+        let paths = prepare::lock_files(&self.shared.store, self.plan, id);
         let list: Vec<_> = paths.iter().map(|path| format!("'{}'", path.display())).collect();
         let text = format!("waiting for lock on {}", list.join(", "));
         let pause = Duration::from_millis(5);
@@ -520,7 +547,7 @@ impl<'a> Run<'a> {
     fn retry_locks<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        tell: &Sender<News>,
+        (tell, registrar): (&Sender<News>, &Sender<Finished>),
         jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
     ) where
         'a: 'scope,
@@ -536,63 +563,13 @@ impl<'a> Run<'a> {
             if admitted {
                 self.schedule.started(class);
             }
-            if !admitted || self.begin(scope, tell, jobs, (id, class)) {
+            if !admitted || self.begin(scope, (tell, registrar), jobs, (id, class)) {
                 waiting.pause = (waiting.pause * 2).min(TICK);
                 waiting.next_try = now + waiting.pause;
                 self.waiting.push(waiting);
             }
         }
         self.admit_ready();
-    }
-
-    /// Locks the outputs and looks at them once more: since the question, another process may have made them.
-    fn prepare(&self, id: NodeId) -> Result<Prepared> {
-        let store = &self.shared.store;
-        if self.plan.is_object(id) {
-            return Ok(Prepared::Object(store.lock_paths(self.activity, &[])?));
-        }
-        let Some(derivation) = self.plan.derivation(id).cloned() else { return Ok(Prepared::Locked) };
-        let outputs: BTreeMap<_, _> = self
-            .plan
-            .outputs(id)
-            .iter()
-            .filter_map(|(name, path)| path.clone().map(|path| (name.clone(), path)))
-            .collect();
-        let paths: Vec<StorePath> = outputs.values().cloned().collect();
-        let mut inputs: Vec<StorePath> = derivation.input_srcs.iter().cloned().collect();
-        for (input, used) in &derivation.input_drvs {
-            let Some(node) = self.plan.find(input) else { continue };
-            let made = self.plan.outputs(node);
-            inputs.extend(used.outputs.iter().filter_map(|name| made.get(name).cloned().flatten()));
-        }
-        // The derivation's path names the root that is made for its builder, so it is rooted with the rest.
-        store.add_temp_roots(self.activity, &paths)?;
-        let Some(locks) = store.try_lock_paths(&paths)? else { return Ok(Prepared::Locked) };
-        let mode = self.plan.mode(id);
-        let valid = store.valid_paths(self.activity, &paths)?;
-        if mode == BuildMode::Normal && valid.len() == paths.len() {
-            let infos = store.path_infos(self.activity, &paths)?;
-            return Ok(Prepared::Present(infos.into_iter().flatten().map(Arc::new).collect()));
-        }
-        for path in paths.iter().filter(|path| !valid.contains(*path)) {
-            store.remove_tree(&store.real_path(path))?;
-        }
-        let mut broken = BTreeSet::new();
-        if mode == BuildMode::Repair {
-            let there: Vec<StorePath> = valid.iter().cloned().collect();
-            broken = store.check_contents(self.activity, &there)?;
-            if broken.is_empty() && valid.len() == paths.len() {
-                let infos = store.path_infos(self.activity, &paths)?;
-                return Ok(Prepared::Present(infos.into_iter().flatten().map(Arc::new).collect()));
-            }
-        }
-        let names = |wanted: &dyn Fn(&StorePath) -> bool| {
-            outputs.iter().filter(|(_, path)| wanted(path)).map(|(name, _)| name.clone()).collect()
-        };
-        let valid = names(&|path| valid.contains(path) && !broken.contains(path));
-        let broken = names(&|path| broken.contains(path));
-        let path = self.plan.path(id).clone();
-        Ok(Prepared::Job(Box::new(Job { path, derivation, outputs, valid, broken, mode, inputs }), locks))
     }
 
     fn spawn<'scope>(
@@ -646,7 +623,7 @@ impl<'a> Run<'a> {
             let begun = now();
             let copy = std::panic::AssertUnwindSafe(|| shared.substituters.substitute(&activity, &shared.store, &path));
             let copied = std::panic::catch_unwind(copy).unwrap_or(Err(Error::Panicked));
-            let result = copied.map(|()| Made { outputs: BTreeMap::new(), fresh: Vec::new() });
+            let result = copied.map(|()| Made::nothing());
             let _ = tell.send(News::Ended { id, class, result, locks, times: (begun, now()) });
         })
     }
@@ -689,16 +666,14 @@ impl<'a> Run<'a> {
                     drv: self.plan.path(id).clone(),
                     outputs: made.outputs.values().map(|info| info.path.clone()).collect(),
                 });
+                let outputs = made.outputs.iter().map(|(name, info)| (name.clone(), info.path.clone())).collect();
                 self.known.add(made.outputs.into_values());
-                if !made.fresh.is_empty() || told.is_some() {
-                    // Once for the registration, once for the hook.
-                    let waits = 1 + usize::from(told.is_some());
-                    self.unregistered += waits;
-                    if registrar.send(Finished { infos: made.fresh, locks, told }).is_err() {
-                        self.unregistered -= waits;
-                        self.stop(Some(Error::Panicked));
-                    }
+                if !made.fresh.is_empty() || !made.realisations.is_empty() || told.is_some() {
+                    let (infos, realisations) = (made.fresh, made.realisations);
+                    let locks = std::iter::once(locks).chain(made.locks).collect();
+                    self.hand_over(registrar, Finished { infos, realisations, locks, told });
                 }
+                self.plan.learned(Fact::Outputs(id, outputs));
                 self.plan.learned(Fact::Built(id));
             }
             Err(Error::Build { status, message }) => self.failed(id, status, message),
@@ -708,55 +683,29 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Hands something to the registrar; what was handed over before is registered before.
+    fn hand_over(&mut self, registrar: &Sender<Finished>, finished: Finished) {
+        // Once for the registration, once for the hook.
+        let waits = 1 + usize::from(finished.told.is_some());
+        self.unregistered += waits;
+        if registrar.send(finished).is_err() {
+            self.unregistered -= waits;
+            self.stop(Some(Error::Panicked));
+        }
+    }
+
+    /// Tells what was resolved, and hands over what became known of outputs.
+    fn note_learned(&mut self, registrar: &Sender<Finished>) {
+        self.shared.tell_resolved(self.activity, self.plan);
+        if self.plan.has_learned() {
+            let realisations = self.shared.signed(self.plan.take_learned());
+            self.hand_over(registrar, Finished { realisations, ..Finished::default() });
+        }
+    }
+
     fn report(&self) {
         let Counts { done, expected, failed } = self.counts;
         self.builds.progress(done, expected.max(done), self.schedule.running() as u64, failed);
-    }
-}
-
-/// What became of the attempt to begin a job.
-enum Prepared {
-    Job(Box<Job>, PathLocks),
-    /// An object is copied; whoever writes it locks it. The locks are none.
-    Object(PathLocks),
-    Present(Vec<Arc<PathInfo>>),
-    Locked,
-}
-
-/// Makes durable and registers what comes, everything that came in the meantime together.
-fn register(
-    store: &LocalStore,
-    activity: &Activity,
-    from_loop: &Receiver<Finished>,
-    (news, hook): (&Sender<News>, &Sender<(Told, bool)>),
-) {
-    // A build that ended is registered also when the user asked for the end in between.
-    let activity = activity.with_token(CancelToken::new());
-    while let Ok(first) = from_loop.recv() {
-        let mut group = vec![first];
-        group.extend(from_loop.try_iter());
-        let infos: Vec<PathInfo> = group.iter_mut().flat_map(|finished| std::mem::take(&mut finished.infos)).collect();
-        let result = store.register_outputs(&activity, &infos).map_err(Error::from);
-        // Locks are given back after the rows are there, never before.
-        let count = group.len();
-        let registered = result.is_ok();
-        let (locks, told): (Vec<_>, Vec<_>) = group.into_iter().map(|finished| (finished.locks, finished.told)).unzip();
-        drop(locks);
-        for told in told.into_iter().flatten() {
-            let _ = hook.send((told, registered));
-        }
-        let _ = news.send(News::Registered { count, result });
-    }
-}
-
-/// Runs the post-build hook for what was registered, one after another, while builds go on.
-fn run_hooks(shared: &Shared, activity: &Activity, from_registrar: &Receiver<(Told, bool)>, news: &Sender<News>) {
-    while let Ok((Told { drv, outputs }, registered)) = from_registrar.recv() {
-        let result = match registered {
-            true => shared.options.hooks.after(activity, shared.store.store_dir(), &drv, &outputs),
-            false => Ok(()),
-        };
-        let _ = news.send(News::Hooked { count: 1, result });
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use activity::Activity;
 use store::copy::{Destination, Place, copy_path};
-use store::{ErrorClass, LocalStore, Store, WriteOptions};
-use store_model::{ContentAddress, PathInfo, PublicKeys, References, StoreDir, StorePath};
+use store::{ErrorClass, LocalStore, Realisations, Store, WriteOptions};
+use store_model::{ContentAddress, DrvOutput, PathInfo, PublicKeys, Realisation, References, StoreDir, StorePath};
 
 use crate::error::{Error, Result};
 use crate::plan::Offer;
@@ -20,6 +20,8 @@ use crate::plan::Offer;
 pub struct Substituter {
     /// The store.
     pub place: Place<dyn Store>,
+    /// What it knows of outputs whose paths follow from what was built.
+    pub realisations: Option<Arc<dyn Realisations>>,
     /// Whether it is believed without signatures.
     pub trusted: bool,
 }
@@ -77,6 +79,41 @@ impl Substituters {
             }
         }
         Ok(offers)
+    }
+
+    /// What each output became, in the order of the question; `None` where nobody who can be believed says.
+    pub(crate) fn realisations(&self, activity: &Activity, ids: &[DrvOutput]) -> Result<Vec<Option<Realisation>>> {
+        let mut found = vec![None; ids.len()];
+        for number in 0..self.all(activity).len() {
+            let one = &self.all(activity)[number];
+            let Some(store) = one.realisations.as_ref().filter(|_| !self.is_down(number)) else { continue };
+            for (answer, id) in found.iter_mut().zip(ids).filter(|(answer, _)| answer.is_none()) {
+                activity.check()?;
+                match store.realisations(activity, std::slice::from_ref(id)) {
+                    Ok(mut all) => *answer = all.pop().flatten().filter(|it| self.is_believed(activity, number, it)),
+                    Err(store::Error::Cancelled(cancelled)) => return Err(cancelled.into()),
+                    Err(error) => {
+                        activity.warn(&format!("ignoring an answer of substituter '{}': {error}", one.place.uri));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Anybody's word would decide what is taken for an output: its path proves its contents, not that they are the right
+    /// ones.
+    fn is_believed(&self, activity: &Activity, number: usize, realisation: &Realisation) -> bool {
+        let one = &self.all(activity)[number];
+        let Some(keys) = self.keys.as_ref().filter(|_| !one.trusted) else { return true };
+        let believed = realisation.good_signatures(keys) > 0;
+        if !believed && self.is_news(number, &realisation.out_path) {
+            activity.warn(&format!(
+                "ignoring what '{}' says of output '{}', as it's not signed by any of the keys in 'trusted-public-keys'",
+                one.place.uri, realisation.id
+            ));
+        }
+        believed
     }
 
     /// What one substituter has for a path, and the bytes to fetch. Its failure is a miss.

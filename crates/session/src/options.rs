@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use builder::{
-    BuilderOptions, ExternalBuilder, History, Hooks, LocalBuilder, SandboxMode, SandboxPath, Substituter, Substituters,
-    Substitution, UserPool,
+    BuilderOptions, ExternalBuilder, Features, History, Hooks, LocalBuilder, SandboxMode, SandboxPath, Substituter,
+    Substituters, Substitution, UserPool,
 };
 use store::copy::Place;
 use store::{AutoCollection, FaultPoints, LocalStore, LocalStoreOptions};
@@ -45,6 +45,7 @@ pub fn open_store(
     options.reserved_size = settings.number("gc-reserved-space");
     options.keep_outputs = settings.flag("keep-outputs");
     options.keep_derivations = settings.flag("keep-derivations");
+    options.ca_derivations = settings.feature("ca-derivations");
     options.auto_optimise = settings.flag("auto-optimise-store");
     options.auto = AutoCollection {
         min_free: settings.number("min-free"),
@@ -157,6 +158,11 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
         false => settings.around.user == 0,
     };
     options.impure_host_deps = settings.list("allowed-impure-host-deps").into_iter().map(PathBuf::from).collect();
+    options.features = Features {
+        content_addressed: settings.feature("ca-derivations"),
+        impure: settings.feature("impure-derivations"),
+        dynamic: settings.feature("dynamic-derivations"),
+    };
     options.hooks = hooks(settings);
     options.history = Some(Arc::new(build_history(settings)));
     options.external = external_builders(settings)?;
@@ -201,6 +207,7 @@ fn substituters(session: &Session, options: &mut BuilderOptions) -> Result<Subst
         found.sort_by_key(|(priority, _)| *priority);
         let substituter = |(_, one): (i64, OpenStore)| Substituter {
             place: Place { store: one.store, uri: one.uri },
+            realisations: Some(one.realisations),
             trusted: one.trusted,
         };
         found.into_iter().map(substituter).collect()

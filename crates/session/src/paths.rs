@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use store_model::{DerivedPath, OutputsSpec, SingleDerivedPath, StorePath};
+use store_model::{DerivedPath, StorePath};
 
 use crate::error::SessionError;
 use crate::session::Session;
@@ -35,17 +35,22 @@ impl Session {
     /// # Errors
     /// As [`Session::store_path`], or outputs that are malformed.
     pub fn derived_path(&self, text: &str) -> Result<DerivedPath, SessionError> {
-        let (path, outputs) = match text.rsplit_once(['!', '^']) {
-            Some((path, outputs)) if !outputs.contains('/') => (path, Some(outputs)),
-            _ => (text, None),
+        // A folder's name may have such signs too.
+        let name = text.rfind('/').map_or(0, |slash| slash + 1);
+        let (path, outputs) = match text[name..].find(['!', '^']) {
+            Some(at) => (&text[..name + at], Some(&text[name + at + 1..])),
+            None => (text, None),
         };
         let path = self.store_path(path)?;
-        let outputs = match outputs {
-            None if path.is_derivation() => OutputsSpec::All,
-            None => return Ok(DerivedPath::Opaque(path)),
-            Some(outputs) => OutputsSpec::parse(outputs)?,
+        let Some(outputs) = outputs else {
+            return Ok(match path.is_derivation() {
+                true => DerivedPath::all_outputs(path),
+                false => DerivedPath::Opaque(path),
+            });
         };
-        Ok(DerivedPath::Built { drv: SingleDerivedPath::Opaque(path), outputs })
+        // Outputs of outputs: all but the last are derivations themselves.
+        let text = format!("{}^{}", self.store_dir().print(&path), outputs.replace('!', "^"));
+        Ok(DerivedPath::parse(self.store_dir(), &text)?)
     }
 }
 

@@ -11,7 +11,7 @@ use activity::Activity;
 use builder::LocalBuilder;
 use builder::sandbox::{EnterRequest, enter};
 use store::LocalStore;
-use store_model::{PublicKey, PublicKeys, SecretKey, StoreDir};
+use store_model::{DerivedPath, OutputName, PublicKey, PublicKeys, SecretKey, StoreDir, StorePath};
 use transfer::Transfer;
 
 use crate::error::SessionError;
@@ -137,6 +137,12 @@ impl Session {
         let builder = Arc::new(crate::options::open_builder(self, store)?);
         *slot = Some(Arc::clone(&builder));
         Ok(builder)
+    }
+
+    /// What outputs became in the last request to build, where nobody could find that out again: those of impure
+    /// derivations.
+    pub fn built(&self, wanted: &DerivedPath) -> Option<BTreeMap<OutputName, StorePath>> {
+        self.builder.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.built(wanted)
     }
 
     /// Everything that goes out over HTTP; it does nothing before the first request.

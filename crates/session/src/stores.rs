@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use activity::Activity;
 use binary_cache::{BinaryCache, Bucket as _, CacheOptions, Compression, DirectoryBucket};
-use store::{BuildLogs, LocalStore, Store, TemporaryRoots, WritableStore};
+use store::{BuildLogs, LocalStore, Realisations, Store, TemporaryRoots, WritableStore};
 use store_model::{SecretKey, StoreDir};
 
 use crate::error::SessionError;
@@ -155,6 +155,8 @@ pub struct OpenStore {
     pub writable: Arc<dyn WritableStore>,
     /// For keeping paths from being collected; a cache collects nothing.
     pub roots: Option<Arc<dyn TemporaryRoots>>,
+    /// For what outputs became whose paths follow from what was built.
+    pub realisations: Arc<dyn Realisations>,
     /// For build logs.
     pub logs: Arc<dyn BuildLogs>,
     /// The cache, if it is one.
@@ -170,6 +172,7 @@ impl OpenStore {
             store: store.clone(),
             writable: store.clone(),
             roots: Some(store.clone()),
+            realisations: store.clone(),
             logs: store,
             cache: None,
             trusted: place.trusted,
@@ -203,6 +206,7 @@ impl OpenStore {
             store: store.clone(),
             writable: store.clone(),
             roots: None,
+            realisations: store.clone(),
             logs: store.clone(),
             cache: Some(store),
             trusted: place.trusted,

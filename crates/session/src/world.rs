@@ -389,17 +389,9 @@ impl World for SessionWorld {
             return Err(WorldError::new(WorldErrorClass::BuildFailure, failed.error_message.clone()));
         }
         let mut found = Vec::new();
-        for path in wanted {
-            let DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs } = path else { continue };
-            let derivation = self.read_derivation(drv)?;
-            let paths = derivation
-                .output_paths(&self.store_dir)
-                .map_err(|error| WorldError::new(WorldErrorClass::Corrupt, error.to_string()))?;
-            for (name, output) in paths {
-                if let (true, Some(output)) = (outputs.contains(&name), output) {
-                    found.push((path.clone(), name, output));
-                }
-            }
+        for (path, result) in wanted.iter().zip(results) {
+            let built = result.built_outputs.into_iter();
+            found.extend(built.map(|(name, became)| (path.clone(), name, became.out_path)));
         }
         Ok(found)
     }

@@ -78,6 +78,25 @@ impl Realisation {
         })
     }
 
+    /// The text of the JSON form, as binary caches keep it.
+    pub fn print(&self) -> String {
+        crate::json_text::compact(&self.to_json())
+    }
+
+    /// Reads the text that a binary cache has under a key, which the text need not repeat; an error when it is about another.
+    pub fn parse(text: &[u8], id: &DrvOutput) -> Result<Realisation, Error> {
+        let wrong = |message: String| Error::Json { noun: "realisation", message };
+        let mut value: Value = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+        if let Value::Object(fields) = &mut value {
+            fields.entry("id").or_insert_with(|| Value::String(id.to_string()));
+        }
+        let realisation = Realisation::from_json(&value)?;
+        match realisation.id == *id {
+            true => Ok(realisation),
+            false => Err(wrong(format!("it is about '{}', not '{id}'", realisation.id))),
+        }
+    }
+
     /// Reads the JSON form.
     pub fn from_json(value: &Value) -> Result<Realisation, Error> {
         let wrong = |message: &str| Error::Json { noun: "realisation", message: message.to_owned() };

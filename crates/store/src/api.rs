@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
-    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, HashAlgorithm, NarInfo, OutputName,
-    PathInfo, PublicKeys, References, StoreDir, StorePath, derivation,
+    BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, DrvOutput, HashAlgorithm, NarInfo,
+    OutputName, PathInfo, PublicKeys, Realisation, References, StoreDir, StorePath, derivation,
 };
 
 /// What every store answers.
@@ -135,6 +135,18 @@ pub trait WritableStore: Store {
     /// Makes paths valid whose objects are in place already: all of them or none. Their references must be valid or
     /// among them. A path that is valid already gets the new metadata.
     fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()>;
+}
+
+/// Knowing what outputs became whose paths follow from what is built.
+pub trait Realisations: Send + Sync {
+    /// What each output became, in the order of the question; `None` where that is not known.
+    fn realisations(&self, activity: &Activity, ids: &[DrvOutput]) -> Result<Vec<Option<Realisation>>>;
+
+    /// Notes what outputs became. The paths are valid; of an output that is known already only signatures are added.
+    ///
+    /// # Errors
+    /// An output that became something else here; with trusted keys, a realisation that none of them signed.
+    fn register_realisations(&self, activity: &Activity, all: &[Realisation], options: &WriteOptions) -> Result<()>;
 }
 
 /// Keeping paths from being collected for as long as the store is open.

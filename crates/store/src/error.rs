@@ -151,6 +151,21 @@ pub enum Error {
     /// Nobody trusted vouches for a path.
     #[error("cannot add path '{0}' because it lacks a signature by a trusted key")]
     Untrusted(String),
+    /// Nobody trusted vouches for what an output became.
+    #[error("cannot register realisation '{0}' because it lacks a signature by a trusted key")]
+    UntrustedRealisation(String),
+    /// An output became something else here.
+    #[error(
+        "Trying to register a realisation of '{id}', but we already have another one locally.\nLocal:  {local}\nRemote: {remote}"
+    )]
+    OtherRealisation {
+        /// The output.
+        id: String,
+        /// What it became here.
+        local: String,
+        /// What it is said to have become.
+        remote: String,
+    },
     /// Hashing by git is not offered.
     #[error(
         "experimental Nix feature 'git-hashing' is disabled; add '--extra-experimental-features git-hashing' to enable it"
@@ -226,9 +241,11 @@ impl Error {
             | Error::SizeMismatch { .. }
             | Error::AddressMismatch { .. }
             | Error::NotContentAddressed(_) => ErrorClass::Corrupt,
-            Error::Untrusted(_) | Error::ReadOnly(_) | Error::Ownership(_) | Error::NotPermitted { .. } => {
-                ErrorClass::Denied
-            }
+            Error::Untrusted(_)
+            | Error::UntrustedRealisation(_)
+            | Error::ReadOnly(_)
+            | Error::Ownership(_)
+            | Error::NotPermitted { .. } => ErrorClass::Denied,
             Error::Builder { class, .. } | Error::Remote { class, .. } => *class,
             _ => ErrorClass::Permanent,
         }

@@ -23,7 +23,7 @@ pub mod validity;
 
 pub use api::{
     AddTree, BuildLogs, BuildMode, Builder, GarbageCollector, GcAction, GcOptions, GcResults, LogWriter, MissingPaths,
-    Roots, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions,
+    Realisations, Roots, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions,
 };
 pub use error::{Error, ErrorClass, Result};
 pub use gc::{AutoCollection, render_size};

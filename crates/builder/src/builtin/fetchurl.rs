@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use store::Store;
 use store_model::derivation::DerivationOptions;
-use store_model::{BuildStatus, ContentAddressMethod, Derivation};
+use store_model::{BuildStatus, ContentAddress, ContentAddressMethod, Derivation, DerivationKind, Hash, References};
 use transfer::{Receiver, TransferError};
 
 use crate::error::{Error, IoContext, Result};
@@ -22,6 +22,7 @@ use crate::failure;
 use crate::folders::BuildDir;
 use crate::local::{Job, Site};
 use crate::log::{BuildLog, LogFile};
+use crate::outputs::content::{addressed, floating};
 use crate::outputs::register::{Made, Origin, Read, finish, fixed_address, refuse_wrong_kind};
 use crate::outputs::scan::{ScanOptions, scan};
 use crate::remove::remove_tree;
@@ -35,13 +36,16 @@ use crate::users::Grant;
 /// [`Error::Build`] where no place has the file, or it is another one.
 pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
     let (store, activity) = (&site.shared.store, site.activity);
-    let Some(address) = fixed_address(job, "out") else {
+    let fixed = fixed_address(job, "out");
+    let how = fixed.map(|address| (address.method, address.hash.algorithm()));
+    // A floating one may not see the network.
+    let impure = job.derivation.kind()? == DerivationKind::Impure;
+    let Some((method, algorithm)) = how.or(floating(job, "out").filter(|_| impure)) else {
         return Err(rejected("'builtin:fetchurl' must be a fixed-output or impure derivation"));
     };
     let options = DerivationOptions::of(store.store_dir(), &job.derivation)?;
-    let places =
-        places(site, &job.derivation, address.method, (address.hash.algorithm().name(), &address.hash.to_base16()))
-            .map_err(|error| failed(site, job, &error))?;
+    let by_hash = fixed.filter(|_| method == ContentAddressMethod::Flat).map(|address| address.hash);
+    let places = places(site, &job.derivation, by_hash).map_err(|error| failed(site, job, &error))?;
     let scratch = store.create_scratch(activity)?;
     let file = scratch.path().join("x");
     let (url, local) = download(site, job, &places, &file)?;
@@ -55,11 +59,18 @@ pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
     if flag(&job.derivation, "executable") {
         fs::set_permissions(&result, Permissions::from_mode(0o755)).io("changing the mode of", &result)?;
     }
-    refuse_wrong_kind(&result, address.method)?;
+    refuse_wrong_kind(&result, method)?;
     store.canonicaliser(None).canonicalise(activity, &result)?;
-    let scan_options = ScanOptions { address: Some((address.method, address.hash.algorithm())), copy_to: None };
+    let scan_options = ScanOptions { address: Some((method, algorithm)), copy_to: None };
     let scanned = scan(activity, &result, BTreeSet::new(), &scan_options)?;
-    let reads = BTreeMap::from([("out".to_owned(), Read { path: result, scanned, _scratch: Some(scratch) })]);
+    let addressed = match (fixed, scanned.address) {
+        (None, Some(hash)) => {
+            Some(addressed(site, job, "out", ContentAddress { method, hash }, &References::default())?)
+        }
+        _ => None,
+    };
+    let read = Read { path: result, scanned, addressed, _scratch: Some(scratch) };
+    let reads = BTreeMap::from([("out".to_owned(), read)]);
     finish(site, job, &options, reads, &Origin { url: Some(&url), discard_mismatch: local, folder: None })
 }
 
@@ -71,13 +82,12 @@ fn flag(derivation: &Derivation, name: &str) -> bool {
 fn places(
     site: &Site<'_>,
     derivation: &Derivation,
-    method: ContentAddressMethod,
-    (algorithm, hash): (&str, &str),
+    by_hash: Option<Hash>,
 ) -> std::result::Result<Vec<String>, TransferError> {
     let mirrors = &site.shared.options.mirrors;
     let mut places = Vec::new();
-    if method == ContentAddressMethod::Flat {
-        places.extend(mirrors.by_hash(algorithm, hash));
+    if let Some(hash) = by_hash {
+        places.extend(mirrors.by_hash(hash.algorithm().name(), &hash.to_base16()));
     }
     let text = |name: &str| String::from_utf8_lossy(derivation.env_var(name).unwrap_or_default()).into_owned();
     let mut unknown = None;
@@ -141,7 +151,7 @@ fn failed(site: &Site<'_>, job: &Job, error: &TransferError) -> Error {
     log.take(line.as_bytes());
     let tail = log.finish();
     let reason = "builder failed with exit code 1";
-    let message = failure::message(store.store_dir(), &job.path, reason, job.outputs.values(), (&tail, options));
+    let message = failure::message(store.store_dir(), &job.path, reason, job.known_outputs(), (&tail, options));
     Error::Build { status: BuildStatus::TransientFailure, message }
 }
 
@@ -254,7 +264,7 @@ fn in_child_with(
         Ended::Exited(code) => format!("builder failed with exit code {code}"),
         _ => "builder died abnormally".to_owned(),
     };
-    let message = failure::message(store.store_dir(), &job.path, &reason, job.outputs.values(), (&tail, options));
+    let message = failure::message(store.store_dir(), &job.path, &reason, job.known_outputs(), (&tail, options));
     drop(remove_tree(&dir.inner));
     Err(Error::Build { status: BuildStatus::TransientFailure, message })
 }

@@ -13,15 +13,16 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use file_tree::move_tree;
-use store::{BuildMode, Canonicaliser, Scratch, Store, TemporaryRoots};
+use store::{BuildMode, Canonicaliser, PathLocks, Scratch, Store, TemporaryRoots};
 use store_model::derivation::DerivationOptions;
 use store_model::store_dir::output_path_name;
 use store_model::{
-    BuildStatus, ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, HashAlgorithm, OutputName,
-    PathInfo, References, StorePath,
+    BuildStatus, ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, DrvOutput, HashAlgorithm,
+    OutputName, PathInfo, Realisation, References, StorePath,
 };
 
 use super::check::Checked;
+use super::content::{self, Addressed};
 use super::rewrite::rewrite;
 use super::scan::{ScanOptions, Scanned, scan};
 use crate::error::{Error, IoContext, Result, WrongHash};
@@ -35,6 +36,17 @@ pub(crate) struct Made {
     pub outputs: BTreeMap<OutputName, Arc<PathInfo>>,
     /// What is in place and not registered.
     pub fresh: Vec<PathInfo>,
+    /// What this makes known of outputs whose paths follow from their contents.
+    pub realisations: Vec<Realisation>,
+    /// Locks on paths that were not known before, held until they are registered.
+    pub locks: Option<PathLocks>,
+}
+
+impl Made {
+    /// Nothing of one's own.
+    pub(crate) fn nothing() -> Made {
+        Made { outputs: BTreeMap::new(), fresh: Vec::new(), realisations: Vec::new(), locks: None }
+    }
 }
 
 /// An output that nobody can change any more, and what is in it.
@@ -42,6 +54,8 @@ pub(crate) struct Read<'a> {
     /// Where it lies now.
     pub path: PathBuf,
     pub scanned: Scanned,
+    /// Where it belongs, if that follows from its contents.
+    pub addressed: Option<Addressed>,
     /// The folder that it lies in, if that is to go afterwards.
     pub _scratch: Option<Scratch<'a>>,
 }
@@ -59,16 +73,32 @@ pub(crate) fn outputs(attempt: &Attempt<'_>) -> Result<Made> {
     for name in &wanted {
         claim(attempt, name, &mut canonicaliser)?;
     }
+    let mut candidates: BTreeSet<StorePath> = attempt.inputs.keys().cloned().collect();
+    candidates.extend(attempt.scratch.values().chain(job.outputs.values()).cloned());
+    let reads = match attempt.kind {
+        DerivationKind::Floating | DerivationKind::Impure => content::read(attempt, &wanted, &candidates)?,
+        _ => read_all(attempt, &wanted, &candidates)?,
+    };
+    let origin = Origin { folder: Some((&attempt.build_dir.inner, attempt.user.as_ref())), ..Origin::default() };
+    finish(site, job, attempt.options, reads, &origin)
+}
+
+/// Reads outputs whose paths were known beforehand.
+fn read_all<'a>(
+    attempt: &Attempt<'a>,
+    wanted: &[&OutputName],
+    candidates: &BTreeSet<StorePath>,
+) -> Result<BTreeMap<OutputName, Read<'a>>> {
+    let (site, job) = (attempt.site, attempt.job);
+    let store = &site.shared.store;
     let redirects: Vec<_> = job
         .outputs
         .iter()
         .map(|(name, path)| (attempt.scratch[name].clone(), path.clone()))
         .filter(|(scratch, path)| scratch != path)
         .collect();
-    let mut candidates: BTreeSet<StorePath> = attempt.inputs.keys().cloned().collect();
-    candidates.extend(attempt.scratch.values().chain(job.outputs.values()).cloned());
     let mut reads = BTreeMap::new();
-    for name in wanted {
+    for &name in wanted {
         let real = attempt.real_output(&attempt.scratch[name]);
         if !redirects.is_empty() && attempt.kind != DerivationKind::Fixed {
             rewrite(&real, &redirects)?;
@@ -78,9 +108,13 @@ pub(crate) fn outputs(attempt: &Attempt<'_>) -> Result<Made> {
         let candidates = if discard { BTreeSet::new() } else { candidates.clone() };
         reads.insert(name.clone(), read(attempt, name, real, candidates)?);
     }
-    refuse_cycles(attempt, &reads)?;
-    let origin = Origin { folder: Some((&attempt.build_dir.inner, attempt.user.as_ref())), ..Origin::default() };
-    finish(site, job, attempt.options, reads, &origin)
+    let by_path: BTreeMap<&StorePath, &OutputName> = job.outputs.iter().map(|(name, path)| (path, name)).collect();
+    let uses = |name: &OutputName| -> Vec<OutputName> {
+        let references = reads.get(name).into_iter().flat_map(|read| &read.scanned.references);
+        references.filter_map(|path| by_path.get(path)).filter(|other| **other != name).map(|o| (*o).clone()).collect()
+    };
+    refuse_cycles(attempt, reads.keys(), &uses)?;
+    Ok(reads)
 }
 
 /// Checks that an output is there and the builder's own, and gives it the metadata of a store object.
@@ -113,7 +147,7 @@ fn read<'a>(attempt: &Attempt<'a>, name: &str, real: PathBuf, candidates: BTreeS
     let activity = attempt.site.activity;
     let Some(address) = fixed_address(attempt.job, name) else {
         let scanned = scan(activity, &real, candidates, &ScanOptions::default())?;
-        return Ok(Read { path: real, scanned, _scratch: None });
+        return Ok(Read { path: real, scanned, addressed: None, _scratch: None });
     };
     refuse_wrong_kind(&real, address.method)?;
     let scratch = attempt.site.shared.store.create_scratch(activity)?;
@@ -121,7 +155,7 @@ fn read<'a>(attempt: &Attempt<'a>, name: &str, real: PathBuf, candidates: BTreeS
     let options = ScanOptions { address: Some((address.method, address.hash.algorithm())), copy_to: Some(&copy) };
     let scanned = scan(activity, &real, candidates, &options)?;
     remove_tree(&real).io("removing", &real)?;
-    Ok(Read { path: copy, scanned, _scratch: Some(scratch) })
+    Ok(Read { path: copy, scanned, addressed: None, _scratch: Some(scratch) })
 }
 
 /// What the author says an output's contents are; `None` for an input-addressed one.
@@ -150,26 +184,22 @@ pub(crate) fn refuse_wrong_kind(real: &Path, method: ContentAddressMethod) -> Re
     }
 }
 
-/// Outputs may refer to each other in one direction only.
-fn refuse_cycles(attempt: &Attempt<'_>, reads: &BTreeMap<OutputName, Read<'_>>) -> Result<()> {
-    let by_path: BTreeMap<&StorePath, &OutputName> =
-        attempt.job.outputs.iter().map(|(name, path)| (path, name)).collect();
-    let uses = |name: &OutputName| -> Vec<&OutputName> {
-        let references = reads.get(name).map(|read| &read.scanned.references);
-        references
-            .into_iter()
-            .flatten()
-            .filter_map(|path| by_path.get(path).copied())
-            .filter(|other| *other != name)
-            .collect()
-    };
+/// Outputs may refer to each other in one direction only: answers them in an order in which each comes after those that
+/// it uses.
+pub(super) fn refuse_cycles<'n>(
+    attempt: &Attempt<'_>,
+    names: impl Iterator<Item = &'n OutputName>,
+    uses: &dyn Fn(&OutputName) -> Vec<OutputName>,
+) -> Result<Vec<OutputName>> {
     // Takes away outputs that use nothing that is left; a rest is a circle.
-    let mut left: BTreeSet<&OutputName> = reads.keys().collect();
+    let mut left: BTreeSet<&OutputName> = names.collect();
+    let mut order = Vec::with_capacity(left.len());
     while let Some(free) = left.iter().copied().find(|name| !uses(name).iter().any(|used| left.contains(used))) {
         left.remove(free);
+        order.push(free.clone());
     }
-    let Some(name) = left.first().copied() else { return Ok(()) };
-    let parent = left.iter().copied().find(|other| uses(other).contains(&name)).unwrap_or(name);
+    let Some(name) = left.first().copied() else { return Ok(order) };
+    let parent = left.iter().copied().find(|other| uses(other).contains(name)).unwrap_or(name);
     Err(rejected(format!(
         "cycle detected in build of '{}' in the references of output '{name}' from output '{parent}'",
         attempt.site.shared.store.store_dir().print(&attempt.job.path)
@@ -211,39 +241,88 @@ pub(crate) fn finish(
     }
     let checked = Checked { store_dir, derivation: &job.path, outputs: &infos };
     checked.apply(&options.output_checks, &mut |path| site.known.info(site.activity, path))?;
-    let mut to_register = Vec::new();
+    if job.mode == BuildMode::Check {
+        for name in &fresh {
+            compare(site, job, name, (&reads[name], &infos[name]), origin)?;
+        }
+        return Ok(Made { outputs: infos, ..Made::nothing() });
+    }
+    let (locks, there) = lock_addressed(site, &reads)?;
+    let mut made = Made { locks, ..Made::nothing() };
     for name in fresh {
-        let (read, info) = (&reads[&name], &infos[&name]);
-        if job.mode == BuildMode::Check {
-            compare(site, job, (read, info), origin)?;
+        let (read, info) = (&reads[&name], Arc::clone(&infos[&name]));
+        site.shared.fault_point("output-moving")?;
+        if there.contains(&info.path) && !job.broken.contains(&name) {
+            // Something else has the same contents; that one stays.
+            remove_tree(&read.path).io("removing", &read.path)?;
+            infos.insert(name.clone(), site.known.info(site.activity, &info.path)?);
         } else {
-            let place = site.shared.store.real_path(&info.path);
-            site.shared.fault_point("output-moving")?;
-            // Without isolation the builder wrote it there.
-            if read.path != place {
-                if job.broken.contains(&name) {
-                    file_tree::exchange_trees(&read.path, &place).io("moving into the store", &read.path)?;
-                    remove_tree(&read.path).io("removing", &read.path)?;
-                } else {
-                    remove_tree(&place).io("removing", &place)?;
-                    move_tree(&read.path, &place).io("moving into the store", &read.path)?;
-                }
-            }
-            site.shared.fault_point("output-moved")?;
-            to_register.push((**info).clone());
+            put_in_place(site, job, &name, &read.path, &info.path)?;
+            made.fresh.push((*info).clone());
+        }
+        site.shared.fault_point("output-moved")?;
+        if let (Some(_), Some(drv_hash)) = (&read.addressed, job.hash) {
+            made.realisations.push(realisation(site, DrvOutput { drv_hash, output: name }, &info.path));
         }
     }
-    Ok(Made { outputs: infos, fresh: to_register })
+    made.outputs = infos;
+    Ok(made)
+}
+
+/// Locks the paths that follow from contents, all at once so that nobody waits in a circle, and tells which are valid.
+fn lock_addressed(
+    site: &Site<'_>,
+    reads: &BTreeMap<OutputName, Read<'_>>,
+) -> Result<(Option<PathLocks>, BTreeSet<StorePath>)> {
+    let paths: Vec<StorePath> = reads.values().filter_map(|read| Some(read.addressed.as_ref()?.path.clone())).collect();
+    if paths.is_empty() {
+        return Ok((None, BTreeSet::new()));
+    }
+    let (store, activity) = (&site.shared.store, site.activity);
+    store.add_temp_roots(activity, &paths)?;
+    let locks = store.lock_paths(activity, &paths)?;
+    Ok((Some(locks), store.valid_paths(activity, &paths)?))
+}
+
+/// Moves an output to its place. Without isolation the builder may have written it there.
+fn put_in_place(site: &Site<'_>, job: &Job, name: &OutputName, from: &Path, path: &StorePath) -> Result<()> {
+    let place = site.shared.store.real_path(path);
+    if from == place {
+        return Ok(());
+    }
+    if !job.broken.contains(name) {
+        remove_tree(&place).io("removing", &place)?;
+        return move_tree(from, &place).io("moving into the store", from);
+    }
+    if job.outputs.get(name) != Some(path) {
+        let drv = site.shared.store.store_dir().print(&job.path);
+        return Err(Error::Build {
+            status: BuildStatus::NotDeterministic,
+            message: format!(
+                "derivation '{drv}' may not be deterministic: output '{name}' came out with other contents, so it cannot be repaired"
+            ),
+        });
+    }
+    file_tree::exchange_trees(from, &place).io("moving into the store", from)?;
+    remove_tree(from).io("removing", from)
+}
+
+/// What an output became, signed by us.
+pub(crate) fn realisation(site: &Site<'_>, id: DrvOutput, path: &StorePath) -> Realisation {
+    let mut realisation = Realisation { id, out_path: path.clone(), signatures: BTreeSet::new() };
+    site.shared.options.secret_keys.iter().for_each(|key| realisation.sign(key));
+    realisation
 }
 
 fn path_info(site: &Site<'_>, job: &Job, name: &str, read: &Read<'_>) -> Result<PathInfo> {
     let scanned = &read.scanned;
-    let mut info = PathInfo::new(job.outputs[name].clone(), scanned.nar_hash, scanned.nar_size);
+    let path = read.addressed.as_ref().map_or_else(|| job.outputs[name].clone(), |addressed| addressed.path.clone());
+    let mut info = PathInfo::new(path, scanned.nar_hash, scanned.nar_size);
     info.references = scanned.references.clone();
     info.deriver = Some(job.path.clone());
     info.registration_time = now();
     info.ultimate = true;
-    info.content_address = fixed_address(job, name);
+    info.content_address = read.addressed.as_ref().map(|addressed| addressed.address).or(fixed_address(job, name));
     for key in &site.shared.options.secret_keys {
         info.sign(site.shared.store.store_dir(), key)?;
     }
@@ -329,22 +408,29 @@ fn keep_under_true_path(
     for key in &site.shared.options.secret_keys {
         info.sign(store.store_dir(), key)?;
     }
-    Ok(store.register_outputs(activity, &[info])?)
+    Ok(store.register_outputs(activity, &[info], &[])?)
 }
 
 /// A second build must give the same bytes.
-fn compare(site: &Site<'_>, job: &Job, (read, info): (&Read<'_>, &PathInfo), origin: &Origin<'_>) -> Result<()> {
+fn compare(
+    site: &Site<'_>,
+    job: &Job,
+    name: &OutputName,
+    (read, info): (&Read<'_>, &PathInfo),
+    origin: &Origin<'_>,
+) -> Result<()> {
     let store = &site.shared.store;
-    if !job.valid.iter().any(|name| job.outputs.get(name) == Some(&info.path)) {
+    if !job.valid.contains(name) {
         // There is nothing to compare it with.
         return remove_tree(&read.path).io("removing", &read.path);
     }
-    let before = site.known.info(site.activity, &info.path)?;
+    let known = &job.outputs[name];
+    let before = site.known.info(site.activity, known)?;
     if before.nar_hash == info.nar_hash {
         return remove_tree(&read.path).io("removing", &read.path);
     }
     let path = store.store_dir().print(&job.path);
-    let place = store.real_path(&info.path);
+    let place = store.real_path(known);
     let mut message = format!("derivation '{path}' may not be deterministic: output \"{}\" differs", place.display());
     let options = &site.shared.options;
     if options.keep_failed || options.hooks.diff.is_some() {

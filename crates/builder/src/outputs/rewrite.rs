@@ -29,6 +29,14 @@ pub(crate) fn rewrite(path: &Path, rewrites: &[(StorePath, StorePath)]) -> Resul
     std::fs::rename(copy, path).io("renaming", copy)
 }
 
+/// The path that an output is written to whose own path follows from what is written.
+pub(crate) fn unknown_path(derivation: &StorePath, drv_name: &str, output: &str) -> Result<StorePath> {
+    let text = format!("firn-rewrite:{}:name:{output}", derivation.as_str());
+    let hash = store_model::Hash::of(store_model::HashAlgorithm::Sha256, text.as_bytes());
+    let name = store_model::store_dir::output_path_name(drv_name, output);
+    Ok(StorePath::from_parts(store_model::hash::compress(hash.digest()), &name)?)
+}
+
 /// A path that only this build knows, of the same form as `path`.
 pub(crate) fn scratch_path(derivation: &StorePath, path: &StorePath) -> StorePath {
     let text = format!("firn-rewrite:{}:{}", derivation.as_str(), path.as_str());

@@ -134,7 +134,7 @@ impl Plan {
     }
 
     /// A user waits for an object.
-    fn connect(&mut self, user: NodeId, object: NodeId) {
+    pub(super) fn connect(&mut self, user: NodeId, object: NodeId) {
         let child = &mut self.nodes[object.0 as usize];
         match child.state {
             State::Built | State::Present => {}
@@ -147,7 +147,7 @@ impl Plan {
     }
 
     /// Lets a node that waits go on, well or not, if nothing that it waits for is open.
-    fn go_on(&mut self, id: NodeId) {
+    pub(super) fn go_on(&mut self, id: NodeId) {
         let node = &self.nodes[id.0 as usize];
         if node.unfinished == 0 && node.failed_inputs != 0 && !node.substituting && !node.fetching_drv {
             let (status, why) = self.inherited(id);
@@ -160,6 +160,9 @@ impl Plan {
     /// Why a node fails whose inputs failed.
     pub(super) fn inherited(&self, id: NodeId) -> (BuildStatus, String) {
         let node = &self.nodes[id.0 as usize];
+        if let Some(why) = self.inherited_elsewhere(id) {
+            return why;
+        }
         if !node.object {
             return (BuildStatus::DependencyFailed, self.dependency_failure(id));
         }
@@ -191,9 +194,31 @@ impl Plan {
     pub(super) fn substitute_outputs(&mut self, id: NodeId, derivation: &Derivation) -> Outputs {
         let node = &self.nodes[id.0 as usize];
         let wanted = |name: &String| node.all_wanted || node.wanted.contains(name);
-        let mut missing = Vec::new();
-        for (name, path) in node.outputs.iter().filter(|(name, _)| wanted(name)) {
-            let Some(path) = path else { return Outputs::NotOffered };
+        let outputs: Vec<_> = node.outputs.iter().filter(|(name, _)| wanted(name)).collect();
+        let outputs: Vec<_> = outputs.into_iter().map(|(name, path)| (name.clone(), path.clone())).collect();
+        let (mut missing, mut unknown) = (Vec::new(), false);
+        for (name, path) in &outputs {
+            let offered;
+            let path = match path {
+                Some(path) => path,
+                None => match self.offered(id, name) {
+                    None => {
+                        unknown = true;
+                        continue;
+                    }
+                    Some(None) => return Outputs::NotOffered,
+                    Some(Some(realisation)) => {
+                        offered = realisation.out_path.clone();
+                        self.nodes[id.0 as usize].offered.insert(name.clone(), realisation);
+                        &offered
+                    }
+                },
+            };
+            self.ask_validity(path);
+            if self.is_valid(path).is_none() {
+                unknown = true;
+                continue;
+            }
             if self.is_valid(path) == Some(false) {
                 let address = match derivation.outputs.get(name) {
                     Some(DerivationOutput::CAFixed(address)) => Some(*address),
@@ -202,7 +227,7 @@ impl Plan {
                 missing.push((path.clone(), address));
             }
         }
-        let mut all = true;
+        let mut all = !unknown;
         for (path, address) in &missing {
             self.ask_offer(path, *address);
             match self.offer(path) {
@@ -231,7 +256,12 @@ impl Plan {
         node.substituting = false;
         node.tried |= failed;
         node.state = State::Unsure;
-        let outputs: Vec<StorePath> = node.outputs.values().flatten().cloned().collect();
+        if !failed {
+            self.take_over_offered(id);
+        }
+        let node = &mut self.nodes[id.0 as usize];
+        let mut outputs: Vec<StorePath> = node.outputs.values().flatten().cloned().collect();
+        outputs.extend(std::mem::take(&mut node.offered).into_values().map(|one| one.out_path));
         if failed && !self.substitution.fallback && outputs.iter().any(|path| self.is_broken(path)) {
             let path = self.store_dir.print(&self.nodes[id.0 as usize].path);
             let why = format!(

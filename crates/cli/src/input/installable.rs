@@ -199,6 +199,9 @@ fn store_object(evaluation: &mut Evaluation, value: &Rooted) -> Result<Option<De
             Some(DerivedPath::Opaque(path.clone()))
         }
         [StringContextElement::Output(drv, output)] => Some(DerivedPath::output(drv.clone(), output)),
+        [StringContextElement::Dynamic(drv, output)] => {
+            Some(DerivedPath::Built { drv: drv.clone(), outputs: OutputsSpec::Names([output.clone()].into()) })
+        }
         _ => None,
     })
 }

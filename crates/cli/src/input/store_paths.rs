@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
 use clap::Args;
-use store_model::{DerivedPath, SingleDerivedPath, StorePath};
+use store_model::{DerivedPath, StorePath};
 
 use super::installable::InstallableArgs;
 use crate::command::CommandError;
@@ -68,7 +68,7 @@ impl StorePathsArgs {
         }
         for path in wanted {
             match path {
-                DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } if self.derivation => found.push(drv),
+                DerivedPath::Built { drv, .. } if self.derivation => found.push(opened.derivation_path(&drv)?),
                 DerivedPath::Opaque(path) if self.derivation && !path.is_derivation() => {
                     found.push(opened.deriver(&path)?);
                 }

@@ -29,10 +29,10 @@ struct Args {
     #[arg(short = 'A', long = "attr", value_name = "PATH")]
     attributes: Vec<String>,
     /// The link to the result
-    #[arg(short = 'o', long, value_name = "PATH", default_value = "result")]
+    #[arg(short = 'o', long, value_name = "PATH", default_value = "result", overrides_with = "no_out_link")]
     out_link: PathBuf,
     /// Make no link
-    #[arg(long, alias = "no-link")]
+    #[arg(long, alias = "no-link", overrides_with = "out_link")]
     no_out_link: bool,
     /// A link to the derivation
     #[arg(long, value_name = "PATH", alias = "drv-link")]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use store::BuildMode;
-use store_model::{DerivedPath, SingleDerivedPath};
+use store_model::{DerivedPath, SingleDerivedPath, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
@@ -18,10 +18,10 @@ use crate::output::build::{Opened, link_name};
 #[command(name = "nix build")]
 struct Args {
     /// The link to the result
-    #[arg(short = 'o', long, value_name = "PATH", default_value = "result")]
+    #[arg(short = 'o', long, value_name = "PATH", default_value = "result", overrides_with = "no_link")]
     out_link: PathBuf,
     /// Make no link
-    #[arg(long)]
+    #[arg(long, overrides_with = "out_link")]
     no_link: bool,
     /// Only say what would be done
     #[arg(long)]
@@ -92,14 +92,27 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
 fn described(opened: &Opened<'_>, paths: &[DerivedPath]) -> Result<Vec<Value>, CommandError> {
     let mut all = Vec::new();
     for path in paths {
-        let outputs = opened.outputs(path)?.into_iter();
-        let outputs: Map<_, _> = outputs.map(|(name, output)| (name, Value::String(opened.show(&output)))).collect();
+        let outputs = opened.outputs_by_now(path)?.into_iter();
+        // What is not known before it is built is null.
+        let shown = |path: Option<StorePath>| path.map_or(Value::Null, |path| Value::String(opened.show(&path)));
+        let outputs: Map<_, _> = outputs.map(|(name, output)| (name, shown(output))).collect();
         match path {
-            DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } => {
-                all.push(json!({"drvPath": opened.show(drv), "outputs": outputs}));
+            DerivedPath::Built { drv, .. } => {
+                all.push(json!({"drvPath": described_drv(opened, drv)?, "outputs": outputs}));
             }
-            _ => all.extend(outputs.into_values()),
+            DerivedPath::Opaque(_) => all.extend(outputs.into_values()),
         }
     }
     Ok(all)
+}
+
+/// A derivation as JSON: its path, or of which derivation it is an output.
+fn described_drv(opened: &Opened<'_>, path: &SingleDerivedPath) -> Result<Value, CommandError> {
+    Ok(match path {
+        SingleDerivedPath::Opaque(path) => Value::String(opened.show(path)),
+        SingleDerivedPath::Built { drv, output } => {
+            let made = opened.single(path)?.map_or(Value::Null, |path| Value::String(opened.show(&path)));
+            json!({"drvPath": described_drv(opened, drv)?, "output": output, "outputPath": made})
+        }
+    })
 }

@@ -291,33 +291,66 @@ impl Opened<'_> {
 
     /// The outputs that a wanted path means, by name, each with its path; a plain path is `out`.
     pub fn outputs(&self, wanted: &DerivedPath) -> Result<Vec<(String, StorePath)>, CommandError> {
-        match wanted {
-            DerivedPath::Opaque(path) => Ok(vec![("out".to_owned(), path.clone())]),
-            DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs } => {
-                let store = self.source()?;
-                let derivation = store.read_derivation(self.activity(), drv).map_err(store_error)?;
-                let known = derivation
-                    .output_paths(self.session.store_dir())
-                    .map_err(|error| CommandError::failed(error.to_string()))?;
-                if let OutputsSpec::Names(names) = outputs
-                    && let Some(name) = names.iter().find(|name| !known.contains_key(*name))
-                {
-                    let shown = self.show(drv);
-                    let message = format!("derivation '{shown}' does not have an output named '{name}'");
-                    return Err(CommandError::failed(message));
-                }
-                let wanted = known.into_iter().filter(|(name, _)| outputs.contains(name));
-                let paths = wanted.map(|(name, path)| match path {
-                    Some(path) => Ok((name, path)),
-                    None => Err(CommandError::failed(format!(
-                        "the path of output '{name}' of '{}' is not known",
-                        self.show(drv)
-                    ))),
-                });
-                paths.collect()
-            }
-            DerivedPath::Built { .. } => Err(CommandError::failed("outputs of outputs are not there yet")),
+        let known = self.outputs_by_now(wanted)?.into_iter().map(|(name, path)| match (path, wanted) {
+            (Some(path), _) => Ok((name, path)),
+            (None, DerivedPath::Built { drv, .. }) => Err(self.not_built(drv, &name)),
+            (None, DerivedPath::Opaque(_)) => Err(CommandError::failed(format!("output '{name}' is not known"))),
+        });
+        known.collect()
+    }
+
+    /// The outputs that a wanted path means, with the paths of those that are known by now.
+    pub fn outputs_by_now(&self, wanted: &DerivedPath) -> Result<Vec<(String, Option<StorePath>)>, CommandError> {
+        let (drv, outputs) = match wanted {
+            DerivedPath::Opaque(path) => return Ok(vec![("out".to_owned(), Some(path.clone()))]),
+            DerivedPath::Built { drv, outputs } => (drv, outputs),
+        };
+        // What is never looked for again is known to whom it was built for.
+        if let Some(built) = self.session.built(wanted) {
+            return Ok(built.into_iter().map(|(name, path)| (name, Some(path))).collect());
         }
+        let Some(path) = self.single(drv)? else {
+            // Which outputs it has is not known either.
+            let names: Vec<String> = match outputs {
+                OutputsSpec::All => Vec::new(),
+                OutputsSpec::Names(names) => names.iter().cloned().collect(),
+            };
+            return Ok(names.into_iter().map(|name| (name, None)).collect());
+        };
+        let known = self.source()?.derivation_outputs(self.activity(), &path).map_err(store_error)?;
+        if let OutputsSpec::Names(names) = outputs
+            && let Some(name) = names.iter().find(|name| !known.contains_key(*name))
+        {
+            let shown = self.show(&path);
+            return Err(CommandError::failed(format!("derivation '{shown}' does not have an output named '{name}'")));
+        }
+        Ok(known.into_iter().filter(|(name, _)| outputs.contains(name)).collect())
+    }
+
+    /// The path that is meant by an output of an output; `None` while that is not known.
+    pub fn single(&self, path: &SingleDerivedPath) -> Result<Option<StorePath>, CommandError> {
+        match path {
+            SingleDerivedPath::Opaque(path) => Ok(Some(path.clone())),
+            SingleDerivedPath::Built { drv, output } => {
+                let outputs = OutputsSpec::Names(BTreeSet::from([output.clone()]));
+                let made = self.outputs_by_now(&DerivedPath::Built { drv: (**drv).clone(), outputs })?;
+                Ok(made.into_iter().next().and_then(|(_, path)| path))
+            }
+        }
+    }
+
+    /// The derivation that is meant, which must be known.
+    pub fn derivation_path(&self, path: &SingleDerivedPath) -> Result<StorePath, CommandError> {
+        match (self.single(path)?, path) {
+            (Some(known), _) => Ok(known),
+            (None, SingleDerivedPath::Built { drv, output }) => Err(self.not_built(drv, output)),
+            (None, SingleDerivedPath::Opaque(path)) => Ok(path.clone()),
+        }
+    }
+
+    fn not_built(&self, drv: &SingleDerivedPath, output: &str) -> CommandError {
+        let drv = drv.print(self.session.store_dir());
+        CommandError::failed(format!("cannot operate on output '{output}' of the unbuilt derivation '{drv}'"))
     }
 
     /// Makes a link to a store path that keeps it from being collected.

@@ -13,7 +13,7 @@ use activity::Activity;
 use evaluator::{
     CopyRequest, FetchRequest, Fetched, PathFilter, PathType, ReadLog, World, WorldError, WorldErrorClass,
 };
-use store_model::{Derivation, DerivedPath, StoreDir, StorePath};
+use store_model::{Derivation, DerivationKind, DerivedPath, SingleDerivedPath, StoreDir, StorePath};
 
 use super::bytes::{digest, digest_of};
 use super::folder::{Folder, Kept};
@@ -371,6 +371,18 @@ impl World for Recorder {
         wanted: &[DerivedPath],
     ) -> Result<Vec<(DerivedPath, String, StorePath)>, WorldError> {
         let results = self.world.realise(&self.plain, wanted)?;
+        // An impure derivation is built anew each time, and who makes a derivation may make another one.
+        let lasting = |path: &DerivedPath| match path {
+            DerivedPath::Opaque(_) => true,
+            DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } => {
+                let kind = self.world.read_derivation(drv).map(|derivation| derivation.kind());
+                matches!(kind, Ok(Ok(kind)) if kind != DerivationKind::Impure)
+            }
+            DerivedPath::Built { .. } => false,
+        };
+        if !wanted.iter().all(lasting) {
+            self.spoil();
+        }
         results.iter().for_each(|(_, _, path)| self.note(Seen::Valid(path.clone())));
         Ok(results)
     }

@@ -19,7 +19,7 @@ use crate::local::lock::{open_lock_file, try_flock, wait_flock};
 use crate::local::{LocalStore, last_use};
 use crate::{Error, GcAction, GcOptions, GcResults, Result};
 use activity::{Activity, Verbosity};
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -142,9 +142,14 @@ fn locked(
         }
     }
     store.files.faults.pass("gc-roots-found")?;
-    let graph = Arc::new(store.database.read(activity, |connection| {
-        Graph::load(connection, &store.options.store_dir, &store.options.state_dir.join("db/db.sqlite"))
-    })?);
+    let realised =
+        |connection: &Connection, drvs: &[(i64, StorePath)]| store.realised_pairs(activity, connection, drvs);
+    let file = store.options.state_dir.join("db/db.sqlite");
+    let graph = Arc::new(
+        store
+            .database
+            .read(activity, |connection| Graph::load(connection, &store.options.store_dir, &file, &realised))?,
+    );
     shared.live().set_graph(Arc::clone(&graph));
     let deleted = vec![false; graph.len()];
     let mut collection = Collection { store, activity, options, results, shared, graph, deleted, measured: 0 };

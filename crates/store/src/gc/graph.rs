@@ -8,13 +8,16 @@
 
 use crate::{Error, Result};
 use rusqlite::Connection;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::path::Path;
 use store_model::{StoreDir, StorePath};
 
 /// A path's place in the arrays.
 pub(crate) type Node = u32;
+
+/// Answers what outputs of derivations became, by the derivations' numbers.
+pub(crate) type Realised<'a> = dyn Fn(&Connection, &[(i64, StorePath)]) -> Result<Vec<(i64, StorePath)>> + 'a;
 
 /// Edges from each node, in one array.
 #[derive(Default)]
@@ -101,8 +104,14 @@ impl Graph {
         }
     }
 
-    /// Reads it, within one transaction of the connection's.
-    pub(crate) fn load(connection: &Connection, store_dir: &StoreDir, file: &Path) -> Result<Graph> {
+    /// Reads it, within one transaction of the connection's. `realised` answers, by number, what outputs of derivations became
+    /// that have none whose paths were known beforehand.
+    pub(crate) fn load(
+        connection: &Connection,
+        store_dir: &StoreDir,
+        file: &Path,
+        realised: &Realised<'_>,
+    ) -> Result<Graph> {
         let failed = |source| Error::Database { path: file.to_owned(), source };
         let mut parts = Parts::default();
         let mut derivers: Vec<(Node, String)> = Vec::new();
@@ -145,6 +154,16 @@ impl Graph {
         while let Some(row) = rows.next().map_err(failed)? {
             let pair: (i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
             if let (Some(drv), Some(output)) = (by_id.get(&pair.0), by_id.get(&pair.1)) {
+                parts.outputs.push((*drv, *output));
+            }
+        }
+        let mut statement = connection.prepare("select distinct drv from DerivationOutputs").map_err(failed)?;
+        let told: FxHashSet<i64> =
+            statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).map_err(failed)?;
+        let untold = |(id, path): &&(i64, StorePath)| path.is_derivation() && !told.contains(id);
+        let untold: Vec<(i64, StorePath)> = parts.paths.iter().filter(untold).cloned().collect();
+        for (drv, output) in realised(connection, &untold)? {
+            if let (Some(drv), Some(output)) = (by_id.get(&drv), by_path.get(&output)) {
                 parts.outputs.push((*drv, *output));
             }
         }

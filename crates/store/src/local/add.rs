@@ -21,7 +21,7 @@ use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use store_model::derivation::{TextObject, aterm};
-use store_model::{ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, PathInfo, StorePath};
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, PathInfo, Realisation, StorePath};
 
 impl WritableStore for LocalStore {
     fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()> {
@@ -96,6 +96,12 @@ impl WritableStore for LocalStore {
     }
 
     fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
+        self.register_with(activity, infos, &[])
+    }
+}
+
+impl LocalStore {
+    fn register_with(&self, activity: &Activity, infos: &[PathInfo], realisations: &[Realisation]) -> Result<()> {
         let mut registrations = Vec::with_capacity(infos.len());
         for info in infos {
             let outputs = if info.path.is_derivation() {
@@ -105,17 +111,20 @@ impl WritableStore for LocalStore {
             };
             registrations.push(Registration { info: Cow::Borrowed(info), outputs });
         }
-        self.register_rows(activity, &registrations)
+        self.register_rows(activity, &registrations, realisations)
     }
-}
 
-impl LocalStore {
     /// Makes objects durable that are in place and canonical, and registers them: all or none. For the outputs of a
-    /// build, whose locks the caller holds.
-    pub fn register_outputs(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
+    /// build, whose locks the caller holds, with what this makes known of outputs.
+    pub fn register_outputs(
+        &self,
+        activity: &Activity,
+        infos: &[PathInfo],
+        realisations: &[Realisation],
+    ) -> Result<()> {
         let paths: Vec<PathBuf> = infos.iter().map(|info| self.real_path(&info.path)).collect();
         self.make_durable(activity, &paths)?;
-        self.register(activity, infos)
+        self.register_with(activity, infos, realisations)
     }
 
     /// Lets an object be written at its place. What is in the way there was left by a killed process; but in a `repair` it may
@@ -158,7 +167,7 @@ impl LocalStore {
     }
 
     fn finish(&self, activity: &Activity, info: &PathInfo) -> Result<()> {
-        self.register_outputs(activity, std::slice::from_ref(info))
+        self.register_outputs(activity, std::slice::from_ref(info), &[])
     }
 
     pub(super) fn make_durable(&self, activity: &Activity, paths: &[PathBuf]) -> Result<()> {

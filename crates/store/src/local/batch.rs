@@ -147,7 +147,7 @@ impl LocalStore {
             registrations.push(Registration { info: Cow::Owned(object.info()?), outputs });
         }
         self.make_durable(activity, &reals)?;
-        self.register_rows(activity, &registrations)
+        self.register_rows(activity, &registrations, &[])
     }
 
     /// The outputs whose paths a text tells. A derivation was printed by the caller: the rest of it is not read.
@@ -161,6 +161,13 @@ impl LocalStore {
             }
         }
         Ok(known)
+    }
+
+    /// Puts a text in its place, for [`LocalStore::register_outputs`] to make it valid. The caller has rooted and locked it.
+    pub fn place_text(&self, text: &TextObject) -> Result<PathInfo> {
+        self.refuse_if_read_only()?;
+        self.write_text(&self.real_path(&text.path), &text.contents)?;
+        Object::Text(text, BTreeMap::new()).info()
     }
 
     fn write_tree(&self, path: &Path, mut archive: &[u8]) -> Result<()> {

@@ -5,7 +5,7 @@
 //!
 //! `database.rs` and `rows.rs` hold what is known, `schema.rs` upgrades what older programs made, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
-//! `roots.rs` permanent roots, `last_use.rs` when paths were used, `derivations.rs` reads `.drv` files, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
+//! `roots.rs` permanent roots, `last_use.rs` when paths were used, `derivations.rs` reads `.drv` files, `realisations.rs` knows what outputs became, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
 
 mod add;
 mod batch;
@@ -17,6 +17,7 @@ pub(crate) mod last_use;
 pub(crate) mod lock;
 mod logs;
 mod optimise;
+mod realisations;
 mod roots;
 mod rows;
 mod schema;
@@ -79,6 +80,8 @@ pub struct LocalStoreOptions {
     pub keep_outputs: bool,
     /// Collecting keeps the derivations of living outputs (`keep-derivations`).
     pub keep_derivations: bool,
+    /// Outputs may follow from what is built (experimental feature `ca-derivations`): only then is asked what they became.
+    pub ca_derivations: bool,
     /// Link equal files to one another when paths are added (`auto-optimise-store`).
     pub auto_optimise: bool,
     /// When garbage is collected without being asked.
@@ -110,6 +113,7 @@ impl LocalStoreOptions {
             reserved_size: 8 << 20,
             keep_outputs: false,
             keep_derivations: true,
+            ca_derivations: false,
             auto_optimise: false,
             auto: AutoCollection::default(),
             build_group: None,
@@ -247,6 +251,11 @@ impl LocalStore {
         PathLocks::try_lock(&paths, &self.files.faults)
     }
 
+    /// The same for other names in the store's folder, each of which stands for itself.
+    pub fn try_lock_files(&self, files: &[PathBuf]) -> Result<Option<PathLocks>> {
+        PathLocks::try_lock(files, &self.files.faults)
+    }
+
     /// Gives trees the metadata of store objects. `uid_range`: the users, first and last, whose files are acceptable.
     pub fn canonicaliser(&self, uid_range: Option<(u32, u32)>) -> Canonicaliser {
         Canonicaliser::new(self.options.ignored_acls.clone(), uid_range)
@@ -318,8 +327,7 @@ impl Store for LocalStore {
         activity: &Activity,
         drv: &StorePath,
     ) -> Result<BTreeMap<OutputName, Option<StorePath>>> {
-        let derivation = Store::read_derivation(self, activity, drv)?;
-        Ok(derivation.output_paths(&self.options.store_dir)?)
+        self.outputs_by_now(activity, &Store::read_derivation(self, activity, drv)?)
     }
 
     fn all_valid_paths(&self, activity: &Activity) -> Result<BTreeSet<StorePath>> {

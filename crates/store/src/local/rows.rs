@@ -13,7 +13,9 @@ use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
-use store_model::{ContentAddress, Hash, HashFormat, OutputName, PathInfo, Signature, StoreDir, StorePath};
+use store_model::{
+    ContentAddress, Hash, HashFormat, OutputName, PathInfo, Realisation, Signature, StoreDir, StorePath,
+};
 
 /// A path to register, and the outputs if it is a derivation.
 pub(super) struct Registration<'a> {
@@ -32,9 +34,14 @@ impl LocalStore {
         info_of(store_dir, path, row, &references).map(Some).map_err(|source| Error::Row { path: printed, source })
     }
 
-    /// Registers within one transaction.
-    pub(super) fn register_rows(&self, activity: &Activity, registrations: &[Registration<'_>]) -> Result<()> {
-        if registrations.is_empty() {
+    /// Registers within one transaction, realisations after the paths.
+    pub(super) fn register_rows(
+        &self,
+        activity: &Activity,
+        registrations: &[Registration<'_>],
+        realisations: &[Realisation],
+    ) -> Result<()> {
+        if registrations.is_empty() && realisations.is_empty() {
             return Ok(());
         }
         let by_path: FxHashMap<&StorePath, &PathInfo> =
@@ -52,6 +59,7 @@ impl LocalStore {
         faults.pass("transaction-begin")?;
         self.database.write(activity, |transaction| {
             self.insert(activity, transaction, registrations)?;
+            self.insert_realisations(transaction, realisations)?;
             faults.pass("transaction-filled")
         })?;
         faults.pass("transaction-committed")

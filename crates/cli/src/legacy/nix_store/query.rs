@@ -144,9 +144,7 @@ fn outputs_or_self(
         return Ok(BTreeSet::from([path.clone()]));
     }
     let store = opened.store()?;
-    let drv = store.read_derivation(opened.activity(), path).map_err(store_error)?;
-    let outputs =
-        drv.output_paths(opened.session.store_dir()).map_err(|error| CommandError::failed(error.to_string()))?;
+    let outputs = store.derivation_outputs(opened.activity(), path).map_err(store_error)?;
     let known = outputs.into_values().map(|output| {
         output.ok_or_else(|| {
             CommandError::usage(

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use clap::Parser;
 use serde_json::{Map, json};
 use store_model::derivation::json::{VERSION, to_value};
-use store_model::{DerivedPath, SingleDerivedPath, StorePath};
+use store_model::{DerivedPath, StorePath};
 
-use crate::command::{CommandError, CommandResult, Surface};
+use crate::command::{CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
 use crate::input::installable::InstallableArgs;
 use crate::nix::hash::wrong;
@@ -42,8 +42,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         paths.insert(match one.path {
             DerivedPath::Opaque(path) if path.is_derivation() => path,
             DerivedPath::Opaque(path) => opened.deriver(&path)?,
-            DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), .. } => drv,
-            DerivedPath::Built { .. } => return Err(CommandError::failed("outputs of outputs are not there yet")),
+            DerivedPath::Built { drv, .. } => opened.derivation_path(&drv)?,
         });
     }
     let store = opened.source()?;

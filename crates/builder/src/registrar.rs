@@ -1,0 +1,75 @@
+//! What was built becomes part of the store: durable, then registered, everything that came in the meantime together.
+//!
+//! One thread for each loop of `run.rs`, and another one for the post-build hook. What is handed over first is registered
+//! first, so that what comes later may refer to it. Absent: what is registered (`outputs/`).
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, Sender};
+
+use activity::{Activity, CancelToken};
+use store::{LocalStore, PathLocks, Store};
+use store_model::{PathInfo, Realisation, StorePath};
+
+use crate::error::{Error, Result};
+use crate::run::{News, Shared};
+
+/// Outputs on their way to registration, with the locks that they keep until then.
+#[derive(Default)]
+pub(crate) struct Finished {
+    pub infos: Vec<PathInfo>,
+    /// What outputs became whose paths follow from their contents.
+    pub realisations: Vec<Realisation>,
+    pub locks: Vec<PathLocks>,
+    /// What the post-build hook is told, where there is one.
+    pub told: Option<Told>,
+}
+
+/// A derivation and what it made, for the post-build hook.
+pub(crate) struct Told {
+    pub drv: StorePath,
+    pub outputs: BTreeSet<StorePath>,
+}
+
+/// Makes durable and registers what comes.
+pub(crate) fn register(
+    store: &LocalStore,
+    activity: &Activity,
+    from_loop: &Receiver<Finished>,
+    (news, hook): (&Sender<News>, &Sender<(Told, bool)>),
+) {
+    // A build that ended is registered also when the user asked for the end in between.
+    let activity = activity.with_token(CancelToken::new());
+    while let Ok(first) = from_loop.recv() {
+        let mut group = vec![first];
+        group.extend(from_loop.try_iter());
+        let infos: Vec<PathInfo> = group.iter_mut().flat_map(|finished| std::mem::take(&mut finished.infos)).collect();
+        let realisations: Vec<Realisation> =
+            group.iter_mut().flat_map(|finished| std::mem::take(&mut finished.realisations)).collect();
+        let result = store.register_outputs(&activity, &infos, &realisations).map_err(Error::from);
+        // Locks are given back after the rows are there, never before.
+        let count = group.len();
+        let registered = result.is_ok();
+        let (locks, told): (Vec<_>, Vec<_>) = group.into_iter().map(|finished| (finished.locks, finished.told)).unzip();
+        drop(locks);
+        for told in told.into_iter().flatten() {
+            let _ = hook.send((told, registered));
+        }
+        let _ = news.send(News::Registered { count, result });
+    }
+}
+
+/// Runs the post-build hook for what was registered, one after another, while builds go on.
+pub(crate) fn run_hooks(
+    shared: &Shared,
+    activity: &Activity,
+    from_registrar: &Receiver<(Told, bool)>,
+    news: &Sender<News>,
+) {
+    while let Ok((Told { drv, outputs }, registered)) = from_registrar.recv() {
+        let result: Result<()> = match registered {
+            true => shared.options.hooks.after(activity, shared.store.store_dir(), &drv, &outputs),
+            false => Ok(()),
+        };
+        let _ = news.send(News::Hooked { count: 1, result });
+    }
+}
