@@ -36,17 +36,6 @@ impl BinaryCache {
         Ok(())
     }
 
-    /// Adds signatures to those that a path has.
-    ///
-    /// # Errors
-    /// A path that is not there, a bucket that cannot be written.
-    pub fn add_signatures(&self, activity: &Activity, path: &StorePath, more: &BTreeSet<Signature>) -> Result<()> {
-        let found = self.nar_info(activity, path)?;
-        let mut narinfo = found.ok_or_else(|| Error::InvalidPath(self.options.store_dir.print(path)))?;
-        narinfo.info.signatures.extend(more.iter().cloned());
-        self.write_narinfo(activity, narinfo)
-    }
-
     /// Puts a build log where others look for it.
     ///
     /// # Errors
@@ -184,6 +173,21 @@ impl WritableStore for BinaryCache {
             changed.push(NarInfo { info: info.clone(), ..old });
         }
         changed.into_iter().try_for_each(|narinfo| self.write_narinfo(activity, narinfo))
+    }
+
+    fn add_signatures(&self, activity: &Activity, more: &[(StorePath, BTreeSet<Signature>)]) -> Result<usize> {
+        let mut added = 0;
+        for (path, signatures) in more {
+            let found = self.nar_info(activity, path)?;
+            let mut narinfo = found.ok_or_else(|| Error::InvalidPath(self.options.store_dir.print(path)))?;
+            let before = narinfo.info.signatures.len();
+            narinfo.info.signatures.extend(signatures.iter().cloned());
+            if narinfo.info.signatures.len() > before {
+                added += narinfo.info.signatures.len() - before;
+                self.write_narinfo(activity, narinfo)?;
+            }
+        }
+        Ok(added)
     }
 }
 

@@ -85,7 +85,7 @@ impl From<activity::Cancelled> for CommandError {
 
 impl From<session::SessionError> for CommandError {
     fn from(error: session::SessionError) -> Self {
-        Self::failed(error.to_string())
+        if error.is_cancelled() { Self::Interrupted } else { Self::failed(error.to_string()) }
     }
 }
 

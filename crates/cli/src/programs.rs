@@ -22,6 +22,7 @@ pub const PROGRAMS: &[(&str, Entry)] = &[
     ("nix-env", legacy::nix_env::run),
     ("nix-hash", legacy::nix_hash::run),
     ("nix-instantiate", legacy::nix_instantiate::run),
+    ("nix-prefetch-url", legacy::nix_prefetch_url::run),
     ("nix-shell", legacy::nix_shell::run),
     ("nix-store", legacy::nix_store::run),
 ];
@@ -37,6 +38,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("derivation add", nix::derivation::add::run),
     ("derivation show", nix::derivation::show::run),
     ("develop", nix::develop::run),
+    ("edit", nix::edit::run),
     ("eval", nix::eval::run),
     ("hash convert", nix::hash::convert::run),
     ("hash file", nix::hash::file::run),
@@ -45,6 +47,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("hash to-base32", nix::hash::to_base32::run),
     ("hash to-base64", nix::hash::to_base64::run),
     ("hash to-sri", nix::hash::to_sri::run),
+    ("help", nix::help::run),
     ("key convert-secret-to-public", nix::key::convert_secret_to_public::run),
     ("key generate-secret", nix::key::generate_secret::run),
     ("link", firn::link::run),
@@ -65,6 +68,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("store add-file", nix::store::add_file::run),
     ("store add-path", nix::store::add_path::run),
     ("store cat", nix::store::cat::run),
+    ("store copy-sigs", nix::store::copy_sigs::run),
     ("store delete", nix::store::delete::run),
     ("store diff-closures", nix::store::diff_closures::run),
     ("store dump-path", nix::store::dump_path::run),
@@ -73,7 +77,9 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("store ls", nix::store::ls::run),
     ("store optimise", nix::store::optimise::run),
     ("store path-from-hash-part", nix::store::path_from_hash_part::run),
+    ("store prefetch-file", nix::store::prefetch_file::run),
     ("store repair", nix::store::repair::run),
+    ("store sign", nix::store::sign::run),
     ("store verify", nix::store::verify::run),
     ("why-depends", nix::why_depends::run),
 ];
@@ -200,6 +206,18 @@ fn nix_command(surface: &Surface, mut arguments: Vec<OsString>) -> CommandResult
         if !is_group(&command) {
             return Err(unrecognised(surface, &command, &word));
         }
+    }
+}
+
+/// Shows the help of the command that words name, of a group, or of everything.
+pub fn overview_of(surface: &Surface, words: &[String]) -> CommandResult {
+    let mut arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
+    arguments.push("--help".into());
+    match words {
+        [program] if let Some((_, entry)) = PROGRAMS.iter().find(|(name, _)| name == program) => {
+            entry(surface, vec!["--help".into()])
+        }
+        _ => nix_command(surface, arguments),
     }
 }
 

@@ -29,3 +29,4 @@ pub use syntax::attributes::{Attribute, Attributes};
 pub use syntax::input::{InputRef, InputRules, Scheme};
 pub use syntax::reference::FlakeRef;
 pub use syntax::url::{Authority, Url, git_url};
+pub use tarball::PlainFile;

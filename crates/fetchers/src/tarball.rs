@@ -18,7 +18,7 @@ use transfer::TransferError;
 use crate::cache::{Fact, Key};
 use crate::depot::{Depot, Kept};
 use crate::download::{Answer, Validators, download};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorClass, Result};
 use crate::fetch::Fetcher;
 use crate::syntax::url::Url;
 
@@ -72,7 +72,7 @@ impl Fetcher {
             self.cache.refresh(&asked, &fact)?;
             return Ok(kept);
         }
-        let file = PlainFile { bytes, size: answer.size };
+        let file = PlainFile::new(bytes, false)?;
         let kept = depot.add(activity, name, ContentAddressMethod::Flat, &file, &mut |_, _| Ok(true))?;
         for url in &answer.urls {
             self.cache.remember(&key(url), &facts(&answer, &kept, None))?;
@@ -124,6 +124,14 @@ impl Fetcher {
 
     /// Takes an archive apart.
     pub(crate) fn unpack(&self, activity: &Activity, archive: File) -> Result<ArchiveTree> {
+        let tree = self.members(activity, archive)?.finish().map_err(archive_error)?;
+        // A tree that Git could not hold is none for C++ Nix either.
+        refuse_dot_git(&tree, &mut TreePath::root())?;
+        Ok(tree)
+    }
+
+    /// Reads an archive's members; the tree is not complete.
+    fn members(&self, activity: &Activity, archive: File) -> Result<ArchiveTree> {
         activity.check()?;
         let size = archive.metadata().map_err(archive_error)?.len();
         let mut tree = ArchiveTree::new(self.cache.scratch()?, size);
@@ -131,10 +139,40 @@ impl Fetcher {
         // A wish to stop comes out as an error of the archive.
         activity.check()?;
         read.map_err(archive_error)?;
-        let tree = tree.finish().map_err(archive_error)?;
-        // A tree that Git could not hold is none for C++ Nix either.
-        refuse_dot_git(&tree, &mut TreePath::root())?;
         Ok(tree)
+    }
+
+    /// Downloads a file anew, whatever came before, from the first of these places that has it.
+    ///
+    /// # Errors
+    /// What the last place says.
+    pub fn download_anew(&self, activity: &Activity, places: &[String]) -> Result<File> {
+        let mut last = None;
+        for url in places {
+            let mut bytes = self.cache.scratch()?;
+            match download(activity, &self.transfer, (url, &[]), Validators::default(), &mut bytes) {
+                Ok(_) => return Ok(bytes),
+                Err(error) if error.class() == ErrorClass::Cancelled => return Err(error),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::BadUrl("there is no place to download from".to_owned())))
+    }
+
+    /// What an archive holds; a single object at its top is told as the path of it.
+    ///
+    /// # Errors
+    /// [`Error::Archive`], also where there is nothing in it.
+    pub fn unpack_whole(&self, activity: &Activity, url: &str, archive: File) -> Result<(ArchiveTree, TreePath)> {
+        let tree = self.members(activity, archive)?.complete().map_err(archive_error)?;
+        let mut path = TreePath::root();
+        let entries = tree.read_dir(&path)?;
+        match entries.as_slice() {
+            [] => return Err(Error::Archive(format!("archive '{url}' is empty"))),
+            [(only, _)] => path.push(only)?,
+            _ => {}
+        }
+        Ok((tree, path))
     }
 }
 
@@ -274,14 +312,26 @@ fn unpacked_of(activity: &Activity, depot: &dyn Depot, fact: &Fact, name: &str) 
 }
 
 /// A downloaded file as a tree that is one file.
-struct PlainFile {
+pub struct PlainFile {
     bytes: File,
     size: u64,
+    executable: bool,
+}
+
+impl PlainFile {
+    /// The file with these bytes.
+    ///
+    /// # Errors
+    /// What the system says about its size.
+    pub fn new(bytes: File, executable: bool) -> Result<PlainFile> {
+        let size = bytes.metadata().map_err(|error| Error::Tree(file_tree::Error::Stream(error)))?.len();
+        Ok(PlainFile { bytes, size, executable })
+    }
 }
 
 impl SourceAccessor for PlainFile {
     fn stat(&self, path: &TreePath) -> Result<Option<Metadata>, file_tree::Error> {
-        let file = Metadata { file_type: FileType::Regular, executable: false, size: self.size };
+        let file = Metadata { file_type: FileType::Regular, executable: self.executable, size: self.size };
         Ok(path.is_root().then_some(file))
     }
 
@@ -290,7 +340,7 @@ impl SourceAccessor for PlainFile {
             return Err(file_tree::Error::NotFound(path.to_string()));
         }
         let reader = Box::new(FromStart { file: &self.bytes, at: 0 });
-        Ok(Contents { size: self.size, executable: false, reader })
+        Ok(Contents { size: self.size, executable: self.executable, reader })
     }
 
     fn read_dir(&self, path: &TreePath) -> Result<Vec<(Vec<u8>, FileType)>, file_tree::Error> {

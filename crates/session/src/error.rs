@@ -98,3 +98,15 @@ pub enum SessionError {
         source: std::io::Error,
     },
 }
+
+impl SessionError {
+    /// Whether this is the user's wish to end.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            SessionError::Store(error) => error.class() == store::ErrorClass::Cancelled,
+            SessionError::Fetch(error) => error.class() == fetchers::ErrorClass::Cancelled,
+            SessionError::Builder(error) => matches!(error, builder::Error::Cancelled(_)),
+            _ => false,
+        }
+    }
+}

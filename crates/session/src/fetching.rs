@@ -35,7 +35,8 @@ pub(crate) fn rules(settings: &Settings) -> InputRules {
     }
 }
 
-fn options(settings: &Settings) -> FetchOptions {
+/// How this user fetches.
+pub(crate) fn options(settings: &Settings) -> FetchOptions {
     let token = |word: String| word.split_once('=').map(|(host, token)| (host.to_owned(), token.to_owned()));
     let mut options = FetchOptions::new(settings.places.cache.join("firn-fetch-v1"));
     options.time_to_live = settings.number("tarball-ttl");
@@ -187,7 +188,8 @@ fn is_pseudo_url(value: &str) -> bool {
     value.starts_with("channel:") || value.split_once("://").is_some_and(|(scheme, _)| schemes.contains(&scheme))
 }
 
-fn mismatch(url: &str, expected: &Hash, got: &Hash) -> fetchers::Error {
+/// A download that is something else.
+pub(crate) fn mismatch(url: &str, expected: &Hash, got: &Hash) -> fetchers::Error {
     let shown = |hash: &Hash| hash.format(HashFormat::Nix32, true);
     fetchers::Error::Mismatch(format!(
         "hash mismatch in file downloaded from '{url}':\n  specified: {}\n  got:       {}",

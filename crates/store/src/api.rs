@@ -16,7 +16,7 @@ use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
     BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, DrvOutput, HashAlgorithm, NarInfo,
-    OutputName, PathInfo, PublicKeys, Realisation, References, StoreDir, StorePath, derivation,
+    OutputName, PathInfo, PublicKeys, Realisation, References, Signature, StoreDir, StorePath, derivation,
 };
 
 /// What every store answers.
@@ -135,6 +135,9 @@ pub trait WritableStore: Store {
     /// Makes paths valid whose objects are in place already: all of them or none. Their references must be valid or
     /// among them. A path that is valid already gets the new metadata.
     fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()>;
+
+    /// Adds signatures to those that valid paths have; tells how many were new.
+    fn add_signatures(&self, activity: &Activity, more: &[(StorePath, BTreeSet<Signature>)]) -> Result<usize>;
 }
 
 /// Knowing what outputs became whose paths follow from what is built.

@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use store_model::derivation::{TextObject, aterm};
 use store_model::{
-    ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputName, PathInfo, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputName, PathInfo, Signature, StoreDir,
+    StorePath,
 };
 
 /// A store in memory.
@@ -231,6 +232,19 @@ impl WritableStore for MemoryStore {
             return Err(Error::MissingObject(self.store_dir.print(&info.path)));
         }
         self.insert_infos(infos)
+    }
+
+    fn add_signatures(&self, activity: &Activity, more: &[(StorePath, BTreeSet<Signature>)]) -> Result<usize> {
+        activity.check()?;
+        let mut inner = self.inner();
+        let mut added = 0;
+        for (path, signatures) in more {
+            let info = inner.valid.get_mut(path).ok_or_else(|| Error::InvalidPath(self.store_dir.print(path)))?;
+            let before = info.signatures.len();
+            info.signatures.extend(signatures.iter().cloned());
+            added += info.signatures.len() - before;
+        }
+        Ok(added)
     }
 }
 

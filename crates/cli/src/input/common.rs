@@ -89,11 +89,12 @@ pub fn parse_claiming<A: clap::Parser>(
     let claimed = [CLAIMED, claimed].concat();
     let (given, rest) = extract(words, stops, &claimed).map_err(CommandError::usage)?;
     let mut command = A::command();
-    if command.get_arguments().any(|argument| argument.get_id() == "keep_env_var") {
-        // There `-k` is about variables.
+    if command.get_arguments().any(|one| one.get_id() != "keep_going" && one.get_short() == Some('k')) {
+        // There `-k` is about something else.
         command = command.mut_arg("keep_going", |argument| argument.short(None));
     }
-    let matches = command.no_binary_name(true).try_get_matches_from(rest)?;
+    // Of an option that is typed twice the last one counts, as in C++ Nix.
+    let matches = command.args_override_self(true).no_binary_name(true).try_get_matches_from(rest)?;
     Ok(Words { args: A::from_arg_matches(&matches)?, given })
 }
 

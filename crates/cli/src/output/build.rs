@@ -8,9 +8,9 @@ use std::sync::Arc;
 use activity::{Activity, Verbosity};
 use builder::LocalBuilder;
 use file_tree::{SourceAccessor, TreePath};
-use session::{Session, wrong_hashes};
+use session::{Prefetch, Session, wrong_hashes};
 use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore, render_size};
-use store_model::{BuildResult, DerivedPath, HashFormat, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
+use store_model::{BuildResult, DerivedPath, Hash, HashFormat, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
 
 use super::graph::BuildGraph;
 use crate::command::{CommandError, Surface};
@@ -121,11 +121,25 @@ impl Opened<'_> {
         self.session.store_dir().print(path)
     }
 
+    /// Brings a source into the store; tells its path and the hash that a derivation demands it by.
+    pub fn prefetch(&self, request: &Prefetch) -> Result<(StorePath, Hash), CommandError> {
+        Ok(self.session.prefetch(self.activity(), request)?)
+    }
+
     /// What the store knows of a valid path.
     pub fn info(&self, path: &StorePath) -> Result<PathInfo, CommandError> {
-        let infos = self.source()?.path_infos(self.activity(), std::slice::from_ref(path)).map_err(store_error)?;
-        let info = infos.into_iter().next().flatten();
-        info.ok_or_else(|| CommandError::failed(format!("path '{}' is not valid", self.show(path))))
+        let mut infos = self.infos(std::slice::from_ref(path))?;
+        infos.pop().ok_or_else(|| self.invalid(path))
+    }
+
+    /// The same of several.
+    pub fn infos(&self, paths: &[StorePath]) -> Result<Vec<PathInfo>, CommandError> {
+        let infos = self.source()?.path_infos(self.activity(), paths).map_err(store_error)?;
+        paths.iter().zip(infos).map(|(path, info)| info.ok_or_else(|| self.invalid(path))).collect()
+    }
+
+    fn invalid(&self, path: &StorePath) -> CommandError {
+        CommandError::failed(format!("path '{}' is not valid", self.show(path)))
     }
 
     /// Paths in an order in which what a path refers to stands before it.

@@ -60,11 +60,26 @@ impl ArchiveTree {
         self.last_modified
     }
 
-    /// Resolves hard links, and takes the single folder at the top, if there is nothing else, for the tree itself.
+    /// [`ArchiveTree::complete`]; a single folder at the top, if there is nothing else, is the tree itself then.
     ///
     /// # Errors
     /// A hard link to what did not come.
-    pub fn finish(mut self) -> io::Result<Self> {
+    pub fn finish(self) -> io::Result<Self> {
+        let mut tree = self.complete()?;
+        if let Node::Folder(entries) = &mut tree.root
+            && entries.len() == 1
+            && let Some(only @ Node::Folder(_)) = entries.values().next()
+        {
+            tree.root = only.clone();
+        }
+        Ok(tree)
+    }
+
+    /// Resolves hard links: all members have come.
+    ///
+    /// # Errors
+    /// A hard link to what did not come.
+    pub fn complete(mut self) -> io::Result<Self> {
         for (path, original) in std::mem::take(&mut self.twins) {
             if original.is_root() {
                 continue;
@@ -75,12 +90,6 @@ impl ArchiveTree {
                 None => return Err(bad(format!("path '{original}' does not exist"))),
             };
             self.put(&path, node)?;
-        }
-        let Node::Folder(entries) = &mut self.root else { return Ok(self) };
-        if entries.len() == 1
-            && let Some(only @ Node::Folder(_)) = entries.values().next()
-        {
-            self.root = only.clone();
         }
         Ok(self)
     }

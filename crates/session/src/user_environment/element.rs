@@ -119,9 +119,9 @@ impl Element {
         let From::Expression(found) = &self.from else { return Ok(all.into_iter().collect()) };
         if evaluator.listed_is_one_output(found)? {
             let name = self.output_name(evaluator)?;
-            let path = all.remove(&name).ok_or_else(|| {
-                EnvironmentError::Words(format!("derivation '{}' does not have output '{name}'", self.name))
-            })?;
+            let path = all
+                .remove(&name)
+                .ok_or_else(|| EnvironmentError::Words(format!("derivation does not have output '{name}'")))?;
             return Ok(vec![(name, path)]);
         }
         let Some(wanted) = self.meta(evaluator, "outputsToInstall")? else { return Ok(all.into_iter().collect()) };

@@ -16,12 +16,14 @@ use crate::{AddTree, Error, Result, Store, TemporaryRoots, TreeObject, WritableS
 use activity::Activity;
 use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use store_model::derivation::{TextObject, aterm};
-use store_model::{ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, PathInfo, Realisation, StorePath};
+use store_model::{
+    ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, PathInfo, Realisation, Signature, StorePath,
+};
 
 impl WritableStore for LocalStore {
     fn add_text(&self, activity: &Activity, object: &TextObject, options: &WriteOptions) -> Result<()> {
@@ -97,6 +99,10 @@ impl WritableStore for LocalStore {
 
     fn register(&self, activity: &Activity, infos: &[PathInfo]) -> Result<()> {
         self.register_with(activity, infos, &[])
+    }
+
+    fn add_signatures(&self, activity: &Activity, more: &[(StorePath, BTreeSet<Signature>)]) -> Result<usize> {
+        self.add_signature_rows(activity, more)
     }
 }
 

@@ -65,6 +65,32 @@ impl LocalStore {
         faults.pass("transaction-committed")
     }
 
+    /// Adds signatures within one transaction; tells how many were new.
+    pub(super) fn add_signature_rows(
+        &self,
+        activity: &Activity,
+        more: &[(StorePath, BTreeSet<Signature>)],
+    ) -> Result<usize> {
+        self.database.write(activity, |transaction| {
+            let mut added = 0;
+            for (path, signatures) in more {
+                let printed = self.options.store_dir.print(path);
+                let info = self.read_info(transaction, path)?.ok_or_else(|| Error::InvalidPath(printed.clone()))?;
+                let before = info.signatures.len();
+                let all: BTreeSet<&Signature> = info.signatures.iter().chain(signatures).collect();
+                if all.len() == before {
+                    continue;
+                }
+                added += all.len() - before;
+                transaction
+                    .prepare_cached("update ValidPaths set sigs = ? where path = ?")
+                    .and_then(|mut statement| statement.execute([joined(all), printed]))
+                    .map_err(self.database.failed())?;
+            }
+            Ok(added)
+        })
+    }
+
     fn insert(
         &self,
         activity: &Activity,
@@ -113,8 +139,7 @@ impl LocalStore {
         let hash = info.nar_hash.format(HashFormat::Base16, true);
         let size = (info.nar_size != 0).then_some(info.nar_size as i64);
         let ultimate = info.ultimate.then_some(1);
-        let signatures: Vec<String> = info.signatures.iter().map(ToString::to_string).collect();
-        let signatures = (!signatures.is_empty()).then(|| signatures.join(" "));
+        let signatures = (!info.signatures.is_empty()).then(|| joined(&info.signatures));
         let address = info.content_address.map(|address| address.to_string());
         if let Some(id) = path_id(transaction, &path)? {
             transaction
@@ -133,6 +158,11 @@ impl LocalStore {
             )?
             .insert(params![path, hash, time, deriver, size, ultimate, signatures, address])
     }
+}
+
+/// Signatures as the database holds them.
+fn joined<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> String {
+    signatures.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn info_of(
