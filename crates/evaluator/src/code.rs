@@ -148,7 +148,12 @@ pub(crate) struct SourceText {
 impl SourceText {
     /// Line and column, both from 1.
     pub(crate) fn line_column(&self, pos: Pos) -> LineColumn {
-        self.source.line_column(pos.0 - self.base)
+        self.source.line_column(self.offset_of(pos))
+    }
+
+    /// The offset of a place in this text.
+    pub(crate) fn offset_of(&self, pos: Pos) -> u32 {
+        pos.0 - self.base
     }
 
     /// The place of an offset in this text.

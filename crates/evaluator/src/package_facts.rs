@@ -160,7 +160,7 @@ impl Evaluator {
         let name = eval.intern(name.as_bytes());
         let Some(attr) = meta.get(name) else { return Ok(None) };
         let value = attr.value.get();
-        if !eval.is_plain_data(value, attr.pos)? {
+        if !eval.is_plain_data(value)? {
             return Ok(None);
         }
         let value = eval.force(value)?;
@@ -183,34 +183,50 @@ impl Eval {
         self.expect_attrs(meta, "while evaluating the 'meta' attribute of a derivation").map(Some)
     }
 
-    /// `pos` is where a value stands that is nested too deeply.
-    fn is_plain_data(&mut self, value: Value, pos: Pos) -> Result<bool, EvalError> {
-        self.deeper_at(pos, |eval| {
-            let value = eval.force(value)?;
-            match value.view() {
-                View::Int(_) | View::Bool(_) | View::String(_) | View::Float(_) => Ok(true),
-                View::List(list) => {
-                    for element in list.iter() {
-                        if !eval.is_plain_data(element, pos)? {
-                            return Ok(false);
-                        }
-                    }
-                    Ok(true)
-                }
-                View::Attrs(set) => {
-                    if set.value(sym::OUT_PATH).is_some() {
+    fn is_plain_data(&mut self, value: Value) -> Result<bool, EvalError> {
+        let depth = self.depth;
+        let entered = self.enter_call().map_err(|error| error.at(self.pos_of_evaluated(value)));
+        let result = entered.and_then(|()| self.is_plain(value));
+        self.depth = depth;
+        result
+    }
+
+    fn is_plain(&mut self, value: Value) -> Result<bool, EvalError> {
+        let value = self.force(value)?;
+        match value.view() {
+            View::Int(_) | View::Bool(_) | View::String(_) | View::Float(_) => Ok(true),
+            View::List(list) => {
+                for element in list.iter() {
+                    if !self.is_plain_data(element)? {
                         return Ok(false);
                     }
-                    for attr in set.iter() {
-                        if !eval.is_plain_data(attr.value.get(), attr.pos)? {
-                            return Ok(false);
-                        }
-                    }
-                    Ok(true)
                 }
-                _ => Ok(false),
+                Ok(true)
             }
-        })
+            View::Attrs(set) => {
+                if set.value(sym::OUT_PATH).is_some() {
+                    return Ok(false);
+                }
+                for attr in set.iter() {
+                    if !self.is_plain_data(attr.value.get())? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The place that a value itself knows; a set knows where it was written.
+    #[cold]
+    fn pos_of_evaluated(&mut self, value: Value) -> Pos {
+        let evaluated = value.as_thunk().and_then(|thunk| thunk.evaluated()).unwrap_or(value);
+        let Some(set) = evaluated.as_attrs() else { return self.pos_of_value(value) };
+        let Some(inside) = set.iter().map(|attr| attr.pos).find(|pos| *pos != Pos::NONE) else { return Pos::NONE };
+        let Some(text) = crate::eval::lock(&self.shared.sources).text(inside).cloned() else { return Pos::NONE };
+        let offset = crate::compile::set_with_binding_at(&text.source, text.offset_of(inside));
+        offset.map_or(Pos::NONE, |offset| text.pos_of(offset))
     }
 }
 

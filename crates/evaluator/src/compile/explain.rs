@@ -4,7 +4,7 @@
 
 use super::print::{PrintOptions, print_node};
 use super::read;
-use super::tree::{Tree, TreeName, TreeNode};
+use super::tree::{NO_BINDING, Tree, TreeName, TreeNode, TreeSet};
 use crate::program::{CompileOptions, Lints};
 use syntax::Source;
 
@@ -27,6 +27,18 @@ pub(crate) fn show_attribute_name(source: &Source, offset: u32, folder: &[u8]) -
         _ => None,
     })?;
     Some(show(&tree, name, folder))
+}
+
+/// Where the set is written that has an attribute at this offset.
+pub(crate) fn set_with_binding_at(source: &Source, offset: u32) -> Option<u32> {
+    let tree = read_again(source)?;
+    let holds = |set: &&TreeSet| {
+        let next = |at: &u32| Some(tree.bindings[*at as usize].next).filter(|next| *next != NO_BINDING);
+        let first = Some(set.first).filter(|first| *first != NO_BINDING);
+        std::iter::successors(first, next).any(|at| tree.bindings[at as usize].offset == offset)
+            || set.dynamics.iter().any(|one| one.offset == offset)
+    };
+    tree.sets.iter().find(holds).map(|set| set.offset)
 }
 
 fn read_again(source: &Source) -> Option<Tree> {

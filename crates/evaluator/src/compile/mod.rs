@@ -21,7 +21,7 @@ use crate::program::{CompileError, CompileOptions, CompileWarning, Program};
 use syntax::{ParseOptions, Source};
 use tree::Tree;
 
-pub(crate) use explain::{show_attribute_name, show_condition};
+pub(crate) use explain::{set_with_binding_at, show_attribute_name, show_condition};
 pub use print::{PrintOptions, print_identifier, print_string};
 
 /// Compiles one text.
