@@ -114,8 +114,9 @@ impl LocalBuilder {
                 Wanted::Path(path) => self.path_result(&plan, path),
                 Wanted::Node(id, outputs) => {
                     let mut result = node_result(&plan, *id, outputs);
-                    if let Some(&(start, stop)) = times.get(&plan.end_of(*id)) {
-                        (result.start_time, result.stop_time, result.times_built) = (start, stop, 1);
+                    if let Some(times) = times.get(&plan.end_of(*id)) {
+                        (result.start_time, result.stop_time, result.times_built) = (times.start, times.stop, 1);
+                        (result.cpu_user, result.cpu_system) = (times.cpu.user, times.cpu.system);
                     }
                     result
                 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
 
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::remove::remove_tree;
 use crate::users::BuildUser;
 
@@ -34,6 +34,9 @@ impl BuildDir {
     pub(crate) fn create(builds: &Path, hidden: bool, user: Option<&BuildUser>) -> Result<Self> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = || format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        if user.is_some() {
+            refuse_shared(builds)?;
+        }
         let mut top = builds.join(name());
         loop {
             match make_dir(&top, 0o700) {
@@ -129,6 +132,8 @@ pub(crate) struct ChrootPlan<'a> {
     pub user: Option<&'a BuildUser>,
     /// The builder sees the host's network.
     pub host_network: bool,
+    /// The builder is root over a range of ids, and may change what a root has.
+    pub range: bool,
 }
 
 impl ChrootDir {
@@ -145,10 +150,12 @@ impl ChrootDir {
             make_dir(&dir.top, 0o700).io("creating", &dir.top)?;
         }
         let root = &dir.root;
-        make_dir(root, 0o750).io("creating", root)?;
+        make_dir(root, if plan.range { 0o755 } else { 0o750 }).io("creating", root)?;
         let gid = plan.user.map(|user| user.gid);
+        // Its own root may do with it what roots do.
+        let owner = plan.user.map(|user| if plan.range { user.uid } else { 0 });
         if gid.is_some() {
-            chown(root, Some(0), gid).io("changing the owner of", root)?;
+            chown(root, owner, gid).io("changing the owner of", root)?;
         }
         let tmp = root.join("tmp");
         make_dir_exactly(&tmp, 0o1777)?;
@@ -178,6 +185,9 @@ impl ChrootDir {
                  nobody:x:65534:65534:Nobody:/:/noshell\n"
             ),
         )?;
+        if let Some(user) = plan.user.filter(|_| plan.range) {
+            chown(&etc, Some(user.uid), Some(user.gid)).io("changing the owner of", &etc)?;
+        }
         write("group", format!("root:x:0:\nnixbld:!:{gid}:\nnogroup:x:65534:\n"))?;
         if plan.host_network {
             write("nsswitch.conf", "hosts: files dns\nservices: files\n".into())
@@ -198,6 +208,27 @@ impl Drop for ChrootDir {
     }
 }
 
+/// Whoever can rename a build folder, or put one in its place, decides what a build works on.
+fn refuse_shared(builds: &Path) -> Result<()> {
+    const STICKY: u32 = 0o1000;
+    let real = fs::canonicalize(builds).unwrap_or_else(|_| builds.to_owned());
+    for folder in real.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+        let found = match fs::metadata(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            result => result.io("getting the status of", folder)?,
+        };
+        let shared = found.mode() & 0o002 != 0 && (folder == real || found.mode() & STICKY == 0);
+        if shared {
+            return Err(Error::Refused(format!(
+                "Path \"{}\" is world-writable or a symlink. That's not allowed for security; 'build-dir' must lie where \
+                 only its owner can write.",
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(path)
 }
@@ -211,6 +242,24 @@ fn make_dir_exactly(path: &Path, mode: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_all_can_write_to_is_refused() {
+        let outer = tempfile::tempdir().unwrap();
+        let builds = outer.path().join("builds");
+        refuse_shared(&builds).unwrap();
+        make_dir_exactly(&builds, 0o755).unwrap();
+        refuse_shared(&builds).unwrap();
+        // Even where names of others are protected, anybody could take one first.
+        for mode in [0o777, 0o1777] {
+            fs::set_permissions(&builds, Permissions::from_mode(mode)).unwrap();
+            let error = refuse_shared(&builds).unwrap_err().to_string();
+            assert!(error.contains("is world-writable or a symlink") && error.contains("build-dir"), "{error}");
+        }
+        fs::set_permissions(&builds, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(outer.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(refuse_shared(&builds).is_err());
+    }
 
     #[test]
     fn the_sweep_takes_dead_folders_only() {

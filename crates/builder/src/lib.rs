@@ -9,6 +9,7 @@
 //! A program that uses this crate must call [`child_main`] first thing when its first argument is
 //! [`sandbox::CHILD_ARGUMENT`]: sandboxes are the program itself, executed again.
 
+mod admission;
 mod builder;
 mod builtin;
 mod environment;
@@ -18,6 +19,7 @@ mod failure;
 mod folders;
 mod history;
 mod hooks;
+mod job_server;
 mod known;
 mod local;
 mod log;
@@ -33,6 +35,7 @@ pub mod schedule;
 mod substitute;
 mod users;
 
+pub use admission::AdmissionLimits;
 pub use builder::LocalBuilder;
 pub use environment::{StructuredAttributes, structured_attributes};
 pub use error::{Error, Result, WrongHash};

@@ -6,6 +6,7 @@
 //!
 //! Absent: locks and registration (`run.rs`); everything here is undone by dropping it, on every way out.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -25,6 +26,7 @@ use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
 use crate::error::{Error, IoContext, Result};
 use crate::external::{self, ExternalBuilder};
 use crate::folders::{BuildDir, ChrootDir, ChrootPlan};
+use crate::job_server::{Lease, make_flags};
 use crate::known::Known;
 use crate::log::{BuildLog, LogFile};
 use crate::options::{BuilderOptions, SandboxMode, SandboxPath};
@@ -33,9 +35,10 @@ use crate::outputs::register::{self, Made};
 use crate::outputs::rewrite::scratch_path;
 use crate::remove::remove_tree;
 use crate::run::Shared;
+use crate::sandbox::cgroup::{CpuTimes, Group};
 use crate::sandbox::request::{Action, IdMap, Identity, Isolation, Limits, Mount, SandboxRequest};
 use crate::sandbox::supervise::{self, Bounds, Ended};
-use crate::users::{BuildUser, Grant};
+use crate::users::{BuildUser, Grant, no_range};
 use crate::{builtin, failure};
 
 /// A derivation whose inputs are valid and whose outputs are locked by us.
@@ -69,6 +72,8 @@ pub(crate) struct Site<'a> {
     pub known: &'a Known<'a>,
     /// The job's own activity: log lines go here.
     pub activity: &'a Activity,
+    /// What the builder used, once it has ended.
+    pub spent: Cell<CpuTimes>,
 }
 
 /// How a builder is shut in.
@@ -92,6 +97,10 @@ pub(crate) struct Attempt<'a> {
     pub user: Option<BuildUser>,
     pub build_dir: BuildDir,
     pub chroot: Option<ChrootDir>,
+    /// The control group that it runs in.
+    group: Option<Group>,
+    /// Its part in the slots that builds share; free when this is dropped.
+    jobs: Option<Lease>,
     /// Where each output is written: its own path, or another one where that is taken.
     pub scratch: BTreeMap<OutputName, StorePath>,
     pub inputs: &'a BTreeMap<StorePath, Arc<PathInfo>>,
@@ -197,7 +206,9 @@ fn attempt(
                 .into(),
         ));
     }
-    let user = build_user(site, job, walls)?;
+    let range = walls != Walls::Open && options.required_system_features.contains("uid-range");
+    let user = build_user(site, job, walls, range)?;
+    let group = control_group(site, user.as_ref(), range)?;
     let builds = shared.options.build_dir.clone().unwrap_or_else(|| shared.store.state_dir().join("builds"));
     shared.sweep_once(&builds);
     let external = shared.options.external_builder(&job.derivation);
@@ -211,6 +222,8 @@ fn attempt(
         user,
         build_dir,
         chroot: None,
+        group,
+        jobs: None,
         scratch: scratch_outputs(site, job, walls)?,
         inputs,
         external,
@@ -218,10 +231,17 @@ fn attempt(
     if walls != Walls::Open {
         attempt.chroot = Some(attempt.make_chroot()?);
     }
+    if external.is_none() && shares_jobs(&job.derivation, options) {
+        let user = attempt.user.as_ref().map(|user| (user.uid, user.gid));
+        attempt.jobs = Some(shared.job_server().join(&attempt.build_dir.inner, user)?);
+    }
     let action = attempt.action()?;
     let request = attempt.request(action)?;
     shared.fault_point("build-begin")?;
     let ended = attempt.run(&request)?;
+    if let Some(group) = attempt.group.take() {
+        site.spent.set(group.end()?);
+    }
     shared.fault_point("build-end")?;
     drop(request);
     let made = match ended {
@@ -235,18 +255,40 @@ fn attempt(
     made
 }
 
-/// A user to run as; waits until one is free. `None` where we are not root, or where root asked for no build users and no
-/// walls.
-fn build_user(site: &Site<'_>, job: &Job, walls: Walls) -> Result<Option<BuildUser>> {
+/// A control group, where settings want one or the build has a range of ids, with which it may want to divide its own.
+fn control_group(site: &Site<'_>, user: Option<&BuildUser>, range: bool) -> Result<Option<Group>> {
+    let options = &site.shared.options;
+    let create =
+        || Group::create(site.shared.store.state_dir(), user.map(|user| (user.uid, user.gid)), options.cpu_weight);
+    match options.control_groups {
+        true => create().map(Some),
+        // Not on every machine; without one the range is as good.
+        false if range => Ok(create().ok()),
+        false => Ok(None),
+    }
+}
+
+/// Whether a derivation asks to share job slots with other builds.
+fn shares_jobs(derivation: &Derivation, options: &DerivationOptions) -> bool {
+    let asked = match &derivation.structured_attrs {
+        Some(attrs) => attrs.to_object().get("jobServer").and_then(serde_json::Value::as_bool).unwrap_or(false),
+        None => derivation.env_var("jobServer") == Some(b"1"),
+    };
+    asked || options.required_system_features.contains("jobserver")
+}
+
+/// A user to run as, or a range of them; waits until one is free. `None` where we are not root, or where root asked for no
+/// build users and no walls.
+fn build_user(site: &Site<'_>, job: &Job, walls: Walls, range: bool) -> Result<Option<BuildUser>> {
     let shared = site.shared;
     let pool = &shared.options.users;
     let isolated = walls != Walls::Open;
     if !rustix::process::geteuid().is_root() || (pool.group.is_empty() && !isolated) {
-        return Ok(None);
+        return if range { Err(no_range("the setting 'auto-allocate-uids' to be enabled")) } else { Ok(None) };
     }
     let mut waiting = None;
     loop {
-        match pool.acquire(shared.store.state_dir(), isolated)? {
+        match pool.acquire(shared.store.state_dir(), isolated, range)? {
             Grant::User(user) => {
                 if !isolated {
                     shared.open_store_to(user.gid)?;
@@ -297,8 +339,14 @@ impl Attempt<'_> {
     fn inside_ids(&self) -> (u32, u32) {
         match (self.walls, &self.user) {
             (Walls::Namespaces, Some(user)) => (user.uid, user.gid),
+            _ if self.has_range() => (0, 0),
             _ => (1000, 100),
         }
+    }
+
+    /// Whether the builder has a range of ids.
+    fn has_range(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.count != 1)
     }
 
     fn build_dir_inside(&self) -> &Path {
@@ -329,6 +377,7 @@ impl Attempt<'_> {
             inside: self.inside_ids(),
             user: self.user.as_ref(),
             host_network: !self.kind.is_sandboxed(),
+            range: self.has_range(),
         })
     }
 
@@ -347,7 +396,7 @@ impl Attempt<'_> {
                 rewrites.path(path, scratch);
             }
         }
-        let environment = environment(&Given {
+        let mut environment = environment(&Given {
             store_dir,
             derivation,
             options: self.options,
@@ -358,6 +407,10 @@ impl Attempt<'_> {
             graphs: &self.graphs()?,
             rewrites: &rewrites,
         });
+        if self.jobs.is_some() {
+            let flags = make_flags(self.build_dir_inside(), self.site.shared.cores());
+            environment.variables.entry(b"MAKEFLAGS".to_vec()).or_insert(flags);
+        }
         self.write_files(&environment)?;
         let arguments = derivation.args.iter().map(|arg| rewrites.apply(arg));
         if let Some(external) = self.external {
@@ -492,7 +545,8 @@ impl Attempt<'_> {
             Some(user) => (user.uid, user.gid),
             None => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
         };
-        let map = IdMap { inside_uid: uid, inside_gid: gid, outside_uid, outside_gid, count: 1 };
+        let count = self.user.as_ref().map_or(1, |user| user.count);
+        let map = IdMap { inside_uid: uid, inside_gid: gid, outside_uid, outside_gid, count };
         Ok(Isolation {
             root: chroot.root.clone(),
             user_namespace: (self.walls == Walls::UserNamespace).then_some(map),
@@ -505,6 +559,8 @@ impl Attempt<'_> {
             kvm: options.system_features.contains("kvm"),
             shm_size: options.sandbox_shm_size.clone(),
             require_drop_groups: options.require_drop_groups,
+            control_group: self.group.is_some(),
+            range: self.has_range(),
         })
     }
 
@@ -574,6 +630,7 @@ impl Attempt<'_> {
             max_silent: options.max_silent,
             max_log: options.max_log_size,
             log_owner: self.user.as_ref().map(|user| user.uid),
+            group: self.group.as_ref().map(|group| group.path().to_owned()),
         };
         let ended = supervise::run(self.site.activity, &options.own_binary, request, &bounds, &mut |bytes| {
             log.take(bytes);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use store_model::{Derivation, SecretKey};
 use transfer::Mirrors;
 
+use crate::admission::AdmissionLimits;
 use crate::external::ExternalBuilder;
 use crate::history::History;
 use crate::hooks::Hooks;
@@ -88,6 +89,12 @@ pub struct BuilderOptions {
     pub require_drop_groups: bool,
     /// Users that builders run as when we are root.
     pub users: UserPool,
+    /// Run each build in a control group of its own (`use-cgroups`).
+    pub control_groups: bool,
+    /// A build's share of the processor, 1 to 10000, where control groups give shares (`build-cpu-weight`); 0 leaves it.
+    pub cpu_weight: u32,
+    /// What the machine may be used up to when one more build begins.
+    pub admission: AdmissionLimits,
     /// Where build folders are made (`build-dir`); `<state>/builds` where `None`.
     pub build_dir: Option<PathBuf>,
     /// Time for a build (`timeout`).
@@ -161,6 +168,9 @@ impl BuilderOptions {
             allow_new_privileges: false,
             require_drop_groups: rustix::process::geteuid().is_root(),
             users: UserPool::default(),
+            control_groups: false,
+            cpu_weight: 0,
+            admission: AdmissionLimits::default(),
             build_dir: None,
             timeout: None,
             max_silent: None,

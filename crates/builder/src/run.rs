@@ -9,9 +9,10 @@
 //! Absent: deciding (`plan.rs`, `schedule.rs`), looking once more before a job begins (`prepare.rs`), building (`local.rs`)
 //! and registering (`registrar.rs`).
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -22,8 +23,10 @@ use store::{BuildMode, ErrorClass, LocalStore, PathLocks, Store, TemporaryRoots}
 use store_model::{BuildStatus, Derivation, DerivedPath, OutputName, Realisation, StorePath};
 use transfer::Transfer;
 
+use crate::admission::{Places, Short};
 use crate::builder::exit_bits;
 use crate::error::{Error, Result, WrongHash};
+use crate::job_server::JobServer;
 use crate::known::Known;
 use crate::local::{self, Job, Site};
 use crate::options::BuilderOptions;
@@ -31,6 +34,7 @@ use crate::outputs::register::{Made, now};
 use crate::plan::{Fact, Learned, NodeId, Plan, Questions};
 use crate::prepare::{self, Prepared};
 use crate::registrar::{Finished, Told, register, run_hooks};
+use crate::sandbox::cgroup::CpuTimes;
 use crate::schedule::{Class, Schedule};
 use crate::substitute::Substituters;
 use crate::{builtin, failure};
@@ -49,7 +53,9 @@ pub(crate) struct Shared {
     pub trouble: Mutex<Trouble>,
     swept: Once,
     all_cores: OnceLock<usize>,
-    running: [AtomicUsize; 2],
+    /// Places of running jobs.
+    places: Places,
+    jobs: OnceLock<JobServer>,
     derivations: Mutex<HashMap<StorePath, Arc<Derivation>>>,
 }
 
@@ -80,6 +86,8 @@ impl Shared {
         substituters: Substituters,
     ) -> Self {
         Self {
+            places: Places::new(options.admission.clone()),
+            jobs: OnceLock::new(),
             store,
             options,
             transfer,
@@ -89,7 +97,6 @@ impl Shared {
             trouble: Mutex::default(),
             swept: Once::new(),
             all_cores: OnceLock::new(),
-            running: Default::default(),
             derivations: Mutex::default(),
         }
     }
@@ -104,6 +111,11 @@ impl Shared {
         // Finding out reads several files, so it is done once.
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         if self.options.cores != 0 { self.options.cores } else { *self.all_cores.get_or_init(all) }
+    }
+
+    /// The job slots that builds share.
+    pub(crate) fn job_server(&self) -> &JobServer {
+        self.jobs.get_or_init(|| JobServer::new(self.cores()))
     }
 
     /// A named step at which tests of crashes may interfere: `build-begin`, `build-end`, `output-moving`, `output-moved`,
@@ -221,15 +233,6 @@ impl Shared {
         };
         learned.into_iter().map(sign).collect()
     }
-
-    fn admit(&self, class: Class, bound: usize) -> bool {
-        let running = &self.running[class as usize];
-        running.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < bound).then_some(now + 1)).is_ok()
-    }
-
-    fn release(&self, class: Class) {
-        self.running[class as usize].fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// What is said of a path that is not there and that nothing makes.
@@ -239,7 +242,7 @@ pub(crate) fn unobtainable(path: &str) -> String {
 
 /// What the loop hears.
 pub(crate) enum News {
-    Ended { id: NodeId, class: Class, result: Result<Made>, locks: PathLocks, times: (i64, i64) },
+    Ended { id: NodeId, class: Class, result: Result<Made>, locks: PathLocks, times: Times },
     Registered { count: usize, result: Result<()> },
     Hooked { count: usize, result: Result<()> },
 }
@@ -251,6 +254,14 @@ struct Waiting {
     next_try: Instant,
     pause: Duration,
     _activity: Activity,
+}
+
+/// When a job began and ended, in seconds since 1970, and what it used.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub start: i64,
+    pub stop: i64,
+    pub cpu: CpuTimes,
 }
 
 /// One loop.
@@ -269,7 +280,9 @@ pub(crate) struct Run<'a> {
     /// A build failed, and nothing new begins.
     stopped: bool,
     /// When each job began and ended.
-    pub times: HashMap<NodeId, (i64, i64)>,
+    pub times: HashMap<NodeId, Times>,
+    /// Says why a build that could begin does not.
+    short: Option<Activity>,
     /// What was built, and how many seconds it took.
     built: Vec<(String, u64)>,
     unregistered: usize,
@@ -302,6 +315,7 @@ impl<'a> Run<'a> {
             fatal: None,
             stopped: false,
             times: HashMap::new(),
+            short: None,
             built: Vec::new(),
             unregistered: 0,
         }
@@ -311,7 +325,7 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// Faults of ours and of the machine; builds that failed are states of the plan.
-    pub(crate) fn drive(mut self) -> Result<HashMap<NodeId, (i64, i64)>> {
+    pub(crate) fn drive(mut self) -> Result<HashMap<NodeId, Times>> {
         let (tell, hear) = mpsc::channel();
         let (to_registrar, from_loop) = mpsc::channel();
         std::thread::scope(|scope| {
@@ -371,7 +385,7 @@ impl<'a> Run<'a> {
                         join(job);
                     }
                     self.schedule.ended(class);
-                    self.shared.release(class);
+                    self.shared.places.release(class);
                     self.ended(id, result, locks, times, registrar);
                 }
                 Ok(News::Registered { count, result } | News::Hooked { count, result }) => {
@@ -476,7 +490,12 @@ impl<'a> Run<'a> {
     {
         let shared = self.shared;
         let bounds = self.schedule.bounds();
-        while let Some((id, class)) = self.schedule.start_next(|class| shared.admit(class, bounds[class as usize])) {
+        loop {
+            let mut short = None;
+            let admit = |class| shared.places.take(class, bounds[class as usize]).map_err(|why| short = why).is_ok();
+            let next = self.schedule.start_next(admit);
+            self.say_short(short);
+            let Some((id, class)) = next else { return };
             if self.begin(scope, (tell, registrar), jobs, (id, class)) {
                 self.wait_for_lock(id, class);
             }
@@ -485,6 +504,18 @@ impl<'a> Run<'a> {
                 return;
             }
         }
+    }
+
+    /// Tells the user, once until it is over, what the machine has too little of for another build.
+    fn say_short(&mut self, short: Option<Short>) {
+        self.short = match (short, self.short.take()) {
+            (None, _) => None,
+            (Some(_), Some(said)) => Some(said),
+            (Some(short), None) => {
+                let text = format!("waiting to begin another build: {short}");
+                Some(self.activity.child_at(activity::Verbosity::Warn, ActivityKind::BuildWaiting, &text, &[]))
+            }
+        };
     }
 
     /// Starts a job that has its place in the schedule, or gives the place back; tells whether another process has
@@ -524,7 +555,7 @@ impl<'a> Run<'a> {
             Err(error) => self.stop(Some(error)),
         }
         self.schedule.ended(class);
-        self.shared.release(class);
+        self.shared.places.release(class);
         locked
     }
 
@@ -559,7 +590,7 @@ impl<'a> Run<'a> {
             let (id, class) = (waiting.id, waiting.class);
             let bound = self.schedule.bounds()[class as usize];
             // Without a place it is of no use to hold the lock.
-            let admitted = self.schedule.has_place(class) && self.shared.admit(class, bound);
+            let admitted = self.schedule.has_place(class) && self.shared.places.take(class, bound).is_ok();
             if admitted {
                 self.schedule.started(class);
             }
@@ -594,13 +625,14 @@ impl<'a> Run<'a> {
         let activity = self.builds.with_token(self.token.clone()).child(ActivityKind::Build, &text, &fields);
         let tell = tell.clone();
         scope.spawn(move || {
-            let begun = now();
-            let work =
-                std::panic::AssertUnwindSafe(|| local::build(&Site { shared, known, activity: &activity }, &job));
+            let start = now();
+            let site = Site { shared, known, activity: &activity, spent: Cell::default() };
+            let work = std::panic::AssertUnwindSafe(|| local::build(&site, &job));
             // A panic is a fault of ours; it must not leave the loop waiting for ever.
             let result = std::panic::catch_unwind(work).unwrap_or(Err(Error::Panicked));
+            let times = Times { start, stop: now(), cpu: site.spent.get() };
             drop(activity);
-            let _ = tell.send(News::Ended { id, class, result, locks, times: (begun, now()) });
+            let _ = tell.send(News::Ended { id, class, result, locks, times });
         })
     }
 
@@ -620,11 +652,12 @@ impl<'a> Run<'a> {
         let activity = self.activity.with_token(self.token.clone());
         let tell = tell.clone();
         scope.spawn(move || {
-            let begun = now();
+            let start = now();
             let copy = std::panic::AssertUnwindSafe(|| shared.substituters.substitute(&activity, &shared.store, &path));
             let copied = std::panic::catch_unwind(copy).unwrap_or(Err(Error::Panicked));
             let result = copied.map(|()| Made::nothing());
-            let _ = tell.send(News::Ended { id, class, result, locks, times: (begun, now()) });
+            let times = Times { start, stop: now(), cpu: CpuTimes::default() };
+            let _ = tell.send(News::Ended { id, class, result, locks, times });
         })
     }
 
@@ -649,7 +682,7 @@ impl<'a> Run<'a> {
         id: NodeId,
         result: Result<Made>,
         locks: PathLocks,
-        times: (i64, i64),
+        times: Times,
         registrar: &Sender<Finished>,
     ) {
         if self.plan.is_object(id) {
@@ -660,7 +693,7 @@ impl<'a> Run<'a> {
             Ok(made) => {
                 self.counts.done += 1;
                 if let Some(derivation) = self.plan.derivation(id).filter(|one| !builtin::is_fetch(one)) {
-                    self.built.push((derivation.name.clone(), (times.1 - times.0).unsigned_abs()));
+                    self.built.push((derivation.name.clone(), (times.stop - times.start).unsigned_abs()));
                 }
                 let told = self.shared.options.hooks.post_build.is_some().then(|| Told {
                     drv: self.plan.path(id).clone(),

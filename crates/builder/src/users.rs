@@ -24,9 +24,18 @@ const IDS_PER_SLOT: u32 = 1 << 16;
 pub(crate) struct BuildUser {
     pub uid: u32,
     pub gid: u32,
+    /// How many users, and groups, from these on are its own.
+    pub count: u32,
     /// Supplementary groups of the account.
     pub groups: Vec<u32>,
     _lock: File,
+}
+
+impl BuildUser {
+    /// The first and the last of its user ids.
+    pub(crate) fn ids(&self) -> (u32, u32) {
+        (self.uid, self.uid + (self.count - 1))
+    }
 }
 
 /// The answer to who may run a build.
@@ -49,11 +58,13 @@ pub struct UserPool {
     pub start_id: u32,
     /// How many ids the slots have together (`id-count`).
     pub id_count: u32,
+    /// Slots serve also where there is such a group (`auto-allocate-uids`).
+    pub auto: bool,
 }
 
 impl Default for UserPool {
     fn default() -> Self {
-        Self { group: String::new(), start_id: 872_415_232, id_count: 8_388_608 }
+        Self { group: String::new(), start_id: 872_415_232, id_count: 8_388_608, auto: false }
     }
 }
 
@@ -67,17 +78,23 @@ impl UserPool {
     /// A free user.
     ///
     /// Without a group of that name the slots serve instead, for isolated builds only: outside a user namespace nobody
-    /// gives those ids the right to write into the store, so `isolated == false` is [`Error::NoBuildUsersGroup`].
-    pub(crate) fn acquire(&self, state_dir: &Path, isolated: bool) -> Result<Grant> {
-        if !self.group.is_empty() {
+    /// gives those ids the right to write into the store, so `isolated == false` is [`Error::NoBuildUsersGroup`]. A build
+    /// that wants a `range` gets all the ids of a slot.
+    pub(crate) fn acquire(&self, state_dir: &Path, isolated: bool, range: bool) -> Result<Grant> {
+        let slots = self.group.is_empty() || (self.auto && isolated);
+        if !slots {
             let groups = fs::read_to_string("/etc/group").io("reading", Path::new("/etc/group"))?;
             match find_group(&groups, &self.group) {
+                Some(_) if range => return Err(no_range("the setting 'auto-allocate-uids' to be enabled")),
                 Some((gid, members)) => return self.member(&state_dir.join("userpool"), gid, &members, &groups),
                 None if !isolated => return Err(Error::NoBuildUsersGroup { group: self.group.clone() }),
                 None => {}
             }
         }
-        self.slot(&state_dir.join("userpool2"))
+        match self.slot(&state_dir.join("userpool2"), range)? {
+            Grant::Ourselves if range => Err(no_range(&format!("{IDS_PER_SLOT} user ids from 'start-id' on"))),
+            grant => Ok(grant),
+        }
     }
 
     fn member(&self, pool: &Path, gid: u32, members: &[String], groups: &str) -> Result<Grant> {
@@ -98,22 +115,25 @@ impl UserPool {
             }
             if let Some(lock) = try_lock(&pool.join(uid.to_string()))? {
                 let groups = groups_of(groups, name).filter(|&other| other != gid && other != 0).collect();
-                return Ok(Grant::User(BuildUser { uid, gid, groups, _lock: lock }));
+                return Ok(Grant::User(BuildUser { uid, gid, count: 1, groups, _lock: lock }));
             }
         }
         Ok(Grant::Busy)
     }
 
-    fn slot(&self, pool: &Path) -> Result<Grant> {
+    fn slot(&self, pool: &Path, range: bool) -> Result<Grant> {
         let ids = Ids::ours();
-        if self.slot_id(0, &ids).is_none() {
+        let count = if range { IDS_PER_SLOT } else { 1 };
+        let id_of =
+            |slot| self.slot_id(slot, &ids).filter(|id| !range || ids.have(id.saturating_add(IDS_PER_SLOT - 1)));
+        if id_of(0).is_none() {
             return Ok(Grant::Ourselves);
         }
         fs::create_dir_all(pool).io("creating", pool)?;
         for slot in 0..self.id_count / IDS_PER_SLOT {
-            let Some(id) = self.slot_id(slot, &ids) else { break };
+            let Some(id) = id_of(slot) else { break };
             if let Some(lock) = try_lock(&pool.join(format!("slot-{slot}")))? {
-                return Ok(Grant::User(BuildUser { uid: id, gid: id, groups: Vec::new(), _lock: lock }));
+                return Ok(Grant::User(BuildUser { uid: id, gid: id, count, groups: Vec::new(), _lock: lock }));
             }
         }
         Ok(Grant::Busy)
@@ -129,6 +149,11 @@ impl UserPool {
         // Low numbers are accounts of the container.
         (last >= LOWEST_SPARE_ID && ids.have(last)).then_some(last)
     }
+}
+
+/// Why a build gets no range of ids.
+pub(crate) fn no_range(wanted: &str) -> Error {
+    Error::Refused(format!("feature 'uid-range' requires {wanted}"))
 }
 
 /// Ids below are given to accounts by hand or by installers.
@@ -235,10 +260,10 @@ mod tests {
     #[test]
     fn slots_are_taken_one_after_another_and_given_back() {
         let state = tempfile::tempdir().unwrap();
-        let pool = UserPool { group: String::new(), start_id: 1_000_000, id_count: 2 * IDS_PER_SLOT };
+        let pool = UserPool { start_id: 1_000_000, id_count: 2 * IDS_PER_SLOT, ..UserPool::default() };
         let ids = Ids::ours();
         let (Some(one), Some(two)) = (pool.slot_id(0, &ids), pool.slot_id(1, &ids)) else { return };
-        let acquire = || pool.acquire(state.path(), true).unwrap();
+        let acquire = || pool.acquire(state.path(), true, false).unwrap();
         let (first, second) = (uid(acquire()).unwrap(), uid(acquire()).unwrap());
         assert_eq!((first.0, second.0), (one, two));
         assert!(matches!(acquire(), Grant::Busy));
@@ -266,10 +291,26 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_a_whole_slot_or_an_error() {
+        let state = tempfile::tempdir().unwrap();
+        let pool = UserPool { start_id: 1_000_000, id_count: 2 * IDS_PER_SLOT, ..UserPool::default() };
+        match pool.acquire(state.path(), true, true) {
+            Ok(Grant::User(user)) => assert_eq!((user.uid, user.gid, user.count), (1_000_000, 1_000_000, IDS_PER_SLOT)),
+            Err(error) => assert!(error.to_string().contains("uid-range") && !Ids::ours().have(1_065_535), "{error}"),
+            Ok(other) => panic!("{other:?}"),
+        }
+        // Members of a group have one id each; slots serve beside it only where that was asked for.
+        let members = UserPool { group: "root".into(), ..UserPool::default() };
+        assert!(members.acquire(state.path(), true, true).unwrap_err().to_string().contains("auto-allocate-uids"));
+        let auto = UserPool { auto: true, ..members };
+        assert!(!matches!(auto.acquire(state.path(), true, false), Err(Error::RootBuildUsersGroup { .. })));
+    }
+
+    #[test]
     fn a_missing_group_is_an_error_without_isolation() {
         let state = tempfile::tempdir().unwrap();
         let pool = UserPool { group: "no-such-group-here".into(), ..UserPool::default() };
-        assert!(matches!(pool.acquire(state.path(), false), Err(Error::NoBuildUsersGroup { .. })));
-        assert!(pool.acquire(state.path(), true).is_ok());
+        assert!(matches!(pool.acquire(state.path(), false, false), Err(Error::NoBuildUsersGroup { .. })));
+        assert!(pool.acquire(state.path(), true, false).is_ok());
     }
 }

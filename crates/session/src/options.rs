@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use builder::{
-    BuilderOptions, ExternalBuilder, Features, History, Hooks, LocalBuilder, SandboxMode, SandboxPath, Substituter,
-    Substituters, Substitution, UserPool,
+    AdmissionLimits, BuilderOptions, ExternalBuilder, Features, History, Hooks, LocalBuilder, SandboxMode, SandboxPath,
+    Substituter, Substituters, Substitution, UserPool,
 };
 use store::copy::Place;
 use store::{AutoCollection, FaultPoints, LocalStore, LocalStoreOptions};
@@ -129,6 +129,17 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     if !settings.is_given("system-features") && rustix::fs::access("/dev/kvm", usable).is_ok() {
         options.system_features.insert("kvm".to_owned());
     }
+    if !settings.is_given("system-features") {
+        options.system_features.insert("jobserver".to_owned());
+    }
+    options.control_groups = settings.flag("use-cgroups");
+    options.cpu_weight = id(settings, "build-cpu-weight").min(10_000);
+    options.admission = AdmissionLimits {
+        load: settings.number("load-limit"),
+        memory: settings.number("memory-reserve"),
+        memory_pressure: settings.number("memory-pressure-limit"),
+        ..AdmissionLimits::default()
+    };
     options.max_jobs = settings.max_jobs();
     options.cores = settings.cores();
     options.http_connections = count(settings, "http-connections");
@@ -293,6 +304,7 @@ fn users(settings: &Settings) -> UserPool {
         group: build_group_name(settings).to_owned(),
         start_id: id(settings, "start-id"),
         id_count: id(settings, "id-count"),
+        auto: settings.flag("auto-allocate-uids"),
     }
 }
 

@@ -229,7 +229,7 @@ fn in_child_with(
     let (shared, activity) = (site.shared, site.activity);
     let store = &shared.store;
     let root = rustix::process::geteuid().is_root();
-    let user = match root.then(|| shared.options.users.acquire(store.state_dir(), true)).transpose()? {
+    let user = match root.then(|| shared.options.users.acquire(store.state_dir(), true, false)).transpose()? {
         None | Some(Grant::Ourselves) => None,
         Some(Grant::User(user)) => Some(user),
         Some(Grant::Busy) => return Err(Error::Refused("no build user is free".into())),

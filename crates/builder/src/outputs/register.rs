@@ -67,7 +67,7 @@ pub(crate) struct Read<'a> {
 pub(crate) fn outputs(attempt: &Attempt<'_>) -> Result<Made> {
     let (site, job) = (attempt.site, attempt.job);
     let store = &site.shared.store;
-    let mut canonicaliser = store.canonicaliser(attempt.user.as_ref().map(|user| (user.uid, user.uid)));
+    let mut canonicaliser = store.canonicaliser(attempt.user.as_ref().map(BuildUser::ids));
     let wanted: Vec<&OutputName> =
         job.outputs.keys().filter(|name| job.mode == BuildMode::Check || !job.valid.contains(name)).collect();
     for name in &wanted {
@@ -130,7 +130,10 @@ fn claim(attempt: &Attempt<'_>, name: &str, canonicaliser: &mut Canonicaliser) -
         }
         result => result.io("getting the status of", &real)?,
     };
-    let foreign = attempt.user.as_ref().is_some_and(|user| user.uid != found.uid());
+    let foreign = attempt.user.as_ref().is_some_and(|user| {
+        let (first, last) = user.ids();
+        !(first..=last).contains(&found.uid())
+    });
     // Somebody else may have had a hand in what others can write to.
     if foreign || (!found.is_symlink() && found.mode() & 0o022 != 0) {
         return Err(rejected(format!(

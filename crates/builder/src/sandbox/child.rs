@@ -155,6 +155,9 @@ fn usher(request: &SandboxRequest, isolation: &Isolation, control: &mut UnixStre
     if isolation.user_namespace.is_some() {
         flags |= libc::CLONE_NEWUSER;
     }
+    if isolation.control_group {
+        flags |= libc::CLONE_NEWCGROUP;
+    }
     let (mut ours, theirs) = UnixStream::pair().step(|| "making a socket".into())?;
     // The parent waits for the builder itself, so it must be its child, not ours.
     let pid = sys::clone_process(flags | libc::CLONE_PARENT)

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
+use super::cgroup;
 use super::child::{self, CHILD_ARGUMENT, Failure, Word};
 use super::request::{Action, SandboxRequest};
 use super::seccomp;
@@ -46,9 +47,7 @@ impl Confined {
             Err(error) => {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
-                if let Some(user) = user {
-                    strays::end(number, user);
-                }
+                strays::ended(number, user);
                 Err(Error::Setup { step: "watching a process".into(), source: error.into() })
             }
         }
@@ -69,9 +68,7 @@ impl Confined {
                         // The group keeps its number while a member lives, and is gone otherwise.
                         let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
                     }
-                    if let Some(user) = self.user {
-                        strays::end(self.pid.as_raw_pid() as u32, user);
-                    }
+                    strays::ended(self.pid.as_raw_pid() as u32, self.user);
                     return Ok(status);
                 }
                 Ok(None) | Err(rustix::io::Errno::INTR) => {}
@@ -105,12 +102,17 @@ impl Drop for Confined {
     }
 }
 
-/// Starts our own binary as a sandbox child and waits until the builder runs inside.
+/// Starts our own binary as a sandbox child, in a control group where one is given, and waits until the builder runs inside.
 ///
 /// # Errors
 /// [`Error::IsolationRefused`] where this machine does not give us the isolation asked for; [`Error::Setup`] for
 /// everything else that went wrong before the builder ran.
-pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: BorrowedFd<'_>) -> Result<Confined> {
+pub(crate) fn start(
+    own_binary: &Path,
+    request: &SandboxRequest,
+    output: BorrowedFd<'_>,
+    group: Option<&Path>,
+) -> Result<Confined> {
     let fail = |step: &str| {
         let step = step.to_owned();
         move |source: io::Error| Error::Setup { step, source }
@@ -137,8 +139,15 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
     drop(theirs);
     // An usher's group is also the inmate's until that leaves it, so it must not be killed after the usher.
     let mut usher = Confined::new(usher, request.isolation.is_none(), own_user(request))?;
+    if let Some(group) = group {
+        // It has not read what to do, so nothing that it starts is outside.
+        cgroup::enter(group, usher.pid).map_err(fail("entering the control group"))?;
+    }
+    // Declared behind the usher, so that it is let go before that is waited for.
+    let mut held = strays::hold();
     child::write_frame(&mut ours, request).map_err(fail("handing over the request"))?;
     if request.isolation.is_none() {
+        drop(held);
         // The child itself is the builder.
         return match read_word(&mut ours)? {
             None => Ok(usher),
@@ -150,6 +159,7 @@ pub(crate) fn start(own_binary: &Path, request: &SandboxRequest, output: Borrowe
     loop {
         match read_word(&mut ours)? {
             Some(Word::Process(pid)) if inmate.is_none() => {
+                strays::know(pid, held.take());
                 let _ = usher.wait();
                 inmate = Some(Confined::new(pid, false, None)?);
             }

@@ -8,6 +8,7 @@
 //! `unsafe` stands in [`sys`] and [`spawn`] only. Absent: what a builder is given (environment, inputs, build folder) and
 //! what becomes of its outputs.
 
+pub(crate) mod cgroup;
 pub(crate) mod child;
 mod enter;
 pub(crate) mod linux;

@@ -35,7 +35,11 @@ pub(super) fn enter_root(isolation: &Isolation) -> Result<(), Failure> {
     if isolation.private_dev {
         device_mounts(root, isolation)?;
     }
-    fs::set_permissions(root.join("etc"), fs::Permissions::from_mode(0o555)).step(|| "closing /etc".into())?;
+    if isolation.range {
+        system(root, isolation.host_network)?;
+    } else {
+        fs::set_permissions(root.join("etc"), fs::Permissions::from_mode(0o555)).step(|| "closing /etc".into())?;
+    }
     rustix::process::chdir(root).map_err(io::Error::from).step(|| format!("entering {}", root.display()))?;
     // The old root comes to lie over the new one and is taken away at once: no folder for it is needed.
     rustix::process::pivot_root(".", ".").map_err(io::Error::from).step(|| "pivot_root".into())?;
@@ -152,6 +156,17 @@ fn fresh_proc(root: &Path) -> Result<(), Failure> {
     fs::create_dir_all(&proc).step(|| "making /proc".into())?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
     rustix::mount::mount("none", &proc, "proc", flags, None).map_err(io::Error::from).refused("mounting a fresh /proc")
+}
+
+/// What a root sees of the kernel's devices and settings. The host's network is not its own, nor is what belongs to that.
+fn system(root: &Path, host_network: bool) -> Result<(), Failure> {
+    let place = root.join("sys");
+    fs::create_dir_all(&place).step(|| "making /sys".into())?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    match rustix::mount::mount("none", &place, "sysfs", flags, None) {
+        Err(rustix::io::Errno::PERM) if host_network => Ok(()),
+        result => result.map_err(io::Error::from).step(|| "mounting /sys".into()),
+    }
 }
 
 /// Memory for `/dev/shm` and pseudoterminals of the builder's own.

@@ -44,6 +44,8 @@ pub fn probe(activity: &Activity, own_binary: &Path, place: &Path) -> Result<Pro
             kvm: false,
             shm_size: "50%".into(),
             require_drop_groups: false,
+            control_group: false,
+            range: false,
         }),
         identity: None,
         work_dir: "/".into(),

@@ -72,6 +72,10 @@ pub struct Isolation {
     pub shm_size: String,
     /// An error of `setgroups` ends the build (`require-drop-supplementary-groups`).
     pub require_drop_groups: bool,
+    /// The child is in a control group of its own, which is to be the root of what it sees of them.
+    pub control_group: bool,
+    /// The builder is root over a range of ids: it has a `/sys`, and `/etc` is its own.
+    pub range: bool,
 }
 
 /// One line each of `uid_map` and `gid_map`.
@@ -195,6 +199,8 @@ wire_struct!(Isolation {
     kvm,
     shm_size,
     require_drop_groups,
+    control_group,
+    range,
 });
 wire_struct!(IdMap { inside_uid, inside_gid, outside_uid, outside_gid, count });
 wire_struct!(Mount { source, target, read_only, private, optional });
@@ -292,6 +298,8 @@ mod tests {
                 kvm: false,
                 shm_size: "50%".into(),
                 require_drop_groups: true,
+                control_group: false,
+                range: true,
             }),
             identity: Some(Identity { uid: 3, gid: 4, groups: vec![5] }),
             work_dir: "/build".into(),

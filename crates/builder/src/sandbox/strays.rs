@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -20,9 +21,14 @@ fn running() -> MutexGuard<'static, BTreeSet<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a builder that runs as another user: from now on, orphans among our descendants become our children.
+/// Orphans come to us.
+static ADOPTING: AtomicBool = AtomicBool::new(false);
+
+/// Starts a builder that runs as another user without isolation: from now on, orphans among our descendants become our
+/// children.
 pub(crate) fn start<E>(begin: impl FnOnce() -> Result<u32, E>) -> Result<u32, E> {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    ADOPTING.store(true, Ordering::Release);
     // Nobody looks for strays before it is known.
     let mut running = running();
     let pid = begin()?;
@@ -30,11 +36,22 @@ pub(crate) fn start<E>(begin: impl FnOnce() -> Result<u32, E>) -> Result<u32, E>
     Ok(pid)
 }
 
-/// Kills our children that run as the `user` of a builder that was waited for, until there are none: the children of each
-/// become ours with its end.
-pub(crate) fn end(builder: u32, user: u32) {
+/// Keeps strays from being looked for, where they are at all, until a child is known that another one makes for us.
+pub(crate) fn hold() -> Option<MutexGuard<'static, BTreeSet<u32>>> {
+    ADOPTING.load(Ordering::Acquire).then(running)
+}
+
+/// A child of ours that is no stray.
+pub(crate) fn know(pid: u32, held: Option<MutexGuard<'static, BTreeSet<u32>>>) {
+    held.unwrap_or_else(running).insert(pid);
+}
+
+/// A builder was waited for. Where it had a `user` of its own without isolation, our children that run as that user are
+/// killed until there are none: the children of each become ours with its end.
+pub(crate) fn ended(builder: u32, user: Option<u32>) {
     let mut running = running();
     running.remove(&builder);
+    let Some(user) = user else { return };
     loop {
         let is_stray = |pid: &Pid| !running.contains(&(pid.as_raw_pid() as u32)) && runs_as(*pid, user);
         let strays: Vec<Pid> = children().into_iter().filter(is_stray).collect();

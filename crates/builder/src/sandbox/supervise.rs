@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use activity::Activity;
@@ -28,6 +28,8 @@ pub struct Bounds {
     pub max_log: Option<u64>,
     /// Host user that may open the log's pseudoterminal again.
     pub log_owner: Option<u32>,
+    /// Control group that it runs in.
+    pub group: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -70,7 +72,8 @@ pub fn run(
 ) -> Result<Ended> {
     let fail = |step: &'static str| move |source: io::Error| Error::Setup { step: step.into(), source };
     let terminal = pty::open(bounds.log_owner).map_err(fail("opening a pseudoterminal"))?;
-    let direct = request.isolation.is_none() && matches!(request.action, Action::Exec { .. });
+    let exec = matches!(request.action, Action::Exec { .. });
+    let direct = request.isolation.is_none() && exec && bounds.group.is_none();
     let mut child = if direct {
         match linux::start_direct(request, terminal.writer.as_fd())? {
             Ok(child) => child,
@@ -82,7 +85,7 @@ pub fn run(
             }
         }
     } else {
-        linux::start(own_binary, request, terminal.writer.as_fd())?
+        linux::start(own_binary, request, terminal.writer.as_fd(), bounds.group.as_deref())?
     };
     drop(terminal.writer);
     rustix::io::ioctl_fionbio(&terminal.reader, true).map_err(|e| fail("opening a pseudoterminal")(e.into()))?;

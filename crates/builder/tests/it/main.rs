@@ -7,6 +7,7 @@ mod build;
 mod builtin;
 mod enter;
 mod planning;
+mod resources;
 mod rig;
 mod sandbox;
 mod security;
@@ -48,12 +49,20 @@ fn main() {
     }
     let words: Vec<_> = arguments.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let all: Vec<Test> =
-        [build::TESTS, builtin::TESTS, enter::TESTS, planning::TESTS, sandbox::TESTS, security::TESTS, together::TESTS]
-            .concat()
-            .into_iter()
-            .filter(|(name, _)| chosen(name))
-            .collect();
+    let all: Vec<Test> = [
+        build::TESTS,
+        builtin::TESTS,
+        enter::TESTS,
+        planning::TESTS,
+        resources::TESTS,
+        sandbox::TESTS,
+        security::TESTS,
+        together::TESTS,
+    ]
+    .concat()
+    .into_iter()
+    .filter(|(name, _)| chosen(name))
+    .collect();
     if arguments.iter().any(|word| word == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return;

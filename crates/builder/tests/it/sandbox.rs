@@ -59,6 +59,8 @@ pub fn isolated(root: &Path, script: &str) -> SandboxRequest {
             kvm: false,
             shm_size: "50%".into(),
             require_drop_groups: false,
+            control_group: false,
+            range: false,
         }),
         identity: None,
         work_dir: "/build".into(),

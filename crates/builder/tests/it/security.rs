@@ -147,7 +147,7 @@ fn print(rig: &Rig, path: &StorePath) -> String {
 }
 
 /// A name for sockets and processes that no other test has.
-fn name_for(rig: &Rig, what: &str) -> String {
+pub fn name_for(rig: &Rig, what: &str) -> String {
     format!("firn-{what}-{}", rig.dir.path().file_name().unwrap().to_string_lossy())
 }
 
@@ -162,7 +162,7 @@ fn until<T>(mut what: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn alive(word: &str) -> bool {
+pub fn alive(word: &str) -> bool {
     let own = std::process::id().to_string();
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
         entry.file_name() != own.as_str()
@@ -301,7 +301,7 @@ fn builtins_have_no_capabilities() -> Verdict {
 }
 
 /// A script that leaves a process behind in a session of its own, whose parent is gone.
-fn leave_behind(word: &str) -> String {
+pub fn leave_behind(word: &str) -> String {
     format!("setsid sh -c ': {word}; sh -c \": {word}; sleep 1000; :\" & sleep 1000; :' > /dev/null 2>&1 &\n")
         + &format!("until grep -q {word} /proc/*/cmdline 2> /dev/null; do sleep 0.01; done")
 }
