@@ -240,7 +240,12 @@ fn attempt(
     shared.fault_point("build-begin")?;
     let ended = attempt.run(&request)?;
     if let Some(group) = attempt.group.take() {
-        site.spent.set(group.end()?);
+        let spent = group.end()?;
+        site.spent.set(spent);
+        let [user, system] = [spent.user, spent.system].map(|time| time.unwrap_or(0) as f64 / 1e6);
+        let path = shared.store.store_dir().print(&job.path);
+        let text = format!("builder for '{path}' terminated, user CPU {user:.3}s, system CPU {system:.3}s");
+        site.activity.message(activity::Verbosity::Debug, &text);
     }
     shared.fault_point("build-end")?;
     drop(request);

@@ -1,5 +1,7 @@
 //! `nix.conf` and its like: lines `name = value`, `include FILE`, `!include FILE`, `#` comments.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::Settings;
@@ -15,18 +17,31 @@ pub struct Warning(
 /// How deep configuration files may include one another.
 const DEPTH: usize = 32;
 
+/// How many files are read: those that include two others each, side by side, would be read for ever.
+const MOST_FILES: usize = 1000;
+
+/// How long a file may be; one that does not end is no configuration.
+const LONGEST: u64 = 16 << 20;
+
+/// What reading has met so far.
+#[derive(Default)]
+struct Met {
+    warnings: Vec<Warning>,
+    files: usize,
+}
+
 /// Reads every configuration in its order.
 pub(super) fn load(settings: &mut Settings) -> Result<Vec<Warning>, SessionError> {
-    let mut warnings = Vec::new();
+    let mut met = Met::default();
     let machine = settings.places.configuration.join("nix.conf");
-    file(settings, &machine, false, 0, &mut warnings)?;
+    file(settings, &machine, false, 0, &mut met)?;
     for path in user_files(settings).into_iter().rev() {
-        file(settings, &path, false, 0, &mut warnings)?;
+        file(settings, &path, false, 0, &mut met)?;
     }
     if let Some(text) = settings.around.text("NIX_CONFIG").map(str::to_owned) {
-        apply(settings, &text, Path::new("NIX_CONFIG"), 0, &mut warnings)?;
+        apply(settings, &text, Path::new("NIX_CONFIG"), 0, &mut met)?;
     }
-    Ok(warnings)
+    Ok(met.warnings)
 }
 
 /// The users' files, the most important first.
@@ -40,27 +55,22 @@ pub(super) fn user_files(settings: &Settings) -> Vec<PathBuf> {
     files
 }
 
-fn file(
-    settings: &mut Settings,
-    path: &Path,
-    required: bool,
-    depth: usize,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), SessionError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => apply(settings, &text, path, depth, warnings),
+fn file(settings: &mut Settings, path: &Path, required: bool, depth: usize, met: &mut Met) -> Result<(), SessionError> {
+    let wrong = |problem: String| SessionError::Configuration { path: path.to_owned(), line: 0, problem };
+    let mut text = String::new();
+    match File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Ok(length) if length as u64 == LONGEST => Err(wrong("the file is too long for a configuration".to_owned())),
+        Ok(_) if met.files == MOST_FILES => Err(wrong(format!("more than {MOST_FILES} files are included"))),
+        Ok(_) => {
+            met.files += 1;
+            apply(settings, &text, path, depth, met)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(()),
-        Err(error) => Err(SessionError::Configuration { path: path.to_owned(), line: 0, problem: error.to_string() }),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 
-fn apply(
-    settings: &mut Settings,
-    text: &str,
-    path: &Path,
-    depth: usize,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), SessionError> {
+fn apply(settings: &mut Settings, text: &str, path: &Path, depth: usize, met: &mut Met) -> Result<(), SessionError> {
     for (number, line) in text.lines().enumerate() {
         let wrong = |problem: String| SessionError::Configuration { path: path.to_owned(), line: number + 1, problem };
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -72,14 +82,14 @@ fn apply(
                     return Err(wrong("files include one another too deeply".to_owned()));
                 }
                 let target = path.parent().unwrap_or(Path::new("/")).join(target);
-                file(settings, &target, *include == "include", depth + 1, warnings)?;
+                file(settings, &target, *include == "include", depth + 1, met)?;
             }
             [name, "=", ..] => {
                 let value = line.split_once('=').map_or("", |(_, value)| value);
                 match settings.set(name, value) {
                     Ok(()) => {}
                     Err(SessionError::UnknownSetting { name }) => {
-                        warnings.push(Warning(format!("unknown setting '{name}'")));
+                        met.warnings.push(Warning(format!("unknown setting '{name}'")));
                     }
                     Err(error) => return Err(wrong(error.to_string())),
                 }
@@ -94,6 +104,26 @@ fn apply(
 mod tests {
     use super::super::Surroundings;
     use super::*;
+
+    #[test]
+    fn files_without_end_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let mut around = Surroundings::default();
+        around.variables.insert("NIX_CONF_DIR".into(), folder.path().into());
+        around.variables.insert("NIX_USER_CONF_FILES".into(), "".into());
+        let problem = || Settings::load(around.clone()).unwrap_err().to_string();
+        write("nix.conf", "include nix.conf\n");
+        assert!(problem().contains("too deeply"), "{}", problem());
+        write("nix.conf", "include /dev/zero\n");
+        assert!(problem().contains("too long"), "{}", problem());
+        write("nix.conf", "include 0\n");
+        for number in 0..30 {
+            write(&number.to_string(), &format!("!include {0}\n!include {0}\n", number + 1));
+        }
+        write("30", "cores = 2\n");
+        assert!(problem().contains("more than 1000 files"), "{}", problem());
+    }
 
     #[test]
     fn files_environment_and_includes_are_read_in_order() {
