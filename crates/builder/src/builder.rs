@@ -81,15 +81,19 @@ impl LocalBuilder {
         let mut plan = Plan::new(self.shared.store.store_dir().clone())
             .substituting(self.shared.options.substitution)
             .with_features(self.shared.options.features);
-        let wanted = wanted
-            .iter()
-            .map(|path| match (plan.want(path, mode), path) {
+        // What is wanted first begins first: C++ Nix's order, by names.
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by_key(|at| wanted[*at].base().name());
+        let mut nodes: Vec<Option<Wanted<'a>>> = wanted.iter().map(|_| None).collect();
+        for at in order {
+            let path = &wanted[at];
+            nodes[at] = Some(match (plan.want(path, mode), path) {
                 (Err(why), _) => Wanted::Refused(why),
                 (Ok(Some(id)), DerivedPath::Built { outputs, .. }) => Wanted::Node(id, outputs),
                 (Ok(_), path) => Wanted::Path(path),
-            })
-            .collect();
-        (plan, wanted)
+            });
+        }
+        (plan, nodes.into_iter().flatten().collect())
     }
 
     fn build_all(&self, activity: &Activity, asked: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
@@ -97,7 +101,7 @@ impl LocalBuilder {
             self.repair_inputs(activity, asked)?;
         }
         let (mut plan, wanted) = self.planned(asked, mode);
-        self.shared.settle(activity, &mut plan)?;
+        self.shared.settle_or_refuse(activity, &mut plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
             let known = Known::new(&self.shared.store);

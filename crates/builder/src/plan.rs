@@ -154,6 +154,8 @@ pub struct Plan {
     learned: Vec<Learned>,
     /// What was resolved to what, to be told.
     news: Vec<(NodeId, NodeId)>,
+    /// A mistake for which nothing is built.
+    refused: Option<String>,
     /// By path what was asked, answered, and offered.
     offers: HashMap<StorePath, Option<Option<Offer>>>,
 }
@@ -178,6 +180,7 @@ impl Plan {
             realisations: HashMap::new(),
             learned: Vec::new(),
             news: Vec::new(),
+            refused: None,
             offers: HashMap::new(),
         }
     }
@@ -376,7 +379,7 @@ impl Plan {
         if !node.expanded {
             match self.wanted_outputs_valid(id) {
                 Err(why) => {
-                    self.fail(id, BuildStatus::MiscFailure, why);
+                    self.refuse(id, why);
                     return true;
                 }
                 Ok(None) => return false,
@@ -394,7 +397,9 @@ impl Plan {
                     }
                     let node = &self.nodes[id.0 as usize];
                     if node.mode == BuildMode::Check && !valid {
-                        let why = unchecked(&self.store_dir.print(&node.path));
+                        let path = self.store_dir.print(&node.path);
+                        let impure = derivation.kind() == Ok(DerivationKind::Impure);
+                        let why = if impure { resolved::never_checked(&path) } else { unchecked(&path) };
                         self.fail(id, BuildStatus::MiscFailure, why);
                         return true;
                     }

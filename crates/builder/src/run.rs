@@ -213,6 +213,12 @@ impl Shared {
         }
     }
 
+    /// The same, where a mistake in what is wanted is an error.
+    pub(crate) fn settle_or_refuse(&self, activity: &Activity, plan: &mut Plan) -> Result<()> {
+        self.settle(activity, plan)?;
+        plan.refused().map_or(Ok(()), |why| Err(Error::Refused(why.to_owned())))
+    }
+
     /// Says what was resolved to what, in C++ Nix's words.
     pub(crate) fn tell_resolved(&self, activity: &Activity, plan: &mut Plan) {
         for (from, to) in plan.take_resolved() {
@@ -363,7 +369,7 @@ impl<'a> Run<'a> {
         loop {
             if !self.stopped && !self.plan.is_settled() {
                 // What came, or did not, leaves other questions open.
-                if let Err(error) = self.shared.settle(self.activity, self.plan) {
+                if let Err(error) = self.shared.settle_or_refuse(self.activity, self.plan) {
                     self.stop(Some(error));
                 }
             }

@@ -20,6 +20,7 @@ mod paths;
 mod pending;
 mod prefetch;
 mod profiles;
+mod realised;
 mod registries;
 mod repair;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
@@ -34,6 +35,7 @@ pub use mirrors::mirrors_of_user;
 pub use options::build_history;
 pub use paths::without_dots;
 pub use prefetch::Prefetch;
+pub use realised::Realised;
 pub use registries::RegistryEntry;
 pub use session::Session;
 pub use settings::Settings;

@@ -169,6 +169,7 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
         false => settings.around.user == 0,
     };
     options.impure_host_deps = settings.list("allowed-impure-host-deps").into_iter().map(PathBuf::from).collect();
+    options.secret_keys = secret_keys(settings)?;
     options.features = Features {
         content_addressed: settings.feature("ca-derivations"),
         impure: settings.feature("impure-derivations"),

@@ -164,6 +164,14 @@ impl Session {
         Ok(Arc::new(keys.into_iter().collect()))
     }
 
+    /// Our own keys, which sign what is built here.
+    ///
+    /// # Errors
+    /// A key's file that cannot be read, or is none.
+    pub fn secret_keys(&self) -> Result<Vec<SecretKey>, SessionError> {
+        crate::options::secret_keys(&self.settings)
+    }
+
     /// Where a store path's object lies on disk.
     pub fn real_path(&self, path: &store_model::StorePath) -> PathBuf {
         self.place.real_dir.join(path.as_str())

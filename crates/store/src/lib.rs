@@ -11,6 +11,7 @@
 pub mod api;
 pub mod closure;
 pub mod conformance;
+pub mod content_addressed;
 pub mod copy;
 mod error;
 mod gc;

@@ -2,5 +2,6 @@
 
 mod formats;
 mod killed;
+mod realisations;
 mod stores;
 mod together;

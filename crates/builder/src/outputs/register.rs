@@ -250,6 +250,9 @@ pub(crate) fn finish(
         }
         return Ok(Made { outputs: infos, ..Made::nothing() });
     }
+    for (name, read) in &reads {
+        refuse_false_derivation(site, &infos[name].path, &read.path)?;
+    }
     let (locks, there) = lock_addressed(site, &reads)?;
     let mut made = Made { locks, ..Made::nothing() };
     for name in fresh {
@@ -270,6 +273,19 @@ pub(crate) fn finish(
     }
     made.outputs = infos;
     Ok(made)
+}
+
+/// An output whose name says that it is a derivation must be one: the store would not take it.
+fn refuse_false_derivation(site: &Site<'_>, path: &StorePath, place: &Path) -> Result<()> {
+    if !path.is_derivation() {
+        return Ok(());
+    }
+    let store = &site.shared.store;
+    let checked = store.check_derivation(site.activity, path, &fs::read(place).io("reading", place)?);
+    checked.map_err(|error| match error {
+        store::Error::Cancelled(cancelled) => cancelled.into(),
+        error => rejected(format!("output '{}': {error}", store.store_dir().print(path))),
+    })
 }
 
 /// Locks the paths that follow from contents, all at once so that nobody waits in a circle, and tells which are valid.

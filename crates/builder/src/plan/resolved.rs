@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use store::BuildMode;
 use store_model::{
-    BuildStatus, Derivation, DerivationKind, DrvOutput, Hash, InputOutputs, OutputName, OutputsSpec, Realisation,
-    SingleDerivedPath, StorePath,
+    BuildStatus, ContentAddressMethod, Derivation, DerivationKind, DerivationOutput, DrvOutput, Hash, InputOutputs,
+    OutputName, OutputsSpec, Realisation, SingleDerivedPath, StorePath,
 };
 
 use super::{Node, NodeId, Plan, State};
@@ -55,6 +55,15 @@ impl Plan {
     pub(super) fn admitted(&self, derivation: &Derivation) -> Result<DerivationKind, String> {
         let kind = derivation.kind().map_err(|error| error.to_string())?;
         let features = self.features;
+        let is_text = |output: &DerivationOutput| {
+            matches!(output, DerivationOutput::CAFloating { method: ContentAddressMethod::Text, .. })
+        };
+        if !features.dynamic && derivation.outputs.values().any(is_text) {
+            let feature = "dynamic-derivations";
+            return Err(format!(
+                "experimental Nix feature '{feature}' is disabled (text-hashed derivation output); add '--extra-experimental-features {feature}' to enable it"
+            ));
+        }
         let needed = match kind {
             _ if derivation.has_dynamic_inputs() && !features.dynamic => Some("dynamic-derivations"),
             DerivationKind::Floating | DerivationKind::Deferred if !features.content_addressed => {
@@ -119,7 +128,21 @@ impl Plan {
         }
         let [user_path, used_path] = [user, used].map(|id| self.store_dir.print(self.path(id)));
         let why = format!("pure derivation '{user_path}' depends on impure derivation '{used_path}'");
+        self.refused.get_or_insert(why.clone());
         self.fail(user, BuildStatus::MiscFailure, why);
+    }
+
+    /// A node fails by a mistake in what is wanted; where others need it, that is told instead of their failure.
+    pub(super) fn refuse(&mut self, id: NodeId, why: String) {
+        if self.has_dependents(id) || self.nodes[id.0 as usize].chain.is_some() {
+            self.refused.get_or_insert(why.clone());
+        }
+        self.fail(id, BuildStatus::MiscFailure, why);
+    }
+
+    /// Why nothing at all is to be built: a mistake in what is wanted, not a build that failed.
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// The store said what outputs became.
@@ -181,7 +204,7 @@ impl Plan {
         };
         match next {
             Ok(alias) => self.follow(id, alias),
-            Err(why) => self.fail(id, BuildStatus::MiscFailure, why),
+            Err(why) => self.refuse(id, why),
         }
         true
     }
@@ -348,6 +371,11 @@ impl Plan {
     pub fn take_resolved(&mut self) -> Vec<(NodeId, NodeId)> {
         std::mem::take(&mut self.news)
     }
+}
+
+/// Why an impure derivation is not built again to compare.
+pub(super) fn never_checked(path: &str) -> String {
+    format!("derivation '{path}' is impure: it is built anew each time, so there is nothing to compare a build with")
 }
 
 /// What is said where an experimental feature is off.

@@ -1,11 +1,13 @@
 //! What the newer commands are given: attribute paths of a file or an expression (`-f`, `--expr`), or store paths, each
 //! with outputs after `^`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use evaluator::{Evaluator, Package, Rooted, StringContextElement, ValueKind, with_large_stack};
 use session::Settings;
 use session::remembered::{Answer, Found, Start, Step, Work};
-use store_model::{DerivedPath, OutputsSpec, SingleDerivedPath};
+use store_model::{DerivedPath, OutputsSpec, SingleDerivedPath, StorePath};
 
 use super::evaluation::{Evaluation, EvaluationArgs, Question};
 use crate::command::CommandError;
@@ -145,16 +147,14 @@ impl Work for Resolving<'_> {
                 let text = path.print(self.opened.session.store_dir()).into_bytes();
                 return Ok(Step { answer: Some(Answer::Text(text)), identities: Vec::new() });
             }
+            let kind = evaluation.run(|evaluator| evaluator.kind(&value))?;
+            if matches!(kind, ValueKind::Attrs | ValueKind::List) {
+                return Ok(Step { answer: Some(self.all_below(&value, part)?), identities: Vec::new() });
+            }
             let what = if path.is_empty() { "the expression".to_owned() } else { format!("'{path}'") };
             return Err(CommandError::failed(format!("{what} does not evaluate to a derivation")));
         };
-        let outputs = match self.words[part].outputs {
-            Some(_) => Vec::new(),
-            None => wanted_outputs(evaluation, &package)?,
-        };
-        let main_program = Some(evaluation.run(|evaluator| evaluator.main_program(&package))?);
-        let (drv_path, output_name) = (package.drv_path, package.output_name);
-        let found = Found { drv_path, output_name, outputs, main_program };
+        let found = found(evaluation, package, self.words[part].outputs.is_none())?;
         Ok(Step { answer: Some(Answer::Derivations(vec![found])), identities: Vec::new() })
     }
 
@@ -186,6 +186,33 @@ impl Work for Resolving<'_> {
     }
 }
 
+/// What is to be known of a package; its usual outputs where no others are wanted.
+fn found(evaluation: &mut Evaluation, package: Package, usual: bool) -> Result<Found, CommandError> {
+    let outputs = if usual { wanted_outputs(evaluation, &package)? } else { Vec::new() };
+    let main_program = Some(evaluation.run(|evaluator| evaluator.main_program(&package))?);
+    let (drv_path, output_name) = (package.drv_path, package.output_name);
+    Ok(Found { drv_path, output_name, outputs, main_program })
+}
+
+impl Resolving<'_> {
+    /// Every derivation in a set or list, in the order of their paths, each once.
+    fn all_below(&mut self, value: &Rooted, part: usize) -> Result<Answer, CommandError> {
+        let usual = self.words[part].outputs.is_none();
+        let Some(evaluation) = &mut self.evaluation else { return Ok(Answer::Derivations(Vec::new())) };
+        let packages =
+            evaluation.with_arguments(|evaluator, arguments| evaluator.walk_derivations(value, arguments))?;
+        let mut all: BTreeMap<StorePath, Found> = BTreeMap::new();
+        for package in packages {
+            let one = found(evaluation, package, usual)?;
+            match all.get_mut(&one.drv_path) {
+                Some(known) => known.outputs.extend(one.outputs),
+                None => drop(all.insert(one.drv_path.clone(), one)),
+            }
+        }
+        Ok(Answer::Derivations(all.into_values().collect()))
+    }
+}
+
 /// A path, which is copied to the store, or a text that is a store path or an output: what it means. `None` for everything
 /// else.
 fn store_object(evaluation: &mut Evaluation, value: &Rooted) -> Result<Option<DerivedPath>, CommandError> {
@@ -193,16 +220,25 @@ fn store_object(evaluation: &mut Evaluation, value: &Rooted) -> Result<Option<De
     if !matches!(kind, ValueKind::String | ValueKind::Path(_)) {
         return Ok(None);
     }
-    let (_, context) = evaluation.run(|evaluator| evaluator.string(value, true))?;
+    let (text, context) = evaluation.run(|evaluator| evaluator.string(value, true))?;
     Ok(match context.as_slice() {
-        [StringContextElement::Opaque(path) | StringContextElement::Whole(path)] => {
-            Some(DerivedPath::Opaque(path.clone()))
+        [StringContextElement::Opaque(path)] => Some(DerivedPath::Opaque(path.clone())),
+        [StringContextElement::Whole(_)] => {
+            let text = String::from_utf8_lossy(&text);
+            return Err(CommandError::failed(format!(
+                "string '{text}' has a context which refers to a complete source and binary closure. This is not supported at this time"
+            )));
         }
         [StringContextElement::Output(drv, output)] => Some(DerivedPath::output(drv.clone(), output)),
         [StringContextElement::Dynamic(drv, output)] => {
             Some(DerivedPath::Built { drv: drv.clone(), outputs: OutputsSpec::Names([output.clone()].into()) })
         }
-        _ => None,
+        others => {
+            let (text, count) = (String::from_utf8_lossy(&text), others.len());
+            return Err(CommandError::failed(format!(
+                "string '{text}' has {count} entries in its context. It should only have exactly one entry"
+            )));
+        }
     })
 }
 

@@ -35,6 +35,17 @@ pub enum Realise {
     Outputs,
 }
 
+/// The words, and where that is wanted the lines of standard input.
+pub fn with_lines_of_input(words: &[String], wanted: bool) -> Result<Vec<String>, CommandError> {
+    let mut words = words.to_vec();
+    if wanted {
+        for line in std::io::stdin().lock().lines() {
+            words.extend(Some(line?).filter(|line| !line.is_empty()));
+        }
+    }
+    Ok(words)
+}
+
 impl StorePathsArgs {
     /// The paths that words and options name, without their closures.
     pub fn named(
@@ -50,23 +61,8 @@ impl StorePathsArgs {
             let all = opened.source()?.all_valid_paths(opened.activity()).map_err(store_error)?;
             return Ok(all.into_iter().collect());
         }
-        let mut words = words.to_vec();
-        if self.stdin {
-            for line in std::io::stdin().lock().lines() {
-                words.extend(Some(line?).filter(|line| !line.is_empty()));
-            }
-            if words.is_empty() {
-                return Ok(Vec::new());
-            }
-        }
-        let wanted: Vec<DerivedPath> =
-            self.installables.resolve(opened, &words)?.into_iter().map(|one| one.path).collect();
         let mut found = Vec::new();
-        if realise == Realise::Outputs && !self.derivation {
-            let wanted = opened.plan(wanted.clone(), false)?;
-            opened.build(&wanted, store::BuildMode::Normal)?;
-        }
-        for path in wanted {
+        for path in self.wanted(opened, words, realise)? {
             match path {
                 DerivedPath::Built { drv, .. } if self.derivation => found.push(opened.derivation_path(&drv)?),
                 DerivedPath::Opaque(path) if self.derivation && !path.is_derivation() => {
@@ -76,6 +72,26 @@ impl StorePathsArgs {
             }
         }
         Ok(found)
+    }
+
+    /// What words and options name, before anything is known of the paths; built or fetched where that is asked for.
+    pub fn wanted(
+        &self,
+        opened: &Opened<'_>,
+        words: &[String],
+        realise: Realise,
+    ) -> Result<Vec<DerivedPath>, CommandError> {
+        let words = with_lines_of_input(words, self.stdin)?;
+        if self.stdin && words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<DerivedPath> =
+            self.installables.resolve(opened, &words)?.into_iter().map(|one| one.path).collect();
+        if realise == Realise::Outputs && !self.derivation {
+            let wanted = opened.plan(wanted.clone(), false)?;
+            opened.build(&wanted, store::BuildMode::Normal)?;
+        }
+        Ok(wanted)
     }
 
     /// The paths, with their closures if `recursive`, each after what it refers to.

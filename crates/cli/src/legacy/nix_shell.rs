@@ -152,7 +152,23 @@ fn enter(opened: &Opened<'_>, words: &Words<Args>, shebang: Option<&Shebang>) ->
             PathBuf::from(format!("{}/bin/bash", opened.show(out)))
         }
     };
+    let derivation = resolved(opened, derivation)?;
     become_shell(opened, args, shebang, &derivation, &shell)
+}
+
+/// The derivation with paths in place of inputs that were not known before they were built.
+fn resolved(opened: &Opened<'_>, derivation: Derivation) -> Result<Derivation, CommandError> {
+    let wrong = |error: store_model::Error| CommandError::failed(error.to_string());
+    if !derivation.should_resolve(false).map_err(wrong)? {
+        return Ok(derivation);
+    }
+    let mut became = |drv: &SingleDerivedPath, output: &String| {
+        let outputs = OutputsSpec::Names([output.clone()].into());
+        let made = opened.outputs_by_now(&DerivedPath::Built { drv: drv.clone(), outputs }).ok()?;
+        made.into_iter().next()?.1
+    };
+    let resolved = derivation.resolve(opened.session.store_dir(), &mut became).map_err(wrong)?;
+    Ok(resolved.unwrap_or(derivation))
 }
 
 fn built(drv: &StorePath, names: BTreeSet<String>) -> DerivedPath {

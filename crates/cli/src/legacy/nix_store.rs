@@ -4,6 +4,7 @@ mod add;
 mod collect;
 mod draw;
 mod exchange;
+mod keys;
 mod query;
 mod registry;
 
@@ -86,6 +87,9 @@ pub struct Args {
     /// Operation: fail unless all paths are valid
     #[arg(long)]
     check_validity: bool,
+    /// Operation: make a new key for signing; its name and files for the secret and the public half follow
+    #[arg(long)]
+    generate_binary_cache_key: bool,
     /// Operation: print the environment of a derivation in a shell's syntax
     #[arg(long)]
     print_env: bool,
@@ -212,7 +216,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     type Operation = fn(&Opened<'_>, &Args) -> CommandResult;
-    let operations: [(bool, Operation); 22] = [
+    let operations: [(bool, Operation); 23] = [
         (args.realise, realise_paths),
         (args.query, query::run),
         (args.add, add::add),
@@ -234,6 +238,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         (args.load_db, registry::load),
         (args.register_validity, registry::register),
         (args.check_validity, registry::check),
+        (args.generate_binary_cache_key, keys::generate),
         (args.print_env, print_env),
     ];
     let mut chosen = operations.into_iter().filter(|(given, _)| *given).map(|(_, operation)| operation);

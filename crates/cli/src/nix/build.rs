@@ -11,6 +11,7 @@ use store_model::{DerivedPath, SingleDerivedPath, StorePath};
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
 use crate::input::installable::InstallableArgs;
+use crate::input::store_paths::with_lines_of_input;
 use crate::output::build::{Opened, link_name};
 
 /// Build attributes of a file or an expression, or store paths
@@ -38,6 +39,9 @@ struct Args {
     /// Print what was built as JSON
     #[arg(long)]
     json: bool,
+    /// Read more paths from standard input, one a line
+    #[arg(long)]
+    stdin: bool,
     #[command(flatten)]
     installables: InstallableArgs,
     #[command(flatten)]
@@ -51,7 +55,11 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
-    let wanted = args.installables.resolve(&opened, &args.arguments)?;
+    let named = with_lines_of_input(&args.arguments, args.stdin)?;
+    let wanted = match args.stdin && named.is_empty() {
+        true => Vec::new(),
+        false => args.installables.resolve(&opened, &named)?,
+    };
     let paths: Vec<DerivedPath> = wanted.into_iter().map(|one| one.path).collect();
     if args.dry_run {
         opened.say_plan(&paths)?;

@@ -1,12 +1,14 @@
 //! `nix copy`: paths with all that they need from one store to another.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use session::OpenStore;
+use session::{OpenStore, Realised};
 use store::WriteOptions;
 use store::copy::{Destination, Place, copy_paths};
+use store_model::{DerivedPath, Realisation, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
@@ -64,22 +66,29 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         false => Opened { surface, session: here.session.clone() },
     };
     let realise = if from.is_some() { Realise::Nothing } else { Realise::Outputs };
-    // Expressions are evaluated here: their derivations need a store on this machine.
-    let paths = match args.paths.installables.evaluates() {
-        true => {
-            let named = args.paths.named(&here, &args.arguments, realise)?;
-            args.paths.with_closures(&there, named, !args.no_recursive)?
-        }
-        false => args.paths.paths(&there, &args.arguments, !args.no_recursive, realise)?,
-    };
     let source = there.session.opened(there.activity())?;
+    // Expressions are evaluated here: their derivations need a store on this machine.
+    let evaluates = args.paths.installables.evaluates();
+    let mut realisations = Vec::new();
+    let named = if args.paths.all || args.paths.derivation {
+        args.paths.named(if evaluates { &here } else { &there }, &args.arguments, realise)?
+    } else {
+        let opened = if evaluates { &here } else { &there };
+        let mut named = Vec::new();
+        for wanted in args.paths.wanted(opened, &args.arguments, realise)? {
+            let (paths, known) = outputs(opened, &source, from.is_some(), &wanted)?;
+            named.extend(paths);
+            realisations.extend(known);
+        }
+        named
+    };
+    let paths = args.paths.with_closures(&there, named.clone(), !args.no_recursive)?;
     let target = match &args.to {
         Some(uri) => here.session.open_uri(here.activity(), uri)?,
         None => here.session.opened(here.activity())?,
     };
-    copy(&here, &source, &target, &paths, &args)?;
+    copy(&here, &source, &target, (&paths, &realisations), &args)?;
     if let Some(link) = &args.out_link {
-        let named = args.paths.named(&there, &args.arguments, Realise::Nothing)?;
         for (number, path) in named.iter().enumerate() {
             here.link(path, &link_name(link, number + 1, "out"))?;
         }
@@ -87,11 +96,53 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     Ok(0)
 }
 
+/// The paths of wanted outputs, and what is noted of outputs where such notes go along with them (`ca-derivations`). Paths
+/// that are not known here may be known where they are copied from.
+fn outputs(
+    opened: &Opened<'_>,
+    source: &OpenStore,
+    from_elsewhere: bool,
+    wanted: &DerivedPath,
+) -> Result<(Vec<StorePath>, Vec<Realisation>), CommandError> {
+    let DerivedPath::Built { drv, .. } = wanted else {
+        return Ok((opened.outputs(wanted)?.into_iter().map(|(_, path)| path).collect(), Vec::new()));
+    };
+    if !opened.session.settings.feature("ca-derivations") {
+        return Ok((opened.outputs(wanted)?.into_iter().map(|(_, path)| path).collect(), Vec::new()));
+    }
+    if !from_elsewhere {
+        let realisations = opened.realisations(wanted)?;
+        return Ok((realisations.iter().map(|one| one.out_path.clone()).collect(), realisations));
+    }
+    let by_now = opened.outputs_by_now(wanted)?;
+    let activity = opened.activity();
+    let mut known = BTreeMap::new();
+    if by_now.iter().any(|(_, path)| path.is_none()) {
+        let (store, drv) = (opened.store()?, opened.derivation_path(drv)?);
+        let mut realised = Realised::new(&store, &*source.realisations, activity);
+        known = evaluator::with_large_stack(|| realised.outputs(&drv)).map_err(store_error)?;
+    }
+    let (mut paths, mut realisations) = (Vec::new(), Vec::new());
+    for (name, path) in by_now {
+        if let Some(path) = path {
+            paths.push(path);
+            continue;
+        }
+        let Some(known) = known.remove(&name) else {
+            // Says which output is not known.
+            return opened.outputs(wanted).map(|_| Default::default());
+        };
+        paths.push(known.out_path.clone());
+        realisations.push(known);
+    }
+    Ok((paths, realisations))
+}
+
 fn copy(
     here: &Opened<'_>,
     source: &OpenStore,
     target: &OpenStore,
-    paths: &[store_model::StorePath],
+    (paths, realisations): (&[StorePath], &[Realisation]),
     args: &Args,
 ) -> Result<(), CommandError> {
     let settings = &here.session.settings;
@@ -105,5 +156,6 @@ fn copy(
         jobs: session::settings::processors(),
     };
     let source = Place { store: source.store.clone(), uri: source.uri.clone() };
-    copy_paths(here.activity(), &source, &destination, paths).map_err(store_error)
+    copy_paths(here.activity(), &source, &destination, paths).map_err(store_error)?;
+    target.realisations.register_realisations(here.activity(), realisations, &destination.options).map_err(store_error)
 }

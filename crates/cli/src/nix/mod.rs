@@ -14,6 +14,7 @@ pub mod log;
 pub mod nar;
 pub mod path_info;
 pub mod print_dev_env;
+pub mod realisation;
 pub mod registry;
 pub mod run;
 pub mod shell;

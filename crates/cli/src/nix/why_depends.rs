@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
-use store_model::StorePath;
+use store_model::{DerivedPath, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
@@ -48,9 +48,20 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         }
     };
     let package = one(&args.package, Realise::Outputs)?;
-    let dependency = one(&args.dependency, Realise::Nothing)?;
     let shown = Shown { all: args.every, precise: args.precise };
-    match evaluator::with_large_stack(|| why_depends(&opened, &package, &dependency, shown))? {
+    // What was never built is needed by nothing.
+    let unbuilt =
+        |wanted: &DerivedPath| Ok::<_, CommandError>(opened.outputs_by_now(wanted)?.iter().any(|one| one.1.is_none()));
+    let wanted = paths.wanted(&opened, std::slice::from_ref(&args.dependency), Realise::Nothing)?;
+    let never = !args.derivation && wanted.iter().map(unbuilt).collect::<Result<Vec<_>, _>>()?.contains(&true);
+    let found = match never {
+        true => None,
+        false => {
+            let dependency = one(&args.dependency, Realise::Nothing)?;
+            evaluator::with_large_stack(|| why_depends(&opened, &package, &dependency, shown))?
+        }
+    };
+    match found {
         Some(lines) => surface.print(&lines),
         None => {
             let text = format!("'{}' does not depend on '{}'", args.package, args.dependency);

@@ -9,8 +9,10 @@ use activity::{Activity, Verbosity};
 use builder::LocalBuilder;
 use file_tree::{SourceAccessor, TreePath};
 use session::{Prefetch, Session, wrong_hashes};
-use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Store, WritableStore, render_size};
-use store_model::{BuildResult, DerivedPath, Hash, HashFormat, OutputsSpec, PathInfo, SingleDerivedPath, StorePath};
+use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Realisations as _, Store, WritableStore, render_size};
+use store_model::{
+    BuildResult, DerivedPath, Hash, HashFormat, OutputsSpec, PathInfo, Realisation, SingleDerivedPath, StorePath,
+};
 
 use super::graph::BuildGraph;
 use crate::command::{CommandError, Surface};
@@ -211,6 +213,12 @@ impl Opened<'_> {
         if failed.is_empty() {
             return Ok(results);
         }
+        // What was given up because another one failed has nothing to say.
+        let told = |failed: &(&DerivedPath, &BuildResult)| !failed.1.error_message.is_empty();
+        let failed: Vec<_> = match failed.iter().any(told) {
+            true => failed.into_iter().filter(told).collect(),
+            false => failed,
+        };
         self.activity().check()?;
         // Only the older programs tell the kinds of failure apart.
         let status = if self.surface.program.starts_with("nix-") { self.builder()?.exit_status() } else { 1 };
@@ -339,6 +347,30 @@ impl Opened<'_> {
             return Err(CommandError::failed(format!("derivation '{shown}' does not have an output named '{name}'")));
         }
         Ok(known.into_iter().filter(|(name, _)| outputs.contains(name)).collect())
+    }
+
+    /// What the outputs that are wanted became, by the keys that other stores know them by; for outputs whose paths were
+    /// known beforehand that follows, and has our signatures.
+    pub fn realisations(&self, wanted: &DerivedPath) -> Result<Vec<Realisation>, CommandError> {
+        let DerivedPath::Built { drv, .. } = wanted else { return Ok(Vec::new()) };
+        let path = self.derivation_path(drv)?;
+        let (store, activity) = (self.store()?, self.activity());
+        let derivation = store.read_derivation(activity, &path).map_err(store_error)?;
+        let mut ids = store.output_ids(activity, &derivation).map_err(store_error)?;
+        let mut found = Vec::new();
+        for (name, out_path) in self.outputs(wanted)? {
+            let Some(id) = ids.remove(&name) else { continue };
+            let known = store.realisations(activity, std::slice::from_ref(&id)).map_err(store_error)?.pop().flatten();
+            found.push(match known {
+                Some(known) => known,
+                None => {
+                    let mut own = Realisation { id, out_path, signatures: BTreeSet::new() };
+                    self.session.secret_keys()?.iter().for_each(|key| own.sign(key));
+                    own
+                }
+            });
+        }
+        Ok(found)
     }
 
     /// The path that is meant by an output of an output; `None` while that is not known.

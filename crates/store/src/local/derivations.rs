@@ -86,6 +86,15 @@ impl LocalStore {
         self.known_outputs(drv)
     }
 
+    /// Whether these bytes are a derivation that may be registered under the path.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_derivation(&self, activity: &Activity, path: &StorePath, bytes: &[u8]) -> Result<()> {
+        let drv = aterm::parse(&self.options.store_dir, bytes, path.derivation_name()?)?;
+        self.checked_outputs(activity, path, &drv).map(drop)
+    }
+
     /// The outputs whose paths are known.
     fn known_outputs(&self, drv: &Derivation) -> Result<BTreeMap<OutputName, StorePath>> {
         let outputs = drv.output_paths(&self.options.store_dir)?;

@@ -24,10 +24,15 @@ struct Args {
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     configuration(surface, &words.given)?;
+    surface.print(new_key(&words.args.key_name)?.reveal().as_bytes());
+    Ok(0)
+}
+
+/// A key that nobody had before.
+pub fn new_key(name: &str) -> Result<SecretKey, CommandError> {
     let mut seed = [0; 32];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut seed))
         .map_err(|error| CommandError::failed(format!("reading '/dev/urandom': {error}")))?;
-    surface.print(SecretKey::from_seed(&words.args.key_name, seed).reveal().as_bytes());
-    Ok(0)
+    Ok(SecretKey::from_seed(name, seed))
 }

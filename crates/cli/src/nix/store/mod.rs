@@ -11,6 +11,7 @@ pub mod dump_path;
 pub mod gc;
 pub mod info;
 pub mod ls;
+pub mod make_content_addressed;
 pub mod optimise;
 pub mod path_from_hash_part;
 pub mod prefetch_file;

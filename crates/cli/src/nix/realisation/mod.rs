@@ -1,0 +1,3 @@
+//! `nix realisation`: what outputs of derivations became.
+
+pub mod info;
