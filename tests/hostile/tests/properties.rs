@@ -354,6 +354,12 @@ fn what_once_did_not_end_ends() {
     hostile::toml_text(b"J=[[1],[2[[1],[2[\xff[\xff\n[\xff=[[1],[2[\xff\n1=07:304\n");
 }
 
+/// Found by fuzzing: nothing appended to a list leaves no blank at its end.
+#[test]
+fn lists_to_which_nothing_is_added_stay() {
+    hostile::configuration(b"extra-substituters = a\nextra-substituters =\n");
+}
+
 /// Found by fuzzing: names of outputs are printed as they are.
 #[test]
 fn names_of_outputs_have_no_quotes() {

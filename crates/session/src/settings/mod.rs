@@ -66,10 +66,11 @@ impl Settings {
         match appended {
             Some(setting) if matches!(setting.kind, Kind::List | Kind::Map) => {
                 let mut text = self.text(setting.name).to_owned();
-                if !text.is_empty() {
+                let value = value.trim();
+                if !text.is_empty() && !value.is_empty() {
                     text.push(' ');
                 }
-                text.push_str(value.trim());
+                text.push_str(value);
                 self.given.insert(setting.name, text);
                 Ok(())
             }
