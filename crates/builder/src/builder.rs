@@ -98,10 +98,12 @@ impl LocalBuilder {
 
     fn build_all(&self, activity: &Activity, asked: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
         if mode == BuildMode::Repair {
+            self.fetch_anew(activity, asked)?;
             self.repair_inputs(activity, asked)?;
         }
         let (mut plan, wanted) = self.planned(asked, mode);
         self.shared.settle_or_refuse(activity, &mut plan)?;
+        self.refuse_without_room(&plan)?;
         let mut times = Default::default();
         if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
             let known = Known::new(&self.shared.store);
@@ -141,6 +143,18 @@ impl LocalBuilder {
         Ok(results)
     }
 
+    /// Refuses before the first byte what is to be fetched and cannot fit. Where garbage is collected on the way, room may
+    /// come of that.
+    fn refuse_without_room(&self, plan: &Plan) -> Result<()> {
+        let store = &self.shared.store;
+        if store.options().auto.min_free > 0 {
+            return Ok(());
+        }
+        let coming = plan.to_substitute();
+        let size = coming.iter().map(|(_, offer)| offer.nar_size).fold(0, u64::saturating_add);
+        Ok(store.refuse_without_room(size, || format!("{} paths to be fetched", coming.len()))?)
+    }
+
     /// Makes anew what the results refer to and what has other contents than it should. A result whose closure cannot be
     /// mended becomes a failure.
     fn repair_closures(&self, activity: &Activity, results: &mut [BuildResult]) -> Result<()> {
@@ -153,6 +167,29 @@ impl LocalBuilder {
             if let Some(lost) = self.make_anew(activity, &broken)? {
                 let why = format!("path '{lost}' is corrupted and cannot be repaired");
                 *result = BuildResult::new(BuildStatus::MiscFailure, why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches wanted paths again that are valid and broken, where somebody has them. Those that nobody has stay as they are.
+    fn fetch_anew(&self, activity: &Activity, wanted: &[DerivedPath]) -> Result<()> {
+        let shared = &self.shared;
+        if !shared.options.substitution.enabled {
+            return Ok(());
+        }
+        let paths: Vec<StorePath> = wanted
+            .iter()
+            .filter_map(|path| match path {
+                DerivedPath::Opaque(path) => Some(path.clone()),
+                DerivedPath::Built { .. } => None,
+            })
+            .collect();
+        let quiet = activity.redirected(Arc::new(Silent));
+        for path in shared.store.check_contents(&quiet, &paths)? {
+            match shared.substituters.substitute(activity, &shared.store, &path, true) {
+                Err(Error::Store(error)) if error.class() != ErrorClass::Cancelled => {}
+                done => done?,
             }
         }
         Ok(())

@@ -33,6 +33,7 @@ mod run;
 pub mod sandbox;
 pub mod schedule;
 mod substitute;
+mod suspend;
 mod users;
 
 pub use admission::AdmissionLimits;
@@ -46,4 +47,5 @@ pub use options::{BuilderOptions, SandboxMode, SandboxPath};
 pub use plan::{Features, Substitution};
 pub use sandbox::child_main;
 pub use substitute::{Opening, Substituter, Substituters};
+pub use suspend::Suspension;
 pub use users::UserPool;

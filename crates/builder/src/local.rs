@@ -636,6 +636,7 @@ impl Attempt<'_> {
             max_log: options.max_log_size,
             log_owner: self.user.as_ref().map(|user| user.uid),
             group: self.group.as_ref().map(|group| group.path().to_owned()),
+            suspension: std::sync::Arc::clone(&options.suspension),
         };
         let ended = supervise::run(self.site.activity, &options.own_binary, request, &bounds, &mut |bytes| {
             log.take(bytes);

@@ -13,6 +13,7 @@ use crate::external::ExternalBuilder;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::plan::{Features, Substitution};
+use crate::suspend::Suspension;
 use crate::users::UserPool;
 
 /// Whether builders are shut in (`sandbox`).
@@ -129,6 +130,8 @@ pub struct BuilderOptions {
     pub external: Vec<ExternalBuilder>,
     /// Where the times of builds are kept.
     pub history: Option<Arc<History>>,
+    /// Stops builders when we are stopped.
+    pub suspension: Arc<Suspension>,
 }
 
 impl BuilderOptions {
@@ -188,6 +191,7 @@ impl BuilderOptions {
             hooks: Hooks::default(),
             external: Vec::new(),
             history: None,
+            suspension: Arc::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ use crate::registrar::{Finished, Told, register, run_hooks};
 use crate::sandbox::cgroup::CpuTimes;
 use crate::schedule::{Class, Schedule};
 use crate::substitute::Substituters;
+use crate::suspend::Suspension;
 use crate::{builtin, failure};
 
 /// What all loops of one builder have in common.
@@ -246,6 +247,26 @@ pub(crate) fn unobtainable(path: &str) -> String {
     format!("path '{path}' is required, but there is no substituter that can build it")
 }
 
+/// When a job began and ended, in seconds since 1970, and what it used.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub start: i64,
+    pub stop: i64,
+    pub cpu: CpuTimes,
+    /// Seconds of it in which builders were stopped.
+    frozen: i64,
+}
+
+impl Times {
+    /// Measures a job.
+    fn of<T>(suspension: &Suspension, job: impl FnOnce() -> T) -> (T, Times) {
+        let (start, frozen) = (now(), suspension.frozen());
+        let done = job();
+        let frozen = i64::try_from(suspension.frozen().saturating_sub(frozen).as_secs()).unwrap_or(i64::MAX);
+        (done, Times { start, stop: now(), cpu: CpuTimes::default(), frozen })
+    }
+}
+
 /// What the loop hears.
 pub(crate) enum News {
     Ended { id: NodeId, class: Class, result: Result<Made>, locks: PathLocks, times: Times },
@@ -260,14 +281,6 @@ struct Waiting {
     next_try: Instant,
     pause: Duration,
     _activity: Activity,
-}
-
-/// When a job began and ended, in seconds since 1970, and what it used.
-#[derive(Clone, Copy)]
-pub(crate) struct Times {
-    pub start: i64,
-    pub stop: i64,
-    pub cpu: CpuTimes,
 }
 
 /// One loop.
@@ -631,12 +644,12 @@ impl<'a> Run<'a> {
         let activity = self.builds.with_token(self.token.clone()).child(ActivityKind::Build, &text, &fields);
         let tell = tell.clone();
         scope.spawn(move || {
-            let start = now();
             let site = Site { shared, known, activity: &activity, spent: Cell::default() };
             let work = std::panic::AssertUnwindSafe(|| local::build(&site, &job));
             // A panic is a fault of ours; it must not leave the loop waiting for ever.
-            let result = std::panic::catch_unwind(work).unwrap_or(Err(Error::Panicked));
-            let times = Times { start, stop: now(), cpu: site.spent.get() };
+            let run = || std::panic::catch_unwind(work).unwrap_or(Err(Error::Panicked));
+            let (result, times) = Times::of(&shared.options.suspension, run);
+            let times = Times { cpu: site.spent.get(), ..times };
             drop(activity);
             let _ = tell.send(News::Ended { id, class, result, locks, times });
         })
@@ -658,11 +671,11 @@ impl<'a> Run<'a> {
         let activity = self.activity.with_token(self.token.clone());
         let tell = tell.clone();
         scope.spawn(move || {
-            let start = now();
-            let copy = std::panic::AssertUnwindSafe(|| shared.substituters.substitute(&activity, &shared.store, &path));
-            let copied = std::panic::catch_unwind(copy).unwrap_or(Err(Error::Panicked));
+            let copy =
+                std::panic::AssertUnwindSafe(|| shared.substituters.substitute(&activity, &shared.store, &path, false));
+            let run = || std::panic::catch_unwind(copy).unwrap_or(Err(Error::Panicked));
+            let (copied, times) = Times::of(&shared.options.suspension, run);
             let result = copied.map(|()| Made::nothing());
-            let times = Times { start, stop: now(), cpu: CpuTimes::default() };
             let _ = tell.send(News::Ended { id, class, result, locks, times });
         })
     }
@@ -699,7 +712,8 @@ impl<'a> Run<'a> {
             Ok(made) => {
                 self.counts.done += 1;
                 if let Some(derivation) = self.plan.derivation(id).filter(|one| !builtin::is_fetch(one)) {
-                    self.built.push((derivation.name.clone(), (times.stop - times.start).unsigned_abs()));
+                    self.built
+                        .push((derivation.name.clone(), (times.stop - times.start - times.frozen).unsigned_abs()));
                 }
                 let told = self.shared.options.hooks.post_build.is_some().then(|| Told {
                     drv: self.plan.path(id).clone(),

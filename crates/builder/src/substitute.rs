@@ -191,16 +191,22 @@ impl Substituters {
         there.content_addressed_path(path.name(), addresses.get(path)?, &References::default()).ok()
     }
 
-    /// Makes a path valid here. Its references are valid.
+    /// Makes a path valid here, or its bytes new where it is valid (`repair`). Its references are valid.
     ///
     /// # Errors
     /// When no substituter can deliver it; the last one's reason.
-    pub(crate) fn substitute(&self, activity: &Activity, store: &Arc<LocalStore>, path: &StorePath) -> Result<()> {
+    pub(crate) fn substitute(
+        &self,
+        activity: &Activity,
+        store: &Arc<LocalStore>,
+        path: &StorePath,
+        repair: bool,
+    ) -> Result<()> {
         let dir = store.store_dir();
         let to = Destination {
             place: Place { store: store.clone(), uri: "local".to_owned() },
             roots: None,
-            options: WriteOptions::default(),
+            options: WriteOptions { repair, ..WriteOptions::default() },
             jobs: 1,
         };
         let mut last = None;

@@ -150,6 +150,21 @@ impl Surface {
     }
 }
 
+/// From now on a wish to stop this process for a while (SIGTSTP, Ctrl-Z) stops its builders too, until it goes on.
+pub fn suspend_with(suspension: &Arc<builder::Suspension>) {
+    // Where no signal or thread is to be had, the process alone is stopped, as before.
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTSTP]) else { return };
+    let suspension = Arc::clone(suspension);
+    let _ = std::thread::Builder::new().name("suspend".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            suspension.freeze();
+            // What this returns from is the process going on.
+            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
+            suspension.thaw();
+        }
+    });
+}
+
 /// Standard output. A reader that went away ends the process, as it ends other tools.
 pub struct Output(std::io::StdoutLock<'static>);
 

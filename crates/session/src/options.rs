@@ -176,6 +176,7 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
         dynamic: settings.feature("dynamic-derivations"),
     };
     options.hooks = hooks(settings);
+    options.suspension = Arc::clone(session.suspension());
     options.history = Some(Arc::new(build_history(settings)));
     options.external = external_builders(settings)?;
     options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use activity::Activity;
-use builder::LocalBuilder;
 use builder::sandbox::{EnterRequest, enter};
+use builder::{LocalBuilder, Suspension};
 use store::LocalStore;
 use store_model::{DerivedPath, OutputName, PublicKey, PublicKeys, SecretKey, StoreDir, StorePath};
 use transfer::Transfer;
@@ -30,6 +30,7 @@ pub struct Session {
     writable: Mutex<Option<Arc<LocalStore>>>,
     builder: Mutex<Option<Arc<LocalBuilder>>>,
     transfer: OnceLock<Arc<Transfer>>,
+    suspension: Arc<Suspension>,
 }
 
 impl Session {
@@ -40,8 +41,8 @@ impl Session {
     pub fn open(settings: Settings, read_only: bool) -> Result<Arc<Self>, SessionError> {
         let place = StorePlace::of(&settings)?;
         let store_dir = place.store_dir()?;
-        let (store, writable, builder, transfer) = Default::default();
-        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, writable, builder, transfer }))
+        let (store, writable, builder, transfer, suspension) = Default::default();
+        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, writable, builder, transfer, suspension }))
     }
 
     /// Where the store lies.
@@ -143,6 +144,11 @@ impl Session {
     /// derivations.
     pub fn built(&self, wanted: &DerivedPath) -> Option<BTreeMap<OutputName, StorePath>> {
         self.builder.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.built(wanted)
+    }
+
+    /// Stops what is built here, for who stops this process.
+    pub fn suspension(&self) -> &Arc<Suspension> {
+        &self.suspension
     }
 
     /// Everything that goes out over HTTP; it does nothing before the first request.

@@ -1,5 +1,6 @@
 //! What can go wrong in a store, and what that means for whoever asked.
 
+use crate::render_size;
 use activity::Cancelled;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,21 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// Something large does not fit on the disk. Nothing of it was written.
+    #[error(
+        "not enough space in '{}' for {what}: {} are needed, {} are free",
+        folder.display(), render_size(signed(*needed), 0), render_size(signed(*free), 0)
+    )]
+    NoSpace {
+        /// The folder with the objects.
+        folder: PathBuf,
+        /// What was to be written.
+        what: String,
+        /// Its size in bytes.
+        needed: u64,
+        /// The bytes that there are.
+        free: u64,
     },
     /// A stream of the caller's failed.
     #[error("reading or writing a stream: {0}")]
@@ -235,6 +251,7 @@ impl Error {
                 _ => ErrorClass::Permanent,
             },
             Error::Database { source, .. } => class_of_database(source),
+            Error::NoSpace { .. } => ErrorClass::Transient,
             Error::InvalidPath(_) | Error::MissingObject(_) | Error::NoDatabase => ErrorClass::NotFound,
             Error::Row { .. }
             | Error::HashMismatch { .. }
@@ -255,7 +272,12 @@ impl Error {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Error::Database { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            Error::Io { source, .. } | Error::Stream(source) => source.kind() == io::ErrorKind::StorageFull,
+            Error::NoSpace { .. } => true,
+            Error::Io { source, .. }
+            | Error::Stream(source)
+            | Error::Tree(file_tree::Error::Io { source, .. } | file_tree::Error::Stream(source)) => {
+                source.kind() == io::ErrorKind::StorageFull
+            }
             _ => false,
         }
     }
@@ -295,6 +317,10 @@ impl From<file_tree::Error> for Error {
             error => Error::Tree(error),
         }
     }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Whether a stream stopped because the user asked for it.

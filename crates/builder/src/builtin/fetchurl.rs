@@ -255,7 +255,8 @@ fn in_child_with(
     let options = &shared.options;
     let file = options.keep_log.then(|| LogFile::new(store.log_path(&job.path)));
     let mut log = BuildLog::new(activity, options.log_lines, file);
-    let ended = supervise::run(activity, &options.own_binary, &request, &Bounds::default(), &mut |bytes| {
+    let bounds = Bounds { suspension: std::sync::Arc::clone(&options.suspension), ..Bounds::default() };
+    let ended = supervise::run(activity, &options.own_binary, &request, &bounds, &mut |bytes| {
         log.take(bytes);
     });
     let tail = log.finish();

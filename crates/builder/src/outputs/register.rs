@@ -322,7 +322,7 @@ fn put_in_place(site: &Site<'_>, job: &Job, name: &OutputName, from: &Path, path
             ),
         });
     }
-    file_tree::exchange_trees(from, &place).io("moving into the store", from)?;
+    site.shared.store.replace_tree(from, &place)?;
     remove_tree(from).io("removing", from)
 }
 

@@ -53,6 +53,11 @@ impl Confined {
         }
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// A descriptor to poll: readable once the process has ended.
     pub(crate) fn ended(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use activity::Activity;
@@ -16,6 +17,7 @@ use super::linux::{self, Confined};
 use super::pty;
 use super::request::{Action, SandboxRequest};
 use crate::error::{Error, Result};
+use crate::suspend::Suspension;
 
 /// The bounds of one run; zero or `None` is no bound.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Bounds {
     pub log_owner: Option<u32>,
     /// Control group that it runs in.
     pub group: Option<PathBuf>,
+    /// Stops the builder when we are stopped; that time does not count.
+    pub suspension: Arc<Suspension>,
 }
 
 /// How a run ended.
@@ -74,6 +78,7 @@ pub fn run(
     let terminal = pty::open(bounds.log_owner).map_err(fail("opening a pseudoterminal"))?;
     let exec = matches!(request.action, Action::Exec { .. });
     let direct = request.isolation.is_none() && exec && bounds.group.is_none();
+    let starting = bounds.suspension.starting();
     let mut child = if direct {
         match linux::start_direct(request, terminal.writer.as_fd())? {
             Ok(child) => child,
@@ -88,8 +93,10 @@ pub fn run(
         linux::start(own_binary, request, terminal.writer.as_fd(), bounds.group.as_deref())?
     };
     drop(terminal.writer);
+    let _running = starting.started(child.pid());
     rustix::io::ioctl_fionbio(&terminal.reader, true).map_err(|e| fail("opening a pseudoterminal")(e.into()))?;
-    let mut watch = Watch { started: Instant::now(), heard: Instant::now(), bytes: 0, bounds };
+    let now = bounds.suspension.now();
+    let mut watch = Watch { started: now, heard: now, bytes: 0, bounds };
     let mut buffer = vec![0; 64 * 1024];
     let mut closed = None;
     let mut log_open = true;
@@ -150,7 +157,7 @@ fn drain(
             // Nobody holds the other end.
             Ok(0) | Err(rustix::io::Errno::IO) => return Ok(false),
             Ok(length) => {
-                watch.heard = Instant::now();
+                watch.heard = watch.bounds.suspension.now();
                 watch.bytes += length as u64;
                 if watch.too_long().is_some() {
                     return Ok(true);
@@ -177,8 +184,13 @@ impl Watch<'_> {
         self.bounds.max_log.filter(|&most| self.bytes > most).map(Ended::LogTooLong)
     }
 
+    /// Time that the builder had.
+    fn since(&self, then: Instant) -> Duration {
+        self.bounds.suspension.now().saturating_duration_since(then)
+    }
+
     fn exceeded(&self) -> Option<Ended> {
-        let over = |since: Instant, bound: Option<Duration>| bound.filter(|&bound| since.elapsed() >= bound);
+        let over = |since: Instant, bound: Option<Duration>| bound.filter(|&bound| self.since(since) >= bound);
         self.too_long()
             .or_else(|| over(self.heard, self.bounds.max_silent).map(|bound| Ended::Silent(bound.as_secs())))
             .or_else(|| over(self.started, self.bounds.timeout).map(|bound| Ended::TimedOut(bound.as_secs())))
@@ -186,7 +198,7 @@ impl Watch<'_> {
 
     /// How long to sleep: never past a bound, nor past the next look at the wish to stop.
     fn pause(&self) -> Duration {
-        let left = |since: Instant, bound: Option<Duration>| bound.map(|bound| bound.saturating_sub(since.elapsed()));
+        let left = |since, bound: Option<Duration>| bound.map(|bound| bound.saturating_sub(self.since(since)));
         [left(self.heard, self.bounds.max_silent), left(self.started, self.bounds.timeout)]
             .into_iter()
             .flatten()

@@ -191,5 +191,8 @@ pub fn open_in(
     if common.refresh {
         settings.set("tarball-ttl", "0")?;
     }
-    Ok(Session::open(settings, common.readonly_mode)?)
+    let session = Session::open(settings, common.readonly_mode)?;
+    surface.progress.set_clock(session.suspension());
+    session.suspension().when_needed(crate::command::suspend_with);
+    Ok(session)
 }

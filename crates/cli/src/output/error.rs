@@ -3,6 +3,23 @@
 use super::diagnostic::{indented, without_numbers};
 use crate::command::{CommandError, Surface};
 
+/// How a full disk is told by the system, SQLite, the store, and of a build that failed.
+const FULL: [&str; 5] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "database or disk is full",
+    "not enough space in",
+    "lack of free disk space",
+];
+
+/// What to do about an error whose cause may come from any depth.
+fn way_out(message: &str) -> Option<&'static str> {
+    let full = FULL.iter().any(|text| message.contains(text));
+    full.then_some(
+        "Make room and try again: 'nix-store --gc' deletes what nothing needs, and works on a full disk too.",
+    )
+}
+
 /// Prints an error on standard error; gives the exit status.
 pub fn show(surface: &Surface, error: &CommandError) -> i32 {
     let (message, hints, status) = match error {
@@ -19,6 +36,9 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
         CommandError::Failed { message, hints, status } => (message.as_str(), hints.as_slice(), *status),
         CommandError::Evaluation { text, status } => {
             surface.progress.error_line(text.trim_end_matches('\n'));
+            if let Some(hint) = way_out(text) {
+                surface.progress.error_line(&indented("       ", hint));
+            }
             return *status;
         }
         CommandError::EvaluationUsage(text) => {
@@ -29,7 +49,7 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
         CommandError::Interrupted => ("interrupted by the user", &[][..], 130),
     };
     let mut text = indented("error: ", without_numbers(message).trim_end_matches('\n'));
-    for hint in hints {
+    for hint in hints.iter().map(String::as_str).chain(way_out(message).filter(|_| hints.is_empty())) {
         text.push('\n');
         text.push_str(&indented("       ", hint));
     }

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use activity::{ActivityId, ActivityKind, Event, Field, Reporter, ResultKind, Verbosity};
-use builder::History;
+use builder::{History, Suspension};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use store::render_size;
 
@@ -92,6 +92,8 @@ struct State {
     closed: bool,
     graph: BuildGraph,
     history: Option<History>,
+    /// Stands still while builders are stopped.
+    clock: Arc<Suspension>,
     json_log: Option<JsonLog>,
 }
 
@@ -123,6 +125,7 @@ impl Progress {
             closed: false,
             graph: BuildGraph::default(),
             history: None,
+            clock: Arc::default(),
             json_log: None,
         };
         Self { state: Mutex::new(state) }
@@ -164,6 +167,11 @@ impl Progress {
     /// What waits for a derivation, by name.
     pub fn waiting(&self, path: &str) -> Vec<String> {
         self.state().graph.waiting(path).into_iter().map(str::to_owned).collect()
+    }
+
+    /// The clock that times of builds are taken from.
+    pub fn set_clock(&self, clock: &Arc<Suspension>) {
+        self.state().clock = Arc::clone(clock);
     }
 
     /// Where to look for the times of earlier builds.
@@ -293,7 +301,7 @@ impl State {
         };
         let history = self.history.as_ref().filter(|_| kind == ActivityKind::Build);
         let expected = history.and_then(|history| history.expected(&name));
-        let started = Instant::now();
+        let started = self.clock.now();
         self.running.insert(id, Running { kind, name, subject, phase: None, expected, started, parent });
         self.order.push(id);
     }
@@ -413,7 +421,7 @@ impl State {
         let (mut builds, mut others) = (Vec::new(), Vec::new());
         for id in &self.order {
             let Some(running) = self.running.get(id) else { continue };
-            let elapsed = running.started.elapsed();
+            let elapsed = self.clock.now().saturating_duration_since(running.started);
             match running.kind {
                 ActivityKind::Build if tree => {
                     let (name, path) = (running.name.as_str(), running.subject.as_str());

@@ -86,7 +86,7 @@ impl LocalStore {
             return None;
         }
         state.looked = Some(Instant::now());
-        let free = match self.free_space() {
+        let free = match self.space_left() {
             Ok(free) => free,
             Err(error) => {
                 activity.warn(&format!("cannot tell how much space is free: {error}"));
@@ -111,12 +111,12 @@ impl LocalStore {
             Ok(()) | Err(Error::Cancelled(_)) => {}
             Err(error) => activity.warn(&format!("collecting garbage to free space failed: {error}")),
         }
-        if let Ok(free) = self.free_space() {
+        if let Ok(free) = self.space_left() {
             self.auto.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).free_after = Some(free);
         }
     }
 
-    fn free_space(&self) -> Result<u64> {
+    fn space_left(&self) -> Result<u64> {
         if let Some(file) = &self.options.auto.free_space_file {
             let text = fs::read_to_string(file).map_err(Error::io("reading", file))?;
             let wrong = |_| Error::io("reading", file)(std::io::Error::other("it holds no number"));

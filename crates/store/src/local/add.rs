@@ -9,9 +9,9 @@
 use super::LocalStore;
 use super::batch::Object;
 use super::rows::Registration;
-use super::source::Source;
+use super::source::{self, Source};
 use super::stream::{HashedReader, Watched};
-use super::sync::sync_trees;
+use super::sync::{sync_path, sync_trees};
 use crate::{AddTree, Error, Result, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions};
 use activity::Activity;
 use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
@@ -48,6 +48,11 @@ impl WritableStore for LocalStore {
 
     fn add_tree(&self, activity: &Activity, tree: &mut AddTree<'_, '_>, options: &WriteOptions) -> Result<PathInfo> {
         self.collect_if_short(activity);
+        // What is kept until it is known to be missing takes no space.
+        let size = tree.accessor.stat(tree.path)?.map_or(0, |found| found.size);
+        if size > source::KEPT as u64 && !self.options.read_only {
+            self.refuse_without_room(size, || format!("'{}'", tree.accessor.show(tree.path)))?;
+        }
         let (source, info) = Source::read(activity, self, tree)?;
         self.add_temp_roots(activity, std::slice::from_ref(&info.path))?;
         if !options.repair
@@ -62,6 +67,7 @@ impl WritableStore for LocalStore {
         {
             return Ok(info);
         }
+        self.refuse_without_room(source.to_write(), || format!("'{}'", self.options.store_dir.print(&info.path)))?;
         let added = self
             .put(activity, &info.path, options.repair, |place| source.place(activity, place))
             .and_then(|()| self.finish(activity, &info));
@@ -88,6 +94,7 @@ impl WritableStore for LocalStore {
         if !options.repair && self.info(activity, &info.path)?.is_some() {
             return skip_nar(activity, &mut nar.take(info.nar_size));
         }
+        self.refuse_without_room(info.nar_size, || format!("'{}'", printed()))?;
         let restored = self
             .put(activity, &info.path, options.repair, |place| self.restore(activity, info, nar, place))
             .and_then(|()| self.finish(activity, info));
@@ -152,10 +159,7 @@ impl LocalStore {
         let made = scratch.path().join("x");
         self.files.faults.pass("object-begin")?;
         write(&made)?;
-        if self.options.fsync_store_paths {
-            sync_trees(&self.options.real_dir, std::slice::from_ref(&made))?;
-        }
-        file_tree::exchange_trees(&made, &real).map_err(Error::io("moving into the store", &made))
+        self.replace_tree(&made, &real)
     }
 
     /// Removes objects whose registration failed: they are in nobody's way, but take space. Asks first, as a commit that
@@ -177,9 +181,12 @@ impl LocalStore {
     }
 
     pub(super) fn make_durable(&self, activity: &Activity, paths: &[PathBuf]) -> Result<()> {
-        self.optimise_new(activity, paths)?;
         self.files.faults.pass("object-written")?;
         if self.options.fsync_store_paths {
+            sync_trees(&self.options.real_dir, paths)?;
+        }
+        // What others will link to has its bytes already; where links were made, their folders are to be synced again.
+        if self.optimise_new(activity, paths)? && self.options.fsync_store_paths {
             sync_trees(&self.options.real_dir, paths)?;
         }
         self.files.faults.pass("object-synced")
@@ -211,6 +218,19 @@ impl LocalStore {
             }
         }
         Ok(())
+    }
+
+    /// Puts a tree in the place of an object, at once and with its bytes on the disk; the object is left where the tree was.
+    ///
+    /// # Errors
+    /// If the disk does not take it; then the object is where it was.
+    pub fn replace_tree(&self, new: &Path, object: &Path) -> Result<()> {
+        let sync = self.options.fsync_store_paths;
+        if sync {
+            sync_trees(&self.options.real_dir, &[new.to_owned()])?;
+        }
+        file_tree::exchange_trees(new, object).map_err(Error::io("moving into the store", new))?;
+        if sync { sync_path(&self.options.real_dir) } else { Ok(()) }
     }
 
     /// A folder in the store that no collector takes while the result lives; removed with it.

@@ -7,14 +7,14 @@
 //! Absent: objects on the disk; this file knows rows only.
 
 use super::lock::{Pauses, open_lock_file, try_flock, wait_flock};
-use super::schema;
+use super::{schema, sync_path};
 use crate::{Error, Result};
 use activity::{Activity, Verbosity};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -77,12 +77,15 @@ pub(crate) struct Database {
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     big_lock: OnceLock<File>,
+    /// Something was committed that the disk may not have yet.
+    unsynced: AtomicBool,
 }
 
 impl Database {
     /// Nothing is opened yet.
     pub(crate) fn new(options: DatabaseOptions) -> Database {
-        Database { options, writer: Mutex::new(None), readers: Mutex::new(Vec::new()), big_lock: OnceLock::new() }
+        let (writer, readers) = (Mutex::new(None), Mutex::new(Vec::new()));
+        Database { options, writer, readers, big_lock: OnceLock::new(), unsynced: AtomicBool::new(false) }
     }
 
     fn file(&self) -> PathBuf {
@@ -132,8 +135,7 @@ impl Database {
         self.set_up(&connection)?;
         schema::upgrade(&connection, &self.file())?;
         connection.execute_batch(SCHEMA).map_err(self.failed())?;
-        self.sync()?;
-        write_durably(schema, SCHEMA_VERSION)
+        self.write_version(schema)
     }
 
     fn create(&self, activity: &Activity, schema: &Path) -> Result<()> {
@@ -147,9 +149,16 @@ impl Database {
         // Two processes may be at it at once; every statement says "if not exists".
         let transaction = self.begin(activity, &mut connection)?;
         transaction.execute_batch(SCHEMA).and_then(|()| transaction.commit()).map_err(self.failed())?;
-        write_durably(schema, SCHEMA_VERSION)?;
+        self.write_version(schema)?;
         *self.writer() = Some(connection);
         Ok(())
+    }
+
+    /// Tells others that the tables are there, once they are on the disk. The file is there with its number or not at all.
+    fn write_version(&self, schema: &Path) -> Result<()> {
+        self.sync()?;
+        file_tree::replace_file(schema, SCHEMA_VERSION.as_bytes()).map_err(Error::io("writing", schema))?;
+        if self.options.sync { sync_path(&self.options.folder) } else { Ok(()) }
     }
 
     /// Sets space aside that a collector frees when the disk is full. Failing is no harm.
@@ -327,6 +336,7 @@ impl Database {
         let value = work(&transaction)?;
         // Once begun, a commit is not given up: in WAL mode nobody can be in its way.
         transaction.commit().map_err(self.failed())?;
+        self.unsynced.store(true, Ordering::Release);
         Ok(value)
     }
 
@@ -345,8 +355,14 @@ impl Database {
         }
     }
 
-    /// Makes what was committed durable: the WAL is synced.
+    /// Makes durable what was committed here and is not yet.
+    pub(crate) fn settle(&self) -> Result<()> {
+        if self.unsynced.load(Ordering::Acquire) { self.sync() } else { Ok(()) }
+    }
+
+    /// Makes what was committed durable, by others too: the WAL is synced.
     pub(crate) fn sync(&self) -> Result<()> {
+        self.unsynced.store(false, Ordering::Release);
         let path = self.options.folder.join("db.sqlite-wal");
         match File::open(&path) {
             Ok(file) if self.options.sync => file.sync_all().map_err(Error::io("syncing", &path)),
@@ -374,15 +390,6 @@ impl Drop for Database {
 fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, FileLockingProtocolFailed};
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | FileLockingProtocolFailed))
-}
-
-fn write_durably(path: &Path, text: &str) -> Result<()> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(Error::io("writing", path))
 }
 
 /// A row of `ValidPaths`, still as text.

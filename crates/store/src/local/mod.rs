@@ -5,7 +5,7 @@
 //!
 //! `database.rs` and `rows.rs` hold what is known, `schema.rs` upgrades what older programs made, `add.rs` brings objects in through `source.rs` and `stream.rs`, `batch.rs` many at once, `files.rs` and `sync.rs` are the way to
 //! the disk, `lock.rs` and `temp_roots.rs` the agreement with other processes, `canonicalise.rs` the metadata of objects,
-//! `roots.rs` permanent roots, `last_use.rs` when paths were used, `derivations.rs` reads `.drv` files, `realisations.rs` knows what outputs became, `logs.rs` keeps build logs, `optimise.rs` links equal files, `verify.rs` checks.
+//! `roots.rs` permanent roots, `last_use.rs` when paths were used, `derivations.rs` reads `.drv` files, `realisations.rs` knows what outputs became, `logs.rs` keeps build logs, `space.rs` asks whether things fit, `optimise.rs` links equal files, `verify.rs` checks.
 
 mod add;
 mod batch;
@@ -22,6 +22,7 @@ mod roots;
 mod rows;
 mod schema;
 mod source;
+mod space;
 mod stream;
 mod sync;
 mod temp_roots;
@@ -38,7 +39,7 @@ pub(crate) use sync::sync_path;
 pub use verify::{LoadOptions, Verification};
 
 use crate::{AutoCollection, Error, Result, Store, TemporaryRoots};
-use activity::Activity;
+use activity::{Activity, CancelToken};
 use database::{Database, DatabaseOptions, path_id, texts};
 use file_tree::{DiskAccessor, SourceAccessor};
 use rusqlite::Connection;
@@ -136,6 +137,16 @@ pub struct LocalStore {
     pub(crate) files: Files,
     modulo: Mutex<FxHashMap<StorePath, HashModulo>>,
     pub(crate) auto: Mutex<crate::gc::auto::State>,
+    /// Of who opened it: hears what goes wrong when it is closed.
+    opener: Activity,
+}
+
+impl Drop for LocalStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.settle() {
+            self.opener.error(&error.to_string());
+        }
+    }
 }
 
 impl LocalStore {
@@ -151,8 +162,8 @@ impl LocalStore {
             reserved_size: options.reserved_size,
         });
         let temp_roots = TempRoots::new(&options.state_dir, files.clone());
-        let store =
-            LocalStore { options, database, temp_roots, files, modulo: Mutex::default(), auto: Mutex::default() };
+        let (modulo, auto, opener) = (Mutex::default(), Mutex::default(), activity.with_token(CancelToken::new()));
+        let store = LocalStore { options, database, temp_roots, files, modulo, auto, opener };
         if !store.options.read_only && !store.options.state_dir.join("db/schema").exists() {
             store.create_folders()?;
         }
@@ -177,6 +188,15 @@ impl LocalStore {
                 .map_err(Error::io("changing mode of", real))?;
         }
         Ok(())
+    }
+
+    /// Makes durable what was registered through this store and is not yet. A commit alone does not wait for the disk: who
+    /// announces something to others while the store stays open asks for this first. Closing the store does it too.
+    ///
+    /// # Errors
+    /// If the disk does not take it.
+    pub fn settle(&self) -> Result<()> {
+        self.database.settle()
     }
 
     /// The options it was opened with.

@@ -8,6 +8,7 @@
 //! Absent: deleting links (`gc/links.rs`), checking them (`verify.rs`).
 
 use super::stream::hash_tree;
+use super::sync::sync_file_system;
 use super::{LocalStore, Scratch};
 use crate::threads::on_threads;
 use crate::{Error, Result, Store, TemporaryRoots};
@@ -54,6 +55,13 @@ impl LocalStore {
         }
         let activity = activity.child_at(Verbosity::Info, ActivityKind::OptimiseStore, "", &[]);
         let paths: Vec<StorePath> = self.all_valid_paths(&activity)?.into_iter().collect();
+        // Entries of a new folder that change before the folder itself is on the disk can be lost with a btrfs (the old name
+        // and the new one) if somebody syncs another folder and the power goes.
+        let sync = || match self.options.fsync_store_paths {
+            true => sync_file_system(&self.options.real_dir),
+            false => Ok(()),
+        };
+        sync()?;
         let linking = Linking::new(self, &activity)?;
         linking.load_known(&activity)?;
         let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -71,16 +79,18 @@ impl LocalStore {
             Ok(())
         };
         on_threads(usize::MAX, work)?;
+        sync()?;
         Ok(linking.stats())
     }
 
-    /// Links the files of objects that are about to be registered (`auto-optimise-store`).
-    pub(super) fn optimise_new(&self, activity: &Activity, paths: &[PathBuf]) -> Result<()> {
+    /// Links the files of objects that are about to be registered (`auto-optimise-store`); tells whether any was changed.
+    pub(super) fn optimise_new(&self, activity: &Activity, paths: &[PathBuf]) -> Result<bool> {
         if !self.options.auto_optimise || paths.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let linking = Linking::new(self, activity)?;
-        paths.iter().try_for_each(|path| linking.link_tree(activity, path))
+        paths.iter().try_for_each(|path| linking.link_tree(activity, path))?;
+        Ok(linking.stats().files_linked > 0)
     }
 }
 

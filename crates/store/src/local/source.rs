@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use store_model::{ContentAddress, ContentAddressMethod, HashAlgorithm, PathInfo, StoreDir, StorePath};
 
 /// Bytes of an archive that are kept between reading and writing.
-const KEPT: usize = 32 << 20;
+pub(super) const KEPT: usize = 32 << 20;
 /// Bytes of an archive that are unpacked at once.
 const PIECE: usize = 128 << 10;
 
@@ -108,6 +108,14 @@ impl<'s> Source<'s> {
             // Reading broke off because nobody took what was read.
             (Err(error), Err(why)) if is_closed(&error) => Err(why.into()),
             (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Bytes that putting it in its place takes.
+    pub(super) fn to_write(&self) -> u64 {
+        match self {
+            Source::Kept(archive) => archive.len() as u64,
+            Source::Unpacked { .. } => 0,
         }
     }
 

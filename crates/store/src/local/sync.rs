@@ -34,7 +34,8 @@ pub(crate) fn sync_path(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("syncing", path))
 }
 
-fn sync_file_system(path: &Path) -> Result<()> {
+/// Makes all of the file system durable that the path is on.
+pub(super) fn sync_file_system(path: &Path) -> Result<()> {
     let folder = File::open(path).map_err(Error::io("opening", path))?;
     rustix::fs::syncfs(&folder).map_err(Error::system("syncing", path))
 }
