@@ -1,5 +1,7 @@
 //! Replays every case.
 
+mod signals;
+
 use std::path::Path;
 
 use commands::{Programs, replay};
