@@ -36,7 +36,8 @@ pub struct World {
 }
 
 impl World {
-    /// An empty place. `firn` is the binary; C++ Nix is found by `NIX_ORACLE`.
+    /// An empty place. `firn` is the binary; C++ Nix is found by `NIX_ORACLE`. The variable `SETTINGS` adds settings: without
+    /// `fsync-store-paths` or `fsync-metadata` power cuts must be seen to do harm.
     ///
     /// # Errors
     /// If there is no room.
@@ -49,7 +50,8 @@ impl World {
         let oracle = std::env::var_os("NIX_ORACLE").map(PathBuf::from);
         let settings = format!(
             "build-users-group =\nsubstituters =\nrequire-sigs = false\ncores = 1\nexperimental-features = nix-command\n\
-             sandbox-paths = /bin /usr /lib /lib64\n{settings}"
+             sandbox-paths = /bin /usr /lib /lib64\n{settings}{}",
+            std::env::var("SETTINGS").unwrap_or_default()
         );
         let world = World { place, firn: firn.to_owned(), oracle, settings, extra: Vec::new(), _folder: folder };
         fs::write(world.place.join("world.nix"), WORLD).map_err(|e| e.to_string())?;
