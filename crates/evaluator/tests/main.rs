@@ -284,6 +284,10 @@ fn more_than_the_heap_may_hold_is_an_error_that_passes() {
             "builtins.genList (x: x) 3000000",
             "builtins.genList (x: x) 1500000",
             "builtins.genList (x: x) 9000000000000",
+            // As many bytes as no number holds.
+            "builtins.genList (x: x) 2305843009213693951",
+            "builtins.genList (x: x) 2305843009213693952",
+            "builtins.genList (x: x) 9223372036854775807",
         ] {
             let error = evaluator.eval_text(text.as_bytes(), b"/", Origin::String).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::OutOfMemory), "{}", error.message());
