@@ -42,10 +42,7 @@ pub(crate) fn register(
     while let Ok(first) = from_loop.recv() {
         let mut group = vec![first];
         group.extend(from_loop.try_iter());
-        let infos: Vec<PathInfo> = group.iter_mut().flat_map(|finished| std::mem::take(&mut finished.infos)).collect();
-        let realisations: Vec<Realisation> =
-            group.iter_mut().flat_map(|finished| std::mem::take(&mut finished.realisations)).collect();
-        let result = store.register_outputs(&activity, &infos, &realisations).map_err(Error::from);
+        let result = register_group(store, &activity, &group).map_err(Error::from);
         // Locks are given back after the rows are there, never before.
         let count = group.len();
         let registered = result.is_ok();
@@ -55,6 +52,23 @@ pub(crate) fn register(
             let _ = hook.send((told, registered));
         }
         let _ = news.send(News::Registered { count, result });
+    }
+}
+
+/// Registers all in one transaction. Where an output became something else meanwhile, the others are registered without it.
+fn register_group(store: &LocalStore, activity: &Activity, group: &[Finished]) -> store::Result<()> {
+    let infos: Vec<PathInfo> = group.iter().flat_map(|finished| finished.infos.iter().cloned()).collect();
+    let realisations: Vec<Realisation> =
+        group.iter().flat_map(|finished| finished.realisations.iter().cloned()).collect();
+    match store.register_outputs(activity, &infos, &realisations) {
+        Err(store::Error::OtherRealisation { .. }) if group.len() > 1 => {
+            let mut result = Ok(());
+            for one in group {
+                result = result.and(store.register_outputs(activity, &one.infos, &one.realisations));
+            }
+            result
+        }
+        together => together,
     }
 }
 

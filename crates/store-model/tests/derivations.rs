@@ -4,7 +4,7 @@ use crate::store_dir;
 use std::collections::BTreeMap;
 use store_model::derivation::hash_modulo::hash_modulo;
 use store_model::derivation::{DerivationOptions, HashModulo, aterm, json};
-use store_model::{Derivation, DerivationKind, DerivationOutput, Error, StorePath};
+use store_model::{Derivation, DerivationKind, DerivationOutput, Error, SingleDerivedPath, StorePath};
 
 /// Every recorded `.drv` file by its store path.
 fn golden() -> BTreeMap<StorePath, Vec<u8>> {
@@ -177,4 +177,42 @@ fn an_unknown_output_of_an_input_is_refused() {
     }
     let error = hash_modulo(&store_dir(), &drv, true, &mut |input| modulo(&drvs, input)).unwrap_err();
     assert_eq!(error.to_string(), "no hash for output 'nothing' of derivation 'user'");
+}
+
+/// What C++ Nix resolved: placeholders of plain and dynamic outputs, and outputs that waited for that.
+#[test]
+fn resolving_gives_the_oracles_derivation() {
+    let cases = [
+        (
+            "top",
+            r#"Derive([("out","","r:sha256","")],[("/nix/store/blhqjl3cj0qwnngqn7sfm9yyknhwq649-multi.drv",["dev","out"]),("/nix/store/gxrwldaarh5kf3fp6j31nlb6pfq7li58-leaf.drv",["out"])],[],"x86_64-linux","/bin/sh",["-c","read x < /06w185c9dlpwx12gdabr5v0s4i4am31l2xv4zr2d9f4p9pqvbjla; read y < /0dhahrf6m4wgm383gyxjq6nxbz7xq4bmjpas3vhl93d9xhhq80by; echo $x $y /0wa7cbh5qb7i7l8pf1s9ncixv4i9jrg9g1va7jpcli8wj70s1h4c $out > $out"],[("builder","/bin/sh"),("name","top"),("out","/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"),("outputHashAlgo","sha256"),("outputHashMode","recursive"),("system","x86_64-linux")])"#,
+            "5d7qjwvbcc9cgss4fp0a6fnkb3dns57j-top.drv",
+            None,
+        ),
+        (
+            "wrapper",
+            r#"DrvWithVersion("xp-dyn-drv",[("out","","","")],[("/nix/store/l52nls80vgxmkp8kgzckx8fa1jl52a6v-inner.drv.drv",([],[("out",["out"])]))],[],"x86_64-linux","/bin/sh",["-c","read x < /1a7v69k6cj5jj1avlbrdyw7dzhjb5c77nh7gglnbrnk24z6dygrp; echo wraps $x > $out"],[("builder","/bin/sh"),("name","wrapper"),("out",""),("system","x86_64-linux")])"#,
+            "3ijv6pnkm014q94s04cwvxfw23rrrmif-wrapper.drv",
+            Some("6jjli3aahjdl6halcrla82pybyly27al-wrapper"),
+        ),
+    ];
+    let became = |drv: &SingleDerivedPath, output: &String| {
+        let path = match (drv.base().name(), output.as_str()) {
+            ("multi.drv", "out") => "5cxcwpgh73g9anii5nq1qgyd91vw3sa2-multi",
+            ("multi.drv", _) => "ki8x0pqpc70cynccf1yijh39dz08na8p-multi-dev",
+            ("leaf.drv", _) => "bxmmr41x9c9n77x15xklpqwpv1rrma88-leaf",
+            _ => "79gm9j7qvksrxpzmm6gpmsvazfqwr6dg-inner",
+        };
+        Some(StorePath::parse(path).unwrap())
+    };
+    for (name, text, resolved, output) in cases {
+        let drv = aterm::parse(&store_dir(), text.as_bytes(), name).unwrap();
+        assert!(drv.should_resolve(false).unwrap());
+        let found = drv.resolve(&store_dir(), &mut |drv, output| became(drv, output)).unwrap().unwrap();
+        assert_eq!(found.to_text_object(&store_dir()).unwrap().path.as_str(), resolved);
+        let paths = found.output_paths(&store_dir()).unwrap();
+        assert_eq!(paths["out"].as_ref().map(StorePath::as_str), output);
+        assert!(!found.should_resolve(true).unwrap());
+        assert_eq!(drv.resolve(&store_dir(), &mut |_, _| None).unwrap(), None);
+    }
 }

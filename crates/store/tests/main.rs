@@ -4,6 +4,7 @@ mod garbage;
 mod graphs;
 mod local;
 mod profile;
+mod realisations;
 
 use activity::Activity;
 use std::path::Path;

@@ -186,8 +186,8 @@ impl Plan {
         enabled
             && !self.nodes[id.0 as usize].tried
             && (always
-                || store_model::derivation::DerivationOptions::of(&self.store_dir, derivation)
-                    .is_ok_and(|options| options.allow_substitutes))
+                || store_model::derivation::DerivationOptions::allows_substitutes(&self.store_dir, derivation)
+                    .is_ok_and(|allowed| allowed))
     }
 
     /// Lets the wanted outputs that are missing be copied, if all are on offer.

@@ -12,6 +12,7 @@ mod rig;
 mod sandbox;
 mod security;
 mod together;
+mod unknown;
 
 use std::panic::catch_unwind;
 
@@ -58,6 +59,7 @@ fn main() {
         sandbox::TESTS,
         security::TESTS,
         together::TESTS,
+        unknown::TESTS,
     ]
     .concat()
     .into_iter()

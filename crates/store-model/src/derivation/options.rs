@@ -78,6 +78,13 @@ pub struct DerivationOptions {
 }
 
 impl DerivationOptions {
+    /// Whether the outputs of a derivation may be copied from a cache: told also while others of its options name outputs
+    /// that are not known yet.
+    pub fn allows_substitutes(store_dir: &StoreDir, drv: &Derivation) -> Result<bool, Error> {
+        let object = drv.structured_attrs.as_ref().map(StructuredAttrs::to_object);
+        Source { store_dir, drv, object: object.as_ref() }.flag("allowSubstitutes", true)
+    }
+
     /// Reads the options of a derivation.
     pub fn of(store_dir: &StoreDir, drv: &Derivation) -> Result<DerivationOptions, Error> {
         let object = drv.structured_attrs.as_ref().map(StructuredAttrs::to_object);
