@@ -258,13 +258,7 @@ impl Work {
         if !allowed {
             return Err(format!("{step:?} failed: {}: {said}", output.status));
         }
-        if *step == Step::RollBack {
-            // Nothing has changed: what was promised before still is.
-            let profile = |held: &&mut Held| matches!(&held.promise, Promise::Link(name, _) if name == PROFILE);
-            if let Some(last) = self.held.iter_mut().rev().find(profile) {
-                last.until = usize::MAX;
-            }
-        }
+        // A rollback that was stopped may have been done: where the profile leads is not promised any more.
         Ok(())
     }
 
