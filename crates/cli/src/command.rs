@@ -42,6 +42,8 @@ pub enum CommandError {
     Interrupted,
     /// Not a failure: the text is printed, and nothing else is done.
     Answered(String),
+    /// The help of one of the older programs is wanted: the program, and its help as clap rendered it.
+    Manual(Box<clap::Command>, clap::Error),
     /// Text that clap rendered: help, version or a usage error.
     Clap(clap::Error),
 }

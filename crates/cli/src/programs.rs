@@ -62,6 +62,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("registry add", nix::registry::add::run),
     ("registry list", nix::registry::list::run),
     ("registry remove", nix::registry::remove::run),
+    ("repl", nix::repl::run),
     ("run", nix::run::run),
     ("shell", nix::shell::run),
     ("sources", firn::sources::run),
@@ -83,6 +84,7 @@ pub const COMMANDS: &[(&str, Entry)] = &[
     ("store repair", nix::store::repair::run),
     ("store sign", nix::store::sign::run),
     ("store verify", nix::store::verify::run),
+    ("upgrade-nix", nix::upgrade_nix::run),
     ("why-depends", nix::why_depends::run),
 ];
 

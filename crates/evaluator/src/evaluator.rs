@@ -9,7 +9,7 @@ use crate::heap::{HeapStatistics, RootId};
 use crate::options::EvalOptions;
 use crate::record::{Before, ReadLog, Tracker};
 use crate::stored::ProgramCache;
-use crate::value::print::PrintOptions;
+use crate::value::print::{PrintOptions, type_phrase};
 use crate::value::{ContextElement, ContextId, Pos, Thunk, Value, View};
 use crate::world::{World, WorldError};
 use activity::Activity;
@@ -198,6 +198,27 @@ impl Evaluator {
         Ok(self.rooted(thunk.into()))
     }
 
+    /// The same for a text in which the attributes of a set are variables beside the builtins.
+    pub fn delay_text_in(
+        &mut self,
+        text: &[u8],
+        directory: &[u8],
+        origin: Origin,
+        scope: &Rooted,
+    ) -> Result<Rooted, EvalError> {
+        let scope = scope.value();
+        let eval = self.enter();
+        let source = Source::new(origin, text).map_err(|error| EvalError::eval(error.to_string()))?;
+        let set = eval.expect_attrs(scope, "while evaluating a set of variables")?;
+        let thunk = eval.delay_source_in(source, directory, set)?;
+        Ok(self.rooted(thunk.into()))
+    }
+
+    /// Reads files that are imported from now on anew.
+    pub fn forget_files(&mut self) {
+        lock(&self.eval.shared.imports).clear();
+    }
+
     /// Evaluates a file (a folder means its `default.nix`); `path` is absolute.
     pub fn eval_file(&mut self, path: &[u8]) -> Result<Rooted, EvalError> {
         let value = self.enter().import(&crate::code::canonical(path))?;
@@ -351,6 +372,24 @@ impl Evaluator {
     pub fn print(&mut self, value: &Rooted, options: PrintOptions) -> Result<Vec<u8>, EvalError> {
         let value = value.value();
         self.enter().print_nice(value, options)
+    }
+
+    /// What a value is, in words such as "a set".
+    pub fn describe(&mut self, value: &Rooted) -> Result<String, EvalError> {
+        let value = value.value();
+        let value = self.enter().force(value)?;
+        Ok(type_phrase(value).into_owned())
+    }
+
+    /// The builtin that a value is: its name, how many arguments it takes, and its description.
+    pub fn builtin(&mut self, value: &Rooted) -> Result<Option<(&'static str, u8, &'static str)>, EvalError> {
+        let value = value.value();
+        let value = self.enter().force(value)?;
+        Ok(match value.view() {
+            View::Builtin(number) => Some(crate::builtins::describe(number)),
+            View::Partial(partial) => Some(crate::builtins::describe(partial.builtin())),
+            _ => None,
+        })
     }
 
     /// Writes pending derivations. To be called before a path that evaluation gave is shown or used.

@@ -38,8 +38,12 @@ fn transcripts_are_what_the_binary_prints() {
 fn the_manual_says_what_the_help_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual");
     let programs = Programs::of(Path::new(env!("CARGO_BIN_EXE_firn")));
+    // The older programs want to know that there is a `man`.
+    let tools = tempfile::tempdir().expect("a folder");
+    std::fs::write(tools.path().join("man"), "").expect("a file");
     let help = |words: &[&str]| {
-        let output = std::process::Command::new(programs.path().join("firn")).args(words).output().expect("firn runs");
+        let mut firn = std::process::Command::new(programs.path().join("firn"));
+        let output = firn.args(words).env("PATH", tools.path()).output().expect("firn runs");
         assert!(output.status.success(), "firn {words:?}: {output:?}");
         String::from_utf8(output.stdout).expect("help is text")
     };

@@ -94,7 +94,13 @@ pub fn parse_claiming<A: clap::Parser>(
         command = command.mut_arg("keep_going", |argument| argument.short(None));
     }
     // Of an option that is typed twice the last one counts, as in C++ Nix.
-    let matches = command.args_override_self(true).no_binary_name(true).try_get_matches_from(rest)?;
+    let mut command = command.args_override_self(true).no_binary_name(true);
+    let matches = command.try_get_matches_from_mut(rest).map_err(|error| match error.kind() {
+        clap::error::ErrorKind::DisplayHelp if command.get_name().starts_with("nix-") => {
+            CommandError::Manual(Box::new(command), error)
+        }
+        _ => error.into(),
+    })?;
     Ok(Words { args: A::from_arg_matches(&matches)?, given })
 }
 

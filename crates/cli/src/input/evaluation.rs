@@ -141,6 +141,16 @@ impl Evaluation {
         }
     }
 
+    /// Whether errors are shown with all of their traces.
+    pub fn shows_trace(&self) -> bool {
+        self.show_trace
+    }
+
+    /// Errors are shown with all of their traces from now on, or not.
+    pub fn show_trace(&mut self, shows: bool) {
+        self.show_trace = shows;
+    }
+
     /// Tells what was done, if that is wanted (`NIX_SHOW_STATS`, `eval-profiler`) and was not told yet.
     pub fn show_statistics(&mut self) {
         let Some(settings) = self.curious.take() else { return };

@@ -28,6 +28,7 @@ pub fn show(surface: &Surface, error: &CommandError) -> i32 {
             let _ = error.print();
             return status;
         }
+        CommandError::Manual(command, text) => return super::manual::show(surface, command, text),
         CommandError::Answered(text) => {
             surface.print(text.as_bytes());
             return 0;

@@ -12,6 +12,7 @@ pub mod graph;
 pub mod json;
 pub mod json_log;
 pub mod listing;
+pub mod manual;
 pub mod plain;
 pub mod progress;
 pub mod statistics;

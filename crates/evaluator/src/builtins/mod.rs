@@ -354,6 +354,12 @@ pub(crate) fn manual(options: &EvalOptions) -> Vec<(&'static str, u8, &'static s
     entries
 }
 
+/// The name, arity and description of a builtin.
+pub(crate) fn describe(number: u16) -> (&'static str, u8, &'static str) {
+    let builtin = &TABLE[number as usize];
+    (builtin.plain_name(), builtin.arity, builtin.doc)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -251,12 +251,31 @@ impl Eval {
         let file = self.resolve_expression_path(path)?;
         let attrs: Vec<_> = set.iter().collect();
         let names: Vec<&[u8]> = attrs.iter().map(|attr| self.shared.symbols.bytes(attr.name)).collect();
-        let env = Env::NONE.extend(&mut self.arena, names.len());
+        let env = self.env_of(&attrs);
+        let code = self.read_code(&file, Some(&names))?;
+        self.eval(code, code.root, env)
+    }
+
+    /// A text with more names in scope, to be evaluated later.
+    pub(crate) fn delay_source_in(
+        &mut self,
+        source: Source,
+        directory: &[u8],
+        set: AttrSet,
+    ) -> Result<Thunk, EvalError> {
+        let attrs: Vec<_> = set.iter().collect();
+        let names: Vec<&[u8]> = attrs.iter().map(|attr| self.shared.symbols.bytes(attr.name)).collect();
+        let code = self.compile(source, directory, Some(&names))?;
+        let env = self.env_of(&attrs);
+        Ok(Thunk::expression(&mut self.arena, code.number, code.root.0, env))
+    }
+
+    fn env_of(&mut self, attrs: &[crate::value::Attr]) -> Env {
+        let env = Env::NONE.extend(&mut self.arena, attrs.len());
         for (slot, attr) in attrs.iter().enumerate() {
             env.slot(slot as u32).set(attr.value.get());
         }
-        let code = self.read_code(&file, Some(&names))?;
-        self.eval(code, code.root, env)
+        env
     }
 
     fn read_code(&mut self, file: &[u8], scope: Option<&[&[u8]]>) -> Result<&'static Code, EvalError> {

@@ -366,8 +366,12 @@ impl Printer<'_> {
             return Ok(false);
         }
         let Some(first) = first.filter(|_| count == 1) else { return Ok(true) };
-        let first = self.eval.force(first)?;
-        Ok(first.is_list() || first.is_attrs() || first.is_thunk())
+        match self.eval.force(first) {
+            Ok(first) => Ok(first.is_list() || first.is_attrs() || first.is_thunk()),
+            // It is shown in its place.
+            Err(error) if !self.options.fail && !matches!(error.kind(), ErrorKind::StackOverflow) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn attrs(&mut self, value: Value, set: AttrSet, depth: usize) -> Result<(), EvalError> {

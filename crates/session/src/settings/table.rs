@@ -255,7 +255,7 @@ pub const SETTINGS: &[Setting] = &[
     was(known("trusted-substituters", List, "", "Substituters that anyone may choose."), &["trusted-binary-caches"]),
     known("trusted-users", List, "root", "Who may do everything through the daemon."),
     on("update-hashes", Bool, "false", "Write the right hashes where wrong ones stand, below the current folder."),
-    known("upgrade-nix-store-path-url", Text, "", "Where `nix upgrade-nix` looks."),
+    on("upgrade-nix-store-path-url", Text, "", "Where `nix upgrade-nix` looks."),
     on(
         "use-case-hack",
         Bool,
