@@ -60,7 +60,7 @@ impl ErrorKind {
     /// Whether the failure belongs to the attempt, not to the value, so that it is not memoised.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            ErrorKind::Cancelled | ErrorKind::OutOfMemory => true,
+            ErrorKind::Cancelled => true,
             ErrorKind::World(error) => matches!(error.class, WorldErrorClass::Cancelled | WorldErrorClass::Transient),
             _ => false,
         }
@@ -193,7 +193,7 @@ impl EvalError {
     /// Whether the user asked to stop.
     pub fn is_cancelled(&self) -> bool {
         match self.kind() {
-            ErrorKind::Cancelled | ErrorKind::OutOfMemory => true,
+            ErrorKind::Cancelled => true,
             ErrorKind::World(error) => error.class == WorldErrorClass::Cancelled,
             _ => false,
         }
