@@ -34,7 +34,7 @@ pub type Show<'a> = dyn FnMut(usize, Answer) -> Result<(), CommandError> + 'a;
 pub struct Attributes<'a> {
     session: &'a Arc<Session>,
     args: &'a EvaluationArgs,
-    /// Files, or expressions.
+    /// Files, or expressions; `-` is standard input in both cases.
     sources: &'a [String],
     expr: bool,
     attributes: &'a [String],
@@ -105,7 +105,7 @@ impl<'a> Attributes<'a> {
         }
         let (source, expr) = (&self.sources[at], self.expr);
         let evaluation = self.evaluation()?;
-        let root = if expr { evaluation.text(source)? } else { evaluation.file(source)? };
+        let root = if expr && source != "-" { evaluation.text(source)? } else { evaluation.file(source)? };
         self.roots[at] = Some(root.clone());
         Ok(root)
     }

@@ -87,6 +87,8 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if args.arguments.is_empty() && !args.expr {
         args.arguments.push("./default.nix".to_owned());
     }
+    // Standard input comes first, wherever it was named.
+    args.arguments.sort_by_key(|argument| argument != "-");
     with_large_stack(|| evaluate(surface, &words))
 }
 
@@ -137,7 +139,7 @@ fn print_parsed(
     args: &Args,
     argument: &str,
 ) -> Result<(), CommandError> {
-    let shown = if args.expr {
+    let shown = if args.expr && argument != "-" {
         let here = crate::input::evaluation::here()?;
         evaluation.run(|evaluator| evaluator.show_parsed_text(argument.as_bytes(), &here))?
     } else if argument == "-" {
