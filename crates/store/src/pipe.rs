@@ -51,11 +51,13 @@ pub(crate) fn is_closed(error: &Error) -> bool {
 
 impl Write for PipeWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.filling.extend_from_slice(bytes);
+        // However much is given at once, no piece becomes large.
+        let taken = &bytes[..bytes.len().min(PIECE)];
+        self.filling.extend_from_slice(taken);
         if self.filling.len() >= PIECE {
             self.flush()?;
         }
-        Ok(bytes.len())
+        Ok(taken.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
