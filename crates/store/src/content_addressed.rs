@@ -8,7 +8,7 @@ use crate::copy::{Destination, Place};
 use crate::{Error, Result, Store};
 use activity::{Activity, Verbosity};
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use store_model::{
     ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, HashModuloWriter, HashRewriter, Hasher, PathInfo,
     References, StorePath,
@@ -48,17 +48,15 @@ fn rewrite(
         References { others: others.iter().map(moved).collect(), self_reference: info.references.contains(path) };
     let mut rewrites: Vec<(StorePath, StorePath)> = others.iter().map(|old| (old.clone(), moved(old))).collect();
     rewrites.retain(|(old, new)| old != new);
-    let pairs = |rewrites: &[(StorePath, StorePath)]| rewrites.to_vec();
-    let first = pairs(&rewrites);
     let modulo = HashModuloWriter::new(HashAlgorithm::Sha256, path);
-    let mut out = HashRewriter::new(first.iter().map(|(old, new)| (old, new)), modulo);
+    let mut out = HashRewriter::new(rewrites.iter().map(|(old, new)| (old, new)), modulo);
     from.store.nar(activity, path, &mut out)?;
     let (hash, _) = out.finish().and_then(HashModuloWriter::finish).map_err(Error::Stream)?;
     let address = ContentAddress { method: ContentAddressMethod::NixArchive, hash };
     let dir = to.place.store.store_dir();
     let new = dir.content_addressed_path(path.name(), &address, &references)?;
-    let words = (from.store.store_dir().print(path), dir.print(&new));
-    activity.message(Verbosity::Info, &format!("rewriting '{}' to '{}'", words.0, words.1));
+    let (old, shown) = (from.store.store_dir().print(path), dir.print(&new));
+    activity.message(Verbosity::Info, &format!("rewriting '{old}' to '{shown}'"));
     rewrites.push((path.clone(), new.clone()));
     if let Some(roots) = to.roots {
         roots.add_temp_roots(activity, std::slice::from_ref(&new))?;
@@ -79,7 +77,7 @@ fn rewrite(
     }
     written.content_address = Some(address);
     file.rewind().map_err(Error::Stream)?;
-    to.place.store.add_nar(activity, &written, &mut (&mut file as &mut dyn Read), &to.options)?;
+    to.place.store.add_nar(activity, &written, &mut file, &to.options)?;
     Ok(new)
 }
 
