@@ -67,6 +67,22 @@ impl PathInfo {
         Ok(())
     }
 
+    /// The same of an object whose path follows from its address and references.
+    pub fn addressed(
+        path: StorePath,
+        (nar_hash, nar_size): (Hash, u64),
+        address: ContentAddress,
+        references: References,
+    ) -> PathInfo {
+        let mut info = PathInfo::new(path, nar_hash, nar_size);
+        info.references = references.others;
+        if references.self_reference {
+            info.references.insert(info.path.clone());
+        }
+        info.content_address = Some(address);
+        info
+    }
+
     /// Whether the path follows from the content address and the references; false without a content address.
     pub fn is_content_addressed(&self, store_dir: &StoreDir) -> bool {
         let Some(address) = &self.content_address else { return false };

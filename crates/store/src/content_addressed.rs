@@ -10,8 +10,8 @@ use activity::{Activity, Verbosity};
 use std::collections::BTreeMap;
 use std::io::{self, Seek, Write};
 use store_model::{
-    ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, HashModuloWriter, HashRewriter, Hasher, PathInfo,
-    References, StorePath,
+    ContentAddress, ContentAddressMethod, HashAlgorithm, HashModuloWriter, HashRewriter, Hasher, PathInfo, References,
+    StorePath,
 };
 
 /// Writes paths that stand after what they refer to, all of it among them, under their new paths. Answers which path became
@@ -69,13 +69,7 @@ fn rewrite(
     from.store.nar(activity, path, &mut out)?;
     let Hashed { mut file, hasher } = out.finish().map_err(Error::Stream)?;
     let size = hasher.bytes();
-    let nar_hash: Hash = hasher.finish();
-    let mut written = PathInfo::new(new.clone(), nar_hash, size);
-    written.references = references.others;
-    if references.self_reference {
-        written.references.insert(new.clone());
-    }
-    written.content_address = Some(address);
+    let written = PathInfo::addressed(new.clone(), (hasher.finish(), size), address, references);
     file.rewind().map_err(Error::Stream)?;
     to.place.store.add_nar(activity, &written, &mut file, &to.options)?;
     Ok(new)

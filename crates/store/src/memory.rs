@@ -192,9 +192,8 @@ impl WritableStore for MemoryStore {
         } else {
             nar::dump_bytes(&file_tree::SourceAccessor::read_file(&copy, &TreePath::root())?, &mut archive)?;
         }
-        let mut info = PathInfo::new(path, Hash::of(HashAlgorithm::Sha256, &archive), archive.len() as u64);
-        info.references.clone_from(&tree.references.others);
-        info.content_address = Some(address);
+        let nar = (Hash::of(HashAlgorithm::Sha256, &archive), archive.len() as u64);
+        let info = PathInfo::addressed(path, nar, address, tree.references.clone());
         if let Some(known) = self.inner().valid.get(&info.path) {
             return Ok(known.clone());
         }

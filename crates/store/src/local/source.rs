@@ -50,17 +50,11 @@ pub fn describe_tree(
         }
         ContentAddressMethod::Git => return Err(Error::GitHashing),
     }
-    let (nar_hash, nar_size) = archive.finish();
-    let hash = other.map_or(nar_hash, |hasher| hasher.finish().0);
+    let nar = archive.finish();
+    let hash = other.map_or(nar.0, |hasher| hasher.finish().0);
     let address = ContentAddress { method: tree.method, hash };
     let path = dir.content_addressed_path(tree.name, &address, &tree.references)?;
-    let mut info = PathInfo::new(path, nar_hash, nar_size);
-    info.references.clone_from(&tree.references.others);
-    if tree.references.self_reference {
-        info.references.insert(info.path.clone());
-    }
-    info.content_address = Some(address);
-    Ok(info)
+    Ok(PathInfo::addressed(path, nar, address, tree.references.clone()))
 }
 
 fn write_tree(tree: &mut AddTree<'_, '_>, out: Tee<'_>) -> Result<()> {
