@@ -30,14 +30,9 @@ pub fn replace_file(file: &Path, contents: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What the system says; the tree is where it was then.
 pub fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
-    let found = fs::symlink_metadata(from)?;
-    let closed = found.is_dir() && found.mode() & 0o200 == 0 && !rustix::process::geteuid().is_root();
-    let set_mode = |path: &Path, mode: u32| fs::set_permissions(path, Permissions::from_mode(mode & 0o7777));
-    if closed {
-        set_mode(from, found.mode() | 0o200)?;
-    }
+    let mode = open_folder(from)?;
     fs::rename(from, to)?;
-    if closed { set_mode(to, found.mode()) } else { Ok(()) }
+    mode.map_or(Ok(()), |mode| fs::set_permissions(to, mode))
 }
 
 /// Puts a tree in the place of another, at once: something is there at any moment. The other one is left where the tree was,
@@ -46,23 +41,22 @@ pub fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says; both trees are where they were then.
 pub fn exchange_trees(new: &Path, old: &Path) -> io::Result<()> {
-    let open = |path: &Path| -> io::Result<Option<u32>> {
-        let found = fs::symlink_metadata(path)?;
-        if !found.is_dir() || rustix::process::geteuid().is_root() {
-            return Ok(None);
-        }
-        let mode = found.mode() & 0o7777;
-        fs::set_permissions(path, Permissions::from_mode(mode | 0o200))?;
-        Ok(Some(mode))
-    };
-    let mode = open(new)?;
-    open(old)?;
+    let mode = open_folder(new)?;
+    open_folder(old)?;
     let cwd = rustix::fs::CWD;
     rustix::fs::renameat_with(cwd, new, cwd, old, rustix::fs::RenameFlags::EXCHANGE)?;
-    match mode {
-        Some(mode) => fs::set_permissions(old, Permissions::from_mode(mode)),
-        None => Ok(()),
+    mode.map_or(Ok(()), |mode| fs::set_permissions(old, mode))
+}
+
+/// Lets the owner of a folder write to it, where that is not so; tells what its mode was then.
+fn open_folder(path: &Path) -> io::Result<Option<Permissions>> {
+    let found = fs::symlink_metadata(path)?;
+    let mode = found.mode() & 0o7777;
+    if !found.is_dir() || mode & 0o200 != 0 || rustix::process::geteuid().is_root() {
+        return Ok(None);
     }
+    fs::set_permissions(path, Permissions::from_mode(mode | 0o200))?;
+    Ok(Some(Permissions::from_mode(mode)))
 }
 
 /// A new file under a name that nobody else has: two that write at once do not meet.
