@@ -2,9 +2,10 @@
 //!
 //! Builders lead sessions of their own, so a terminal's Ctrl-Z reaches us alone. Who hears of it calls
 //! [`Suspension::freeze`], stops this process, and calls [`Suspension::thaw`] when it runs again. A builder is stopped with
-//! all that came from it: descendants, and members of its session whose parents have ended.
+//! all that came from it, which are its descendants, or those of the keeper that stands over it. A keeper goes on, so that it
+//! can end them if we are killed meanwhile.
 //!
-//! Absent: hearing of the signal, which is the program's; builders that left both family and session.
+//! Absent: hearing of the signal, which is the program's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,7 +28,8 @@ pub struct Suspension {
 
 #[derive(Default)]
 struct State {
-    running: BTreeSet<i32>,
+    /// Whether each of them is a keeper.
+    running: BTreeMap<i32, bool>,
     frozen_since: Option<Instant>,
     frozen: Duration,
 }
@@ -95,14 +97,14 @@ pub(crate) struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    /// It runs, until the answer is dropped.
-    pub(crate) fn started(self, pid: Pid) -> Running {
+    /// It runs, or a `keeper` over it, until the answer is dropped.
+    pub(crate) fn started(self, pid: Pid, keeper: bool) -> Running {
         let mut state = self.of.state();
         let pid = pid.as_raw_nonzero().get();
-        state.running.insert(pid);
+        state.running.insert(pid, keeper);
         // Started while the others were stopped, by a thread that went on for a moment.
         if state.frozen_since.is_some() {
-            signal_all(&BTreeSet::from([pid]), Signal::STOP);
+            signal_all(&BTreeMap::from([(pid, keeper)]), Signal::STOP);
         }
         Running { of: Arc::clone(self.of), pid }
     }
@@ -120,12 +122,13 @@ impl Drop for Running {
     }
 }
 
-/// Sends a signal to the processes and to all that came from them, until no new one is found: what was not stopped yet may
+/// Sends a signal to the builders and to all that came from them, until no new one is found: what was not stopped yet may
 /// have started others.
-fn signal_all(leaders: &BTreeSet<i32>, signal: Signal) {
-    let mut reached = BTreeSet::new();
+fn signal_all(leaders: &BTreeMap<i32, bool>, signal: Signal) {
+    let mut reached: BTreeSet<i32> = leaders.iter().filter(|(_, keeper)| **keeper).map(|(pid, _)| *pid).collect();
     loop {
-        let new: Vec<i32> = family(leaders).into_iter().filter(|pid| !reached.contains(pid)).collect();
+        let new: Vec<i32> =
+            family(leaders.keys().copied().collect()).into_iter().filter(|pid| !reached.contains(pid)).collect();
         if new.is_empty() {
             return;
         }
@@ -139,22 +142,17 @@ fn signal_all(leaders: &BTreeSet<i32>, signal: Signal) {
     }
 }
 
-/// The processes, their descendants, and who is in a session that one of them leads.
-fn family(leaders: &BTreeSet<i32>) -> BTreeSet<i32> {
+/// The processes and their descendants.
+fn family(mut open: Vec<i32>) -> BTreeSet<i32> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    let mut open: Vec<i32> = leaders.iter().copied().collect();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         let Ok(text) = std::fs::read_to_string(process.path().join("stat")) else { continue };
-        // The name in parentheses may hold anything; then state, parent, group, session.
+        // The name in parentheses may hold anything; then state and parent.
         let Some((_, rest)) = text.rsplit_once(')') else { continue };
-        let numbers: Vec<i32> = rest.split_whitespace().skip(1).take(3).filter_map(|word| word.parse().ok()).collect();
-        let [parent, _, session] = numbers[..] else { continue };
+        let Some(parent) = rest.split_whitespace().nth(1).and_then(|word| word.parse().ok()) else { continue };
         children.entry(parent).or_default().push(pid);
-        if leaders.contains(&session) {
-            open.push(pid);
-        }
     }
     let mut all = BTreeSet::new();
     while let Some(pid) = open.pop() {

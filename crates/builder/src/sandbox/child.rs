@@ -4,7 +4,8 @@
 //! reads the request, makes a process in new namespaces, writes its id maps, tells its number, and ends; the second one
 //! (the inmate, pid 1 of its namespace and a child of the parent itself) makes its view of the file system, drops what
 //! it may not have, and execs the builder, which closes the socket: its end without a complaint is the sign of success.
-//! A process that finds its parent gone ends itself, and the kernel ends it when the parent dies later.
+//! A process that finds its parent gone ends itself, and the kernel ends it when the parent dies later. Without namespaces
+//! the first process stays ([`super::keeper`]).
 
 use std::ffi::{CString, OsString};
 use std::io::{self, Read, Write};
@@ -126,7 +127,7 @@ pub fn child_main() -> i32 {
     drop(bytes);
     let result = match &request.isolation {
         Some(isolation) => usher(&request, isolation, &mut control),
-        None => plain(&request, &mut control),
+        None => super::keeper::keep(&request, &mut control),
     };
     match result {
         Ok(status) => status,
@@ -219,17 +220,33 @@ fn inmate(
     act(request, control)
 }
 
-fn open_null() -> Result<OwnedFd, Failure> {
+pub(super) fn open_null() -> Result<OwnedFd, Failure> {
     let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
     file.map(OwnedFd::from).step(|| "opening /dev/null".into())
 }
 
-/// Without namespaces: only what a child must do for itself. Ids, session and descriptors were set when it was started.
-fn plain(request: &SandboxRequest, control: &mut UnixStream) -> Result<i32, Failure> {
+/// The builder without namespaces, below its `keeper`: only what a child must do for itself.
+pub(super) fn plain(request: &SandboxRequest, keeper: u32, control: &mut UnixStream) -> Result<(), Failure> {
+    let die_with_keeper = || -> Result<(), Failure> {
+        sys::die_with_parent().step(|| "setting the death signal".into())?;
+        if sys::parent_id() != keeper {
+            sys::exit_now(1);
+        }
+        Ok(())
+    };
+    die_with_keeper()?;
+    sys::new_session();
     let null = open_null()?;
     sys::duplicate_onto(null.as_raw_fd(), 0).step(|| "closing standard input".into())?;
+    sys::set_umask(0o022);
     confine(request)?;
-    act(request, control).map(|()| 0)
+    if let Some(identity) = &request.identity {
+        sys::set_groups(&identity.groups).step(|| "changing the groups".into())?;
+        sys::set_ids(identity.uid, identity.gid).step(|| "changing to the build user".into())?;
+        // The change of user cleared it.
+        die_with_keeper()?;
+    }
+    act(request, control)
 }
 
 fn confine(request: &SandboxRequest) -> Result<(), Failure> {

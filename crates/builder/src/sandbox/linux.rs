@@ -1,10 +1,10 @@
 //! The parent's side: starts a confined process and owns it until it is gone.
 //!
-//! Two ways in: [`start`] re-executes our own binary, which shuts itself in as the request says; [`start_direct`] becomes
-//! the builder at once, for builds without isolation. Either way the child dies with the thread that started it, so that
-//! thread must stay until the child was waited for. Dropping [`Confined`] kills what still runs.
+//! [`start`] re-executes our own binary, which shuts itself in as the request says, or stands over the builder where there
+//! are no walls. It dies with the thread that started it, so that thread must stay until it was waited for. Dropping
+//! [`Confined`] ends what still runs.
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -14,12 +14,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
 use super::cgroup;
 use super::child::{self, CHILD_ARGUMENT, Failure, Word};
-use super::request::{Action, SandboxRequest};
-use super::seccomp;
-use super::spawn::{Confine, Spawn, SpawnError, Step, spawn};
-use super::strays;
-use super::sys;
-use super::wire::{self, c_path, c_text};
+use super::request::SandboxRequest;
+use super::spawn::{Spawn, spawn};
+use super::wire::{self, c_path};
 use crate::error::{Error, Result};
 
 /// A running builder.
@@ -28,29 +25,31 @@ pub(crate) struct Confined {
     pid: Pid,
     /// Becomes readable when the process ends.
     handle: OwnedFd,
-    /// It leads a process group that is killed with it; a pid namespace needs no such help.
-    group: bool,
-    /// Nothing else of ours runs as this user.
-    user: Option<u32>,
+    /// A keeper, which ends what came from the builder; the first process of a namespace needs no such help.
+    keeper: bool,
     gone: bool,
 }
 
 impl Confined {
-    fn new(pid: u32, group: bool, user: Option<u32>) -> Result<Self> {
-        let number = pid;
+    fn new(pid: u32, keeper: bool) -> Result<Self> {
         let pid = Pid::from_raw(pid as i32).ok_or_else(|| Error::Setup {
             step: "starting a process".into(),
             source: io::ErrorKind::InvalidData.into(),
         })?;
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => Ok(Self { pid, handle, group, user, gone: false }),
+            Ok(handle) => Ok(Self { pid, handle, keeper, gone: false }),
             Err(error) => {
+                // A keeper has not started anything yet.
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
-                strays::ended(number, user);
                 Err(Error::Setup { step: "watching a process".into(), source: error.into() })
             }
         }
+    }
+
+    /// Whether the process is not the builder, but stands over it.
+    pub(crate) fn is_keeper(&self) -> bool {
+        self.keeper
     }
 
     /// Its number.
@@ -63,17 +62,12 @@ impl Confined {
         self.handle.as_fd()
     }
 
-    /// Waits for the end and takes the status. Whatever is left of its process group or its user dies then.
+    /// Waits for the end and takes the status. Nothing is left then of what came from the builder.
     pub(crate) fn wait(&mut self) -> io::Result<WaitStatus> {
         loop {
             match rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {
                 Ok(Some((_, status))) => {
                     self.gone = true;
-                    if self.group {
-                        // The group keeps its number while a member lives, and is gone otherwise.
-                        let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
-                    }
-                    strays::ended(self.pid.as_raw_pid() as u32, self.user);
                     return Ok(status);
                 }
                 Ok(None) | Err(rustix::io::Errno::INTR) => {}
@@ -82,12 +76,15 @@ impl Confined {
         }
     }
 
-    /// Sends it, and all that came from it, the signal that ends them.
+    /// Sends it the signal by which it, and all that came from it, ends.
     pub(crate) fn strike(&self) {
-        if self.group {
-            let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        if self.keeper {
+            let _ = rustix::process::kill_process(self.pid, Signal::TERM);
+            // Whoever stopped it.
+            let _ = rustix::process::kill_process(self.pid, Signal::CONT);
+        } else {
+            let _ = rustix::process::kill_process(self.pid, Signal::KILL);
         }
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
     }
 
     /// Ends it and all that came from it.
@@ -126,47 +123,25 @@ pub(crate) fn start(
     let program = c_path(own_binary).map_err(fail("reading the path of our own binary"))?;
     let argv = [c_path(Path::new("firn-builder")), CString::new(CHILD_ARGUMENT).map_err(Into::into)];
     let argv = argv.into_iter().collect::<io::Result<Vec<_>>>().map_err(fail("naming the child"))?;
-    let begin = Spawn {
-        program: &program,
-        argv: &argv,
-        env: &[],
-        work_dir: Some(c"/"),
-        input: theirs.as_fd(),
-        output,
-        control: Some(theirs.as_fd()),
-        identity: request.identity.as_ref(),
-        confine: None,
-    };
-    let usher = begin_as(own_user(request), &begin).map_err(|failure| Error::Setup {
-        step: format!("executing {} as a sandbox child", own_binary.display()),
+    let begin = Spawn { program: &program, argv: &argv, env: &[], work_dir: c"/", input: theirs.as_fd(), output };
+    let usher = spawn(&begin).map_err(|failure| Error::Setup {
+        step: format!("executing {} as a sandbox child ({:?})", own_binary.display(), failure.step),
         source: failure.error,
     })?;
     drop(theirs);
-    // An usher's group is also the inmate's until that leaves it, so it must not be killed after the usher.
-    let mut usher = Confined::new(usher, request.isolation.is_none(), own_user(request))?;
+    let mut usher = Confined::new(usher, request.isolation.is_none())?;
     if let Some(group) = group {
         // It has not read what to do, so nothing that it starts is outside.
         cgroup::enter(group, usher.pid).map_err(fail("entering the control group"))?;
     }
-    // Declared behind the usher, so that it is let go before that is waited for.
-    let mut held = strays::hold();
     child::write_frame(&mut ours, request).map_err(fail("handing over the request"))?;
-    if request.isolation.is_none() {
-        drop(held);
-        // The child itself is the builder.
-        return match read_word(&mut ours)? {
-            None => Ok(usher),
-            Some(Word::Failed(failure)) => Err(failed(failure)),
-            Some(Word::Process(_)) => Err(strange()),
-        };
-    }
     let mut inmate = None;
     loop {
         match read_word(&mut ours)? {
+            Some(Word::Process(_)) if usher.keeper => return Ok(usher),
             Some(Word::Process(pid)) if inmate.is_none() => {
-                strays::know(pid, held.take());
                 let _ = usher.wait();
-                inmate = Some(Confined::new(pid, false, None)?);
+                inmate = Some(Confined::new(pid, false)?);
             }
             Some(Word::Process(_)) => return Err(strange()),
             Some(Word::Failed(failure)) => return Err(failed(failure)),
@@ -174,16 +149,6 @@ pub(crate) fn start(
         }
     }
     inmate.ok_or_else(strange)
-}
-
-/// The user that nothing else of ours runs as; what comes from the builder is then ours to end.
-fn own_user(request: &SandboxRequest) -> Option<u32> {
-    let user = request.identity.as_ref().filter(|_| request.isolation.is_none())?.uid;
-    (user != rustix::process::geteuid().as_raw()).then_some(user)
-}
-
-fn begin_as(user: Option<u32>, begin: &Spawn<'_>) -> std::result::Result<u32, SpawnError> {
-    if user.is_some() { strays::start(|| spawn(begin)) } else { spawn(begin) }
 }
 
 fn read_word(from: &mut UnixStream) -> Result<Option<Word>> {
@@ -210,48 +175,5 @@ fn failed(failure: Failure) -> Error {
         Error::IsolationRefused { step: failure.step, source }
     } else {
         Error::Setup { step: failure.step, source }
-    }
-}
-
-/// Starts a builder without isolation. The request's action must be [`Action::Exec`].
-///
-/// # Errors
-/// `Ok(Err(_))` is a program that cannot be executed, which is a failure of the build; everything else is
-/// [`Error::Setup`].
-pub(crate) fn start_direct(
-    request: &SandboxRequest,
-    output: BorrowedFd<'_>,
-) -> Result<std::result::Result<Confined, io::Error>> {
-    let Action::Exec { program, argv, env } = &request.action else { return Err(strange()) };
-    let fail = |step: &'static str| move |source: io::Error| Error::Setup { step: step.into(), source };
-    let texts = |texts: &[OsString]| texts.iter().map(|text| c_text(text)).collect::<io::Result<Vec<CString>>>();
-    let program = c_path(program).map_err(fail("reading the builder's path"))?;
-    let argv = texts(argv).map_err(fail("reading the arguments"))?;
-    let env = texts(env).map_err(fail("reading the environment"))?;
-    let work_dir = c_path(&request.work_dir).map_err(fail("reading the build folder's path"))?;
-    let filter = if request.limits.filter_syscalls { seccomp::program() } else { Vec::new() };
-    let null =
-        std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(fail("opening /dev/null"))?;
-    let begin = Spawn {
-        program: &program,
-        argv: &argv,
-        env: &env,
-        work_dir: Some(&work_dir),
-        input: null.as_fd(),
-        output,
-        control: None,
-        identity: request.identity.as_ref(),
-        confine: Some(Confine {
-            filter: &filter,
-            allow_new_privileges: request.limits.allow_new_privileges,
-            personality: sys::personality_flags(request.limits.personality_32bit),
-        }),
-    };
-    match begin_as(own_user(request), &begin) {
-        Ok(pid) => Confined::new(pid, true, own_user(request)).map(Ok),
-        Err(failure) if failure.step == Step::Exec => Ok(Err(failure.error)),
-        Err(failure) => {
-            Err(Error::Setup { step: format!("starting the builder ({:?})", failure.step), source: failure.error })
-        }
     }
 }

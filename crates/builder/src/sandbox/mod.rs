@@ -1,7 +1,8 @@
 //! Shutting a builder in.
 //!
 //! A request is plain data ([`SandboxRequest`]); [`linux`] starts our own binary again and hands it over; [`child`] is
-//! that re-executed end, which makes namespaces, mounts ([`mounts`]) and limits ([`seccomp`]) and becomes the builder.
+//! that re-executed end, which makes namespaces, mounts ([`mounts`]) and limits ([`seccomp`]) and becomes the builder;
+//! without namespaces [`keeper`] stands over it.
 //! [`probe()`] tells what this machine gives. [`enter()`] shows a store at its logical path to programs that are run from it. A process with threads never forks
 //! without exec: [`spawn`] makes only system calls in between.
 //!
@@ -11,6 +12,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod child;
 mod enter;
+mod keeper;
 pub(crate) mod linux;
 mod mounts;
 mod probe;
@@ -19,7 +21,6 @@ pub mod request;
 mod seccomp;
 #[allow(unsafe_code, reason = "one of the two places where system calls are made")]
 mod spawn;
-mod strays;
 pub mod supervise;
 #[allow(unsafe_code, reason = "one of the two places where system calls are made")]
 mod sys;

@@ -1,6 +1,6 @@
-//! Starts a program the quick way: the child borrows our memory until it execs, so nothing is copied.
+//! Starts our own binary once more, the quick way: the child borrows our memory until it execs, so nothing is copied.
 //!
-//! Used for builders without isolation and for our own binary re-executed. Between clone and exec the child makes only
+//! Between clone and exec the child makes only
 //! raw system calls on data prepared before; it allocates nothing, takes no lock, and cannot panic. A failed step is
 //! told through the shared memory. Absent: namespaces and mounts, which need more than that ([`super::child`]).
 
@@ -9,8 +9,6 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::request::Identity;
-use super::seccomp::Instruction;
 use super::sys::{self, PointerArray};
 
 /// What to start.
@@ -21,28 +19,12 @@ pub(crate) struct Spawn<'a> {
     pub argv: &'a [CString],
     /// Variables.
     pub env: &'a [CString],
-    /// Working folder; the caller's where `None`.
-    pub work_dir: Option<&'a CStr>,
-    /// Becomes standard input.
+    /// Working folder.
+    pub work_dir: &'a CStr,
+    /// Becomes standard input, and descriptor 3.
     pub input: BorrowedFd<'a>,
     /// Becomes standard output and standard error.
     pub output: BorrowedFd<'a>,
-    /// Becomes descriptor 3.
-    pub control: Option<BorrowedFd<'a>>,
-    /// Ids to change to.
-    pub identity: Option<&'a Identity>,
-    /// Filter, personality, privileges; `None` leaves them for a later stage.
-    pub confine: Option<Confine<'a>>,
-}
-
-/// The limits that need no namespace.
-pub(crate) struct Confine<'a> {
-    /// The system-call filter, empty for none.
-    pub filter: &'a [Instruction],
-    /// Leave out `no_new_privs`.
-    pub allow_new_privileges: bool,
-    /// Value for `personality`.
-    pub personality: libc::c_ulong,
 }
 
 /// The step that failed between clone and exec.
@@ -54,10 +36,6 @@ pub(crate) enum Step {
     Descriptors,
     /// The working folder could not be entered.
     WorkDir,
-    /// The ids could not be changed.
-    Identity,
-    /// Privileges or system calls could not be restricted.
-    Confine,
     /// The program could not be executed.
     Exec,
 }
@@ -74,8 +52,7 @@ struct Shared<'a> {
     spawn: &'a Spawn<'a>,
     argv: PointerArray<'a>,
     env: PointerArray<'a>,
-    descriptors: [RawFd; 3],
-    filter: libc::sock_fprog,
+    descriptors: [RawFd; 2],
     parent: u32,
     step: AtomicI32,
     errno: AtomicI32,
@@ -89,13 +66,11 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<u32, SpawnError> {
     // Far from the numbers that the child fills, so that one dup2 never overwrites the source of another.
     let high = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 16).map_err(|e| failed(e.into()));
     let (input, output) = (high(spawn.input)?, high(spawn.output)?);
-    let control = spawn.control.map(high).transpose()?;
     let shared = Shared {
         spawn,
         argv: PointerArray::new(spawn.argv),
         env: PointerArray::new(spawn.env),
-        descriptors: [input.as_raw_fd(), output.as_raw_fd(), control.as_ref().map_or(-1, AsRawFd::as_raw_fd)],
-        filter: sys::filter_program(spawn.confine.as_ref().map_or(&[], |confine| confine.filter)),
+        descriptors: [input.as_raw_fd(), output.as_raw_fd()],
         parent: std::process::id(),
         step: AtomicI32::new(0),
         errno: AtomicI32::new(0),
@@ -122,9 +97,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<u32, SpawnError> {
         0 => return Ok(pid),
         2 => Step::Descriptors,
         3 => Step::WorkDir,
-        4 => Step::Identity,
-        5 => Step::Confine,
-        6 => Step::Exec,
+        4 => Step::Exec,
         _ => Step::Clone,
     };
     let error = io::Error::from_raw_os_error(shared.errno.load(Ordering::Acquire));
@@ -151,63 +124,29 @@ fn steps(shared: &Shared<'_>) -> Result<(), (Step, io::Error)> {
     let spawn = shared.spawn;
     let fail = |step| move |error| (step, error);
     sys::new_session();
-    die_with(shared).map_err(fail(Step::Clone))?;
+    // Dies with the parent, and at once where it is gone already.
+    sys::die_with_parent().map_err(fail(Step::Clone))?;
+    if sys::parent_id() != shared.parent {
+        sys::exit_now(1);
+    }
     place_descriptors(shared).map_err(fail(Step::Descriptors))?;
     sys::no_core_files();
     sys::set_umask(0o022);
-    if let Some(dir) = spawn.work_dir {
-        // SAFETY: a live C string.
-        if unsafe { libc::chdir(dir.as_ptr()) } == -1 {
-            return Err((Step::WorkDir, io::Error::last_os_error()));
-        }
-    }
-    if let Some(identity) = spawn.identity {
-        sys::set_groups(&identity.groups).map_err(fail(Step::Identity))?;
-        sys::set_ids(identity.uid, identity.gid).map_err(fail(Step::Identity))?;
-        // The change of user cleared it.
-        die_with(shared).map_err(fail(Step::Identity))?;
-    }
-    if let Some(confine) = &spawn.confine {
-        // SAFETY: takes a number.
-        unsafe { libc::personality(confine.personality) };
-        if !confine.allow_new_privileges {
-            sys::no_new_privileges().map_err(fail(Step::Confine))?;
-        }
-        match sys::scope_abstract_sockets() {
-            // Only without giving up privileges, where it is not to be had.
-            Err(error) if error.raw_os_error() != Some(libc::EPERM) => return Err((Step::Confine, error)),
-            _ => {}
-        }
-        if shared.filter.len != 0 {
-            // SAFETY: the kernel copies the program during the call; the parent keeps it alive.
-            let done = unsafe {
-                libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(&shared.filter))
-            };
-            if done == -1 {
-                return Err((Step::Confine, io::Error::last_os_error()));
-            }
-        }
+    // SAFETY: a live C string.
+    if unsafe { libc::chdir(spawn.work_dir.as_ptr()) } == -1 {
+        return Err((Step::WorkDir, io::Error::last_os_error()));
     }
     sys::reset_signals();
     Err((Step::Exec, sys::exec(spawn.program, shared.argv.as_slice(), shared.env.as_slice())))
 }
 
-/// Dies with the parent, and at once where it is gone already.
-fn die_with(shared: &Shared<'_>) -> io::Result<()> {
-    sys::die_with_parent()?;
-    if sys::parent_id() != shared.parent {
-        sys::exit_now(1);
-    }
-    Ok(())
-}
-
 fn place_descriptors(shared: &Shared<'_>) -> io::Result<()> {
-    let [input, output, control] = shared.descriptors;
-    for (from, to) in [(input, 0), (output, 1), (output, 2), (control, 3)] {
+    let [input, output] = shared.descriptors;
+    for (from, to) in [(input, 0), (output, 1), (output, 2), (input, 3)] {
         // SAFETY: the descriptor table is the child's own copy, so no owner in the parent is cheated.
-        if from != -1 && unsafe { libc::dup2(from, to) } == -1 {
+        if unsafe { libc::dup2(from, to) } == -1 {
             return Err(io::Error::last_os_error());
         }
     }
-    sys::close_on_exec_from(if control == -1 { 3 } else { 4 })
+    sys::close_on_exec_from(4)
 }

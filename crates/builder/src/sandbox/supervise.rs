@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use activity::Activity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::child::exec_complaint;
 use super::linux::{self, Confined};
 use super::pty;
-use super::request::{Action, SandboxRequest};
+use super::request::SandboxRequest;
 use crate::error::{Error, Result};
 use crate::suspend::Suspension;
 
@@ -76,24 +75,10 @@ pub fn run(
 ) -> Result<Ended> {
     let fail = |step: &'static str| move |source: io::Error| Error::Setup { step: step.into(), source };
     let terminal = pty::open(bounds.log_owner).map_err(fail("opening a pseudoterminal"))?;
-    let exec = matches!(request.action, Action::Exec { .. });
-    let direct = request.isolation.is_none() && exec && bounds.group.is_none();
     let starting = bounds.suspension.starting();
-    let mut child = if direct {
-        match linux::start_direct(request, terminal.writer.as_fd())? {
-            Ok(child) => child,
-            Err(error) => {
-                if let Action::Exec { program, .. } = &request.action {
-                    on_output(exec_complaint(program, &error).as_bytes());
-                }
-                return Ok(Ended::Exited(1));
-            }
-        }
-    } else {
-        linux::start(own_binary, request, terminal.writer.as_fd(), bounds.group.as_deref())?
-    };
+    let mut child = linux::start(own_binary, request, terminal.writer.as_fd(), bounds.group.as_deref())?;
     drop(terminal.writer);
-    let _running = starting.started(child.pid());
+    let _running = starting.started(child.pid(), child.is_keeper());
     rustix::io::ioctl_fionbio(&terminal.reader, true).map_err(|e| fail("opening a pseudoterminal")(e.into()))?;
     let now = bounds.suspension.now();
     let mut watch = Watch { started: now, heard: now, bytes: 0, bounds };

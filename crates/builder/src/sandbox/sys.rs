@@ -37,6 +37,44 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into()).map(drop)
 }
 
+/// The caller gets SIGTERM when the thread that made it ends.
+pub(crate) fn ask_at_death_of_parent() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0) }.into()).map(drop)
+}
+
+/// Blocks every signal of the calling thread that can be.
+pub(crate) fn block_signals() {
+    // SAFETY: the set is initialised by sigfillset before it is read.
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+    }
+}
+
+/// Waits for SIGCHLD or SIGTERM, which must be blocked, and takes it.
+pub(crate) fn next_signal() -> libc::c_int {
+    // SAFETY: the set is initialised by sigemptyset before it is used, and the answer is a live number.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        let mut signal = 0;
+        libc::sigwait(&raw const set, &raw mut signal);
+        signal
+    }
+}
+
+/// Ends the process by a signal, as if it had not been blocked or caught.
+pub(crate) fn end_by(signal: libc::c_int) -> ! {
+    reset_signals();
+    // SAFETY: takes numbers.
+    unsafe { libc::kill(libc::getpid(), signal) };
+    exit_now(128 + signal)
+}
+
 /// Gives up gaining rights by exec.
 pub(crate) fn no_new_privileges() -> io::Result<()> {
     // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers.
@@ -86,27 +124,18 @@ pub(crate) fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// The kernel's flags of how a program is run: no random addresses, and a 32-bit machine where asked.
-pub(crate) const fn personality_flags(machine_32bit: bool) -> libc::c_ulong {
-    const LINUX_32BIT: libc::c_ulong = 8;
-    libc::ADDR_NO_RANDOMIZE as libc::c_ulong | if machine_32bit { LINUX_32BIT } else { 0 }
-}
-
-/// Sets the personality; a refusal does not matter.
+/// How a program is run: no random addresses, and a 32-bit machine where asked. A refusal does not matter.
 pub(crate) fn set_personality(machine_32bit: bool) {
+    const LINUX_32BIT: libc::c_ulong = 8;
+    let flags = libc::ADDR_NO_RANDOMIZE as libc::c_ulong | if machine_32bit { LINUX_32BIT } else { 0 };
     // SAFETY: takes a number.
-    unsafe { libc::personality(personality_flags(machine_32bit)) };
-}
-
-/// The kernel's `struct sock_fprog` over `code`, which must outlive its use.
-pub(crate) fn filter_program(code: &[Instruction]) -> libc::sock_fprog {
-    // `Instruction` has the layout of `sock_filter` (repr(C), the same four fields).
-    libc::sock_fprog { len: code.len() as u16, filter: code.as_ptr().cast_mut().cast() }
+    unsafe { libc::personality(flags) };
 }
 
 /// Installs a system-call filter for the calling thread. Needs [`no_new_privileges`] or capabilities.
 pub(crate) fn install_filter(code: &[Instruction]) -> io::Result<()> {
-    let program = filter_program(code);
+    // `Instruction` has the layout of `sock_filter` (repr(C), the same four fields).
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_ptr().cast_mut().cast() };
     // SAFETY: the kernel copies the program during the call; pointer and length are those of a live slice.
     check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(&program)) })
         .map(drop)

@@ -33,7 +33,10 @@ pub const TESTS: &[Test] = &[
     ("security::what_a_builder_writes_to_has_no_set_id_programs", writable_mounts_are_restricted),
     ("security::builtins_have_no_capabilities", builtins_have_no_capabilities),
     ("security::nothing_survives_a_build_shut_in", nothing_survives_a_build_shut_in),
-    ("security::nothing_survives_a_build_of_another_user", nothing_survives_a_build_of_another_user),
+    ("security::nothing_survives_a_build_of_our_own", || nothing_survives_an_open_build(None)),
+    ("security::nothing_survives_a_build_of_another_user", || nothing_survives_an_open_build(Some(54_321))),
+    ("security::nothing_survives_our_death", || nothing_survives_a_kill(None)),
+    ("security::nothing_survives_our_death_of_another_user", || nothing_survives_a_kill(Some(54_322))),
     ("security::an_accomplices_descriptor_changes_nothing", || an_accomplices_descriptor(Rig::open())),
     ("security::an_accomplices_descriptor_changes_nothing_shut_in", || an_accomplices_descriptor(Rig::boxed())),
     ("security::builders_with_a_network_do_not_meet", builders_with_a_network_do_not_meet),
@@ -62,6 +65,9 @@ pub fn attack(arguments: &[String]) {
             let file = std::fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
             let (stream, _) = listen(name).accept().unwrap();
             send_descriptor(&stream, file.as_fd());
+        }
+        ["openly", uid, word] => {
+            run_openly(uid.parse().ok(), &format!("{}; sleep 1000", leave_behind(word)));
         }
         _ => panic!("{arguments:?}"),
     }
@@ -300,10 +306,20 @@ fn builtins_have_no_capabilities() -> Verdict {
     Verdict::Passed
 }
 
-/// A script that leaves a process behind in a session of its own, whose parent is gone.
+/// A script that leaves processes behind in a session of their own, whose parents are gone or not.
 pub fn leave_behind(word: &str) -> String {
-    format!("setsid sh -c ': {word}; sh -c \": {word}; sleep 1000; :\" & sleep 1000; :' > /dev/null 2>&1 &\n")
-        + &format!("until grep -q {word} /proc/*/cmdline 2> /dev/null; do sleep 0.01; done")
+    // What the innermost is called stands nowhere before it runs.
+    let inner = r#"sh -c ": ${w}-inner; sleep 1000; :" & sleep 1000; :"#;
+    let outer = format!("w={word}; export w; setsid sh -c ': {word}-outer; {inner}' > /dev/null 2>&1 &\n");
+    outer + "until grep -q ${w}-inner /proc/*/cmdline 2> /dev/null; do sleep 0.01; done"
+}
+
+/// A script that leaves a process behind which is always another one: each makes the next and ends.
+fn leave_running(word: &str) -> String {
+    format!(
+        "w={word}; setsid sh -c \": $w-runs; x() {{ n=\\$((n + 1)); {{ test \\$n -lt 50000 && x; }} & }}; x\" > /dev/null 2>&1
+         until grep -q ${{w}}-runs /proc/*/cmdline 2> /dev/null; do sleep 0.01; done"
+    )
 }
 
 fn nothing_survives_a_build_shut_in() -> Verdict {
@@ -315,24 +331,55 @@ fn nothing_survives_a_build_shut_in() -> Verdict {
     Verdict::Passed
 }
 
-fn nothing_survives_a_build_of_another_user() -> Verdict {
-    if !rustix::process::geteuid().is_root() {
-        return lacks("root", "only root runs builders as others");
-    }
+/// A word of a test's own, in the name of a folder that is there as long as the test.
+fn stray_word() -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let word = format!("firn-stray-{}", dir.path().file_name().unwrap().to_string_lossy());
+    (dir, word)
+}
+
+/// Runs a script without walls, as ourselves or as somebody else.
+fn run_openly(uid: Option<u32>, script: &str) -> Ended {
     let request = SandboxRequest {
         parent: std::process::id(),
         isolation: None,
-        identity: Some(Identity { uid: 54_321, gid: 54_321, groups: Vec::new() }),
+        identity: uid.map(|uid| Identity { uid, gid: uid, groups: Vec::new() }),
         work_dir: "/".into(),
         limits: crate::sandbox::limits(),
-        action: crate::sandbox::shell(&leave_behind(&word)),
+        action: crate::sandbox::shell(script),
     };
     let own = std::env::current_exe().unwrap();
-    let ended = run(&Activity::silent(), &own, &request, &Bounds::default(), &mut |_| {}).unwrap();
-    assert_eq!(ended, Ended::Exited(0));
-    assert!(!alive(&word));
+    run(&Activity::silent(), &own, &request, &Bounds::default(), &mut |_| {}).unwrap()
+}
+
+fn nothing_survives_an_open_build(uid: Option<u32>) -> Verdict {
+    if uid.is_some() && !rustix::process::geteuid().is_root() {
+        return lacks("root", "only root runs builders as others");
+    }
+    for leave in [leave_behind, leave_running] {
+        let (_dir, word) = stray_word();
+        assert_eq!(run_openly(uid, &leave(&word)), Ended::Exited(0));
+        assert!(!alive(&word));
+    }
+    // A builder that ends by itself, and by a signal, is told as such.
+    assert_eq!(run_openly(uid, "exit 7"), Ended::Exited(7));
+    assert_eq!(run_openly(uid, "kill -15 $$"), Ended::Signalled(15));
+    Verdict::Passed
+}
+
+/// Ends the process that builds, by the signal that nobody hears of.
+fn nothing_survives_a_kill(uid: Option<u32>) -> Verdict {
+    if uid.is_some() && !rustix::process::geteuid().is_root() {
+        return lacks("root", "only root runs builders as others");
+    }
+    let (_dir, word) = stray_word();
+    let uid = uid.map_or("ourselves".into(), |uid| uid.to_string());
+    let own = std::env::current_exe().unwrap();
+    let mut parent = std::process::Command::new(own).args([WORD, "openly", &uid, &word]).spawn().unwrap();
+    until(|| alive(&format!("{word}-inner")).then_some(()));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    until(|| (!alive(&word)).then_some(()));
     Verdict::Passed
 }
 
