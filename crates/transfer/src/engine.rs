@@ -19,7 +19,7 @@ use crate::client::{Request, Response};
 use crate::error::{ErrorClass, TransferError};
 use crate::options::TransferOptions;
 use crate::receiver::Receiver;
-use crate::retry;
+use crate::{retry, trust};
 
 const MOST_REDIRECTS: usize = 10;
 const TICK: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ impl Engine {
             .build()
             .map_err(|error| fail(error.to_string()))?;
         let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls(options)?)
+            .tls_backend_preconfigured(trust::config(options)?)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.connect_timeout)
             .user_agent(&options.user_agent)
@@ -296,7 +296,10 @@ fn stalled(url: &str) -> TransferError {
 }
 
 fn network(url: &str, error: &reqwest::Error) -> TransferError {
-    TransferError::Network { url: url.to_owned(), reason: chain(error), transient: !error.is_builder() }
+    // A server that is not believed will not be next time.
+    let complaint = trust::complaint(error);
+    let transient = complaint.is_none() && !error.is_builder();
+    TransferError::Network { url: url.to_owned(), reason: complaint.unwrap_or_else(|| chain(error)), transient }
 }
 
 /// An error with all its causes in one line, without the URL, which the caller names.
@@ -314,30 +317,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
-}
-
-/// TLS with the machine's certificate authorities, or those of a file.
-fn tls(options: &TransferOptions) -> Result<rustls::ClientConfig, TransferError> {
-    let fail = |reason: String| TransferError::Start { reason };
-    let mut roots = rustls::RootCertStore::empty();
-    match &options.ca_file {
-        Some(file) => {
-            let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
-            if found.certs.is_empty() {
-                let why = found.errors.first().map(ToString::to_string).unwrap_or_else(|| "it holds none".into());
-                return Err(fail(format!("no certificate authority in '{}': {why}", file.display())));
-            }
-            roots.add_parsable_certificates(found.certs);
-        }
-        // A machine without any can still fetch by http; https then fails with the verifier's own words.
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fail(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 fn proxies(options: &TransferOptions) -> Result<Vec<reqwest::Proxy>, TransferError> {

@@ -16,6 +16,7 @@ mod netrc;
 mod options;
 mod receiver;
 mod retry;
+mod trust;
 
 pub use client::{Request, Response, Transfer};
 pub use error::{ErrorClass, TransferError};
