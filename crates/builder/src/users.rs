@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn members_bring_nothing_of_roots() {
+        let pool = UserPool { group: "build".into(), ..UserPool::default() };
+        let state = tempfile::tempdir().unwrap();
+        let groups = "root:x:0:nobody\nbuild:x:77:nobody,root\nkvm:x:104:nobody\n";
+        let member = |name: &str| pool.member(state.path(), 77, &[name.into()], groups);
+        let Grant::User(user) = member("nobody").unwrap() else { panic!("it is free") };
+        assert_eq!((user.gid, &user.groups[..]), (77, &[104][..]));
+        assert!(matches!(member("nobody").unwrap(), Grant::Busy));
+        assert!(matches!(member("root"), Err(Error::PrivilegedBuildUser { .. })));
+    }
+
+    #[test]
     fn a_range_is_a_whole_slot_or_an_error() {
         let state = tempfile::tempdir().unwrap();
         let pool = UserPool { start_id: 1_000_000, id_count: 2 * IDS_PER_SLOT, ..UserPool::default() };

@@ -213,6 +213,29 @@ mod tests {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn no_call_of_this_machine_is_missing() {
+        const MACHINE: u32 = 0xc000_003e;
+        let modes = [libc::SYS_chmod, libc::SYS_fchmod, libc::SYS_creat, libc::SYS_mknod];
+        let modes_at = [libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_mknodat];
+        let calls = modes.map(|call| (call, 1)).into_iter().chain(modes_at.map(|call| (call, 2)));
+        for (call, argument) in calls {
+            let mut arguments = [0; 6];
+            arguments[argument] = 0o4755;
+            assert_eq!(judge(MACHINE, call as u32, arguments), ERRNO | EPERM, "{call}");
+        }
+        assert_eq!(judge(MACHINE, libc::SYS_open as u32, [0, 0o102, 0o4755, 0, 0, 0]), ERRNO | EPERM);
+        assert_eq!(judge(MACHINE, libc::SYS_openat as u32, [0, 0, 0o102, 0o4755, 0, 0]), ERRNO | EPERM);
+        for call in [libc::SYS_openat2, libc::SYS_io_uring_setup] {
+            assert_eq!(judge(MACHINE, call as u32, [0; 6]), ERRNO | ENOSYS, "{call}");
+        }
+        let by_path = [libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_getxattr, libc::SYS_lgetxattr];
+        for call in by_path.into_iter().chain([libc::SYS_fsetxattr, libc::SYS_fgetxattr, 463, 464]) {
+            assert_eq!(judge(MACHINE, call as u32, [0; 6]), ERRNO | ENOTSUP, "{call}");
+        }
+    }
+
     #[test]
     fn files_are_not_made_with_such_modes_either() {
         for table in TABLES {

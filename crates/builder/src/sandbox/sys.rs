@@ -327,3 +327,35 @@ impl<'a> PointerArray<'a> {
         &self.pointers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel says to a call with bad or harmless arguments.
+    fn errno(number: libc::c_long, arguments: [libc::c_long; 4]) -> Option<i32> {
+        let [a, b, c, d] = arguments;
+        // SAFETY: the callers pass numbers, null pointers and live strings.
+        let result = unsafe { libc::syscall(number, a, b, c, d) };
+        (result == -1).then(|| io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    }
+
+    #[test]
+    fn a_filtered_thread_has_no_rings_and_no_hidden_arguments() {
+        let calls = || {
+            // With no memory for the answer, both fail before they do anything.
+            let ring = errno(libc::SYS_io_uring_setup, [1, 0, 0, 0]);
+            let open = errno(libc::SYS_openat2, [libc::AT_FDCWD.into(), c".".as_ptr() as libc::c_long, 0, 24]);
+            [ring, open]
+        };
+        let before = calls();
+        // The filter is the thread's only.
+        let filtered = std::thread::spawn(move || {
+            no_new_privileges().unwrap();
+            install_filter(&super::super::seccomp::program()).unwrap();
+            calls()
+        });
+        assert_eq!(filtered.join().unwrap(), [Some(libc::ENOSYS); 2]);
+        assert_eq!(calls(), before);
+    }
+}

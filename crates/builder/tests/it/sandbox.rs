@@ -11,6 +11,7 @@ use crate::{Test, Verdict, lacks};
 
 pub const TESTS: &[Test] = &[
     ("sandbox::isolated_program_sees_its_own_world", isolated_program_sees_its_own_world),
+    ("sandbox::groups_of_ours_stay_outside", groups_of_ours_stay_outside),
     ("sandbox::isolated_program_may_not_do_what_is_forbidden", isolated_program_may_not_do_what_is_forbidden),
     ("sandbox::setting_up_fails_with_the_step", setting_up_fails_with_the_step),
     ("sandbox::the_probe_agrees_with_a_build", the_probe_agrees_with_a_build),
@@ -107,8 +108,10 @@ fn isolated_program_sees_its_own_world() -> Verdict {
             ("id -u", "1000"),
             ("id -g", "100"),
             ("id -G", "100"),
+            ("cat /proc/self/setgroups", "deny"),
             ("cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname", "localhost\n(none)"),
             ("echo $$; test $(ls /proc | grep -c '^[0-9]') -lt 6 && echo few", "1\nfew"),
+            ("cut -d' ' -f 5,6 /proc/1/stat", "1 1"),
             ("echo $(ls /)", "bin build dev etc lib lib64 proc tmp usr"),
             ("echo $(ls /dev)", "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"),
             ("grep -c : /proc/net/dev", "1"),
@@ -130,6 +133,24 @@ fn isolated_program_sees_its_own_world() -> Verdict {
             ("printf 'a\\nb\\n' >&2", "a\nb"),
         ],
     )
+}
+
+fn groups_of_ours_stay_outside() -> Verdict {
+    use rustix::process::Gid;
+    if rustix::thread::set_thread_groups(&[Gid::from_raw(54_323)]).is_err() {
+        return lacks("root", "only root can have groups here that it drops");
+    }
+    let root = tempfile::tempdir().unwrap();
+    // What it opens belongs to all its groups, whatever they are called inside.
+    let seen = seen(&isolated(root.path(), "grep ^Groups: /proc/self/status"));
+    rustix::thread::set_thread_groups(&[]).unwrap();
+    match seen {
+        Err(verdict) => verdict,
+        Ok(seen) => {
+            assert_eq!((seen.0, seen.1.trim_end()), (Ended::Exited(0), "Groups:"));
+            Verdict::Passed
+        }
+    }
 }
 
 fn isolated_program_may_not_do_what_is_forbidden() -> Verdict {

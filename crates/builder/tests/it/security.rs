@@ -42,6 +42,7 @@ pub const TESTS: &[Test] = &[
     ("security::builders_with_a_network_do_not_meet", builders_with_a_network_do_not_meet),
     ("security::links_beside_an_output_lead_nowhere", links_beside_an_output_lead_nowhere),
     ("security::folders_of_a_build_are_closed", folders_of_a_build_are_closed),
+    ("security::builds_do_not_lie_where_others_can_write", builds_do_not_lie_where_others_can_write),
     ("security::a_failed_build_leaves_nothing_to_others", a_failed_build_leaves_nothing_to_others),
     ("security::repair_keeps_what_is_there_until_there_is_better", repair_keeps_what_is_there),
 ];
@@ -501,6 +502,30 @@ fn folders_of_a_build_are_closed() -> Verdict {
     }
     let ours = rustix::process::geteuid().as_raw();
     assert_eq!(found, Some([(0o700, ours), (0o700, ours)]));
+    Verdict::Passed
+}
+
+fn builds_do_not_lie_where_others_can_write() -> Verdict {
+    if !rustix::process::geteuid().is_root() {
+        return lacks("root", "only root has build users to protect");
+    }
+    let mut rig = Rig::boxed();
+    let builds = rig.dir.path().join("shared/builds");
+    std::fs::create_dir_all(&builds).unwrap();
+    rig.options.build_dir = Some(builds.clone());
+    let drv = rig.shell("plain", "echo fine > $out").write();
+    let shared = builds.parent().unwrap();
+    for folder in [shared, &builds] {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
+        let error = match rig.build_in(BuildMode::Normal, &[&drv]) {
+            Ok(results) => panic!("{results:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(&format!("Path \"{}\" is world-writable", folder.display())), "{error}");
+        assert_eq!(std::fs::read_dir(&builds).unwrap().count(), 0);
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    assert_eq!(made_by!(rig, &drv), "fine\n");
     Verdict::Passed
 }
 
