@@ -110,7 +110,7 @@ impl LocalBuilder {
             times = Run::new(&self.shared, &known, &mut plan, activity).drive()?;
         }
         // Nothing had to be built, or to be built last, for it.
-        self.shared.tell_resolved(activity, &mut plan);
+        self.shared.tell_found(activity, &mut plan);
         let learned = self.shared.signed(plan.take_learned());
         self.shared.store.register_realisations(activity, &learned, &WriteOptions::default())?;
         let mut results: Vec<BuildResult> = wanted

@@ -154,6 +154,8 @@ pub struct Plan {
     learned: Vec<Learned>,
     /// What was resolved to what, to be told.
     news: Vec<(NodeId, NodeId)>,
+    /// Why derivations failed that nobody tried to build, to be told: the results of their users do not repeat it.
+    untold: Vec<String>,
     /// A mistake for which nothing is built.
     refused: Option<String>,
     /// By path what was asked, answered, and offered.
@@ -180,6 +182,7 @@ impl Plan {
             realisations: HashMap::new(),
             learned: Vec::new(),
             news: Vec::new(),
+            untold: Vec::new(),
             refused: None,
             offers: HashMap::new(),
         }
@@ -317,7 +320,7 @@ impl Plan {
             Fact::Started(id) => self.nodes[id.0 as usize].state = State::Running,
             Fact::Built(id) => self.finish(id, State::Built),
             Fact::Present(id) => self.finish(id, State::Present),
-            Fact::Failed(id, status, why) => self.fail(id, status, why),
+            Fact::Failed(id, status, why) => self.spread_failure(id, status, why),
         }
     }
 
@@ -533,7 +536,22 @@ impl Plan {
         }
     }
 
+    /// Why derivations failed of which nobody heard, since the last call: what they use is not there, or they are not as
+    /// they must be.
+    pub fn take_untold(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// A node fails by what the plan knows.
     fn fail(&mut self, id: NodeId, status: BuildStatus, why: String) {
+        let node = &self.nodes[id.0 as usize];
+        if !node.object && !node.dependents.is_empty() && status != BuildStatus::DependencyFailed {
+            self.untold.push(why.clone());
+        }
+        self.spread_failure(id, status, why);
+    }
+
+    fn spread_failure(&mut self, id: NodeId, status: BuildStatus, why: String) {
         // Failures spread along a list, not by recursion: chains may be long.
         let mut next = vec![(id, status, why)];
         while let Some((id, status, why)) = next.pop() {
@@ -551,6 +569,10 @@ impl Plan {
             return Vec::new();
         }
         node.state = state;
+        if failed {
+            self.tell_missing_sources(id);
+        }
+        let node = &mut self.nodes[id.0 as usize];
         let mut fail_too = Vec::new();
         // Each is told once, even if the node is opened again for another output.
         for dependent in std::mem::take(&mut node.dependents) {

@@ -220,8 +220,9 @@ impl Shared {
         plan.refused().map_or(Ok(()), |why| Err(Error::Refused(why.to_owned())))
     }
 
-    /// Says what was resolved to what, in C++ Nix's words.
-    pub(crate) fn tell_resolved(&self, activity: &Activity, plan: &mut Plan) {
+    /// Says what the plan found out: why something cannot be built, and what was resolved to what in C++ Nix's words.
+    pub(crate) fn tell_found(&self, activity: &Activity, plan: &mut Plan) {
+        plan.take_untold().iter().for_each(|why| activity.error(why));
         for (from, to) in plan.take_resolved() {
             let [from, to] = [from, to].map(|id| self.store.store_dir().print(plan.path(id)));
             let text = format!("resolved derivation: '{from}' -> '{to}'");
@@ -749,7 +750,7 @@ impl<'a> Run<'a> {
 
     /// Tells what was resolved, and hands over what became known of outputs.
     fn note_learned(&mut self, registrar: &Sender<Finished>) {
-        self.shared.tell_resolved(self.activity, self.plan);
+        self.shared.tell_found(self.activity, self.plan);
         if self.plan.has_learned() {
             let realisations = self.shared.signed(self.plan.take_learned());
             self.hand_over(registrar, Finished { realisations, ..Finished::default() });

@@ -314,4 +314,21 @@ impl Plan {
         }
         self.go_on(id);
     }
+
+    /// Which sources of a derivation that fails are to be had nowhere.
+    pub(super) fn tell_missing_sources(&mut self, id: NodeId) {
+        let node = &self.nodes[id.0 as usize];
+        let Some(derivation) = node.derivation.as_ref().filter(|_| !node.object && node.failed_inputs != 0) else {
+            return;
+        };
+        let missing =
+            |path: &&StorePath| matches!(self.object_state(path), Some(State::Failed(BuildStatus::NoSubstituters, _)));
+        let user = self.store_dir.print(&node.path);
+        let tell = |path: &StorePath| {
+            let path = self.store_dir.print(path);
+            format!("dependency '{path}' of '{user}' does not exist, and no substituter has it")
+        };
+        let told: Vec<_> = derivation.input_srcs.iter().filter(missing).map(tell).collect();
+        self.untold.extend(told);
+    }
 }

@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("planning::wanting_more_while_building", wanting_more_while_building),
     ("planning::what_is_offered_is_copied_with_its_references", what_is_offered_is_copied_with_its_references),
     ("planning::what_does_not_come_is_built", what_does_not_come_is_built),
+    ("planning::missing_sources_are_told", missing_sources_are_told),
 ];
 
 fn path(kind: &str, number: usize) -> StorePath {
@@ -316,6 +317,35 @@ fn what_does_not_come_is_built() -> Verdict {
         let failed =
             matches!(plan.state(id), State::Failed(BuildStatus::TransientFailure, why) if why.contains("--fallback"));
         assert_eq!(failed, !built);
+    }
+    Verdict::Passed
+}
+
+/// A source that is to be had nowhere fails what uses it, and all above that: only the lowest of them can say which it is.
+fn missing_sources_are_told() -> Verdict {
+    for enabled in [false, true] {
+        let mut plan = plan().substituting(builder::Substitution { enabled, ..Default::default() });
+        let top = plan.want(&DerivedPath::all_outputs(drv_path(1)), BuildMode::Normal).unwrap().unwrap();
+        let highest = derivation(1, &[0].into(), &["out"]);
+        let mut lowest = derivation(0, &BTreeSet::new(), &["out"]);
+        Arc::get_mut(&mut lowest).unwrap().input_srcs = [path("s", 0)].into();
+        loop {
+            plan.settle();
+            let questions = plan.questions();
+            if questions == Default::default() {
+                break;
+            }
+            questions.paths.into_iter().for_each(|path| plan.learned(Fact::Valid(path, false)));
+            questions.offers.into_iter().for_each(|(path, _)| plan.learned(Fact::Offer(path, None)));
+            for asked in questions.derivations {
+                let found = if asked == drv_path(0) { &lowest } else { &highest };
+                plan.learned(Fact::Derivation(asked, Arc::clone(found)));
+            }
+        }
+        assert!(matches!(plan.state(top), State::Failed(BuildStatus::DependencyFailed, _)), "{:?}", plan.state(top));
+        let [source, user] = [path("s", 0), drv_path(0)].map(|path| format!("/nix/store/{path}"));
+        let end = if enabled { "no substituter has it" } else { "substitution is disabled" };
+        assert_eq!(plan.take_untold(), [format!("dependency '{source}' of '{user}' does not exist, and {end}")]);
     }
     Verdict::Passed
 }
