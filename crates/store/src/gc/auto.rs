@@ -108,7 +108,9 @@ impl LocalStore {
         activity.message(Verbosity::Info, &format!("running auto-GC to free {wanted} bytes"));
         let options = GcOptions { max_freed: wanted, ..GcOptions::default() };
         match collect::run_unless_running(self, activity, &options, &mut GcResults::default()) {
-            Ok(()) | Err(Error::Cancelled(_)) => {}
+            Ok(true) | Err(Error::Cancelled(_)) => {}
+            // What that one does not free is still to be freed.
+            Ok(false) => return,
             Err(error) => activity.warn(&format!("collecting garbage to free space failed: {error}")),
         }
         if let Ok(free) = self.space_left() {

@@ -82,17 +82,21 @@ pub(super) fn run(store: &LocalStore, activity: &Activity, options: &GcOptions, 
     })
 }
 
-/// Collects, unless somebody does.
+/// Collects, unless somebody does; tells whether it did.
 pub(super) fn run_unless_running(
     store: &LocalStore,
     activity: &Activity,
     options: &GcOptions,
     results: &mut GcResults,
-) -> Result<()> {
+) -> Result<bool> {
     with_reserve(store, options, || {
         let path = store.options.state_dir.join("gc.lock");
         let lock = open_lock_file(&path)?;
-        if try_flock(&lock, &path, true)? { locked(store, activity, options, results, lock) } else { Ok(()) }
+        let free = try_flock(&lock, &path, true)?;
+        if free {
+            locked(store, activity, options, results, lock)?;
+        }
+        Ok(free)
     })
 }
 
@@ -101,7 +105,7 @@ fn deletes(options: &GcOptions) -> bool {
 }
 
 /// Deleting needs a little space, which was set aside for it.
-fn with_reserve(store: &LocalStore, options: &GcOptions, work: impl FnOnce() -> Result<()>) -> Result<()> {
+fn with_reserve<T>(store: &LocalStore, options: &GcOptions, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if !deletes(options) {
         return work();
     }
