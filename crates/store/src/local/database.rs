@@ -177,7 +177,7 @@ impl Database {
 
     /// Keeps the pages of large transactions in memory until they are committed, instead of writing them again and again.
     pub(crate) fn expect_many_changes(&self, activity: &Activity) -> Result<()> {
-        const KIBIBYTES: i64 = 256 << 10;
+        const KIBIBYTES: i64 = 8 << 10;
         let mut writer = self.writer();
         let connection = match &mut *writer {
             Some(connection) => connection,
