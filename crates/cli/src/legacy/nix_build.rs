@@ -1,5 +1,6 @@
 //! `nix-build`: expressions to results, with links to them.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -157,13 +158,11 @@ fn build(opened: &Opened<'_>, args: &Args, wanted: Vec<Wanted>) -> CommandResult
     opened.build(&paths, mode)?;
     let mut lines = String::new();
     let mut built = Vec::new();
-    let mut numbers: Vec<&StorePath> = Vec::new();
+    let mut numbers: HashMap<&StorePath, usize> = HashMap::new();
     for one in &wanted {
         // Outputs of one derivation share a number.
-        let number = numbers.iter().position(|drv| **drv == one.drv).unwrap_or_else(|| {
-            numbers.push(&one.drv);
-            numbers.len() - 1
-        });
+        let next = numbers.len();
+        let number = *numbers.entry(&one.drv).or_insert(next);
         for (name, output) in opened.outputs(&one.path)? {
             if !args.no_out_link {
                 opened.link(&output, &link_name(&args.out_link, number + 1, &name))?;
