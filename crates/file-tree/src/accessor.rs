@@ -4,6 +4,7 @@
 //! in pieces, so memory does not grow with them. Absent: following links; a link is an object like any other.
 
 use crate::{Error, FileType, MAX_DEPTH, Metadata, TreeEvent, TreePath, TreeSink};
+use std::fs::File;
 use std::io::Read;
 
 /// The bytes of a regular file, and how many there will be.
@@ -32,6 +33,11 @@ pub trait SourceAccessor: Send + Sync {
 
     /// The path as people should see it.
     fn show(&self, path: &TreePath) -> String;
+
+    /// A regular file as the host has it, if this tree lies on its disk: the kernel can copy it.
+    fn host_file(&self, _path: &TreePath) -> Result<Option<(File, Metadata)>, Error> {
+        Ok(None)
+    }
 
     /// All bytes of a regular file.
     fn read_file(&self, path: &TreePath) -> Result<Vec<u8>, Error> {

@@ -9,6 +9,7 @@
 use crate::accessor::Contents;
 use crate::{ArchiveError, DiskAccessor, Error, FileType, Metadata, SourceAccessor, TreeEvent, TreePath, TreeSink};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
@@ -105,6 +106,10 @@ impl<A: SourceAccessor> SourceAccessor for CaseHackAccessor<A> {
 
     fn open(&self, path: &TreePath) -> Result<Contents<'_>, Error> {
         self.inner.open(&self.place(path)?)
+    }
+
+    fn host_file(&self, path: &TreePath) -> Result<Option<(File, Metadata)>, Error> {
+        self.inner.host_file(&self.place(path)?)
     }
 
     fn read_dir(&self, path: &TreePath) -> Result<Vec<(Vec<u8>, FileType)>, Error> {

@@ -66,6 +66,10 @@ impl SourceAccessor for DiskAccessor {
         Ok(Contents { size: found.size, executable: found.executable, reader: Box::new(file) })
     }
 
+    fn host_file(&self, path: &TreePath) -> Result<Option<(File, Metadata)>, Error> {
+        open_regular(&self.host(path)).map(Some)
+    }
+
     fn read_dir(&self, path: &TreePath) -> Result<Vec<(Vec<u8>, FileType)>, Error> {
         let host = self.host(path);
         let failed = || Error::io("reading directory", &host);

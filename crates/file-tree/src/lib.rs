@@ -37,7 +37,7 @@ pub use nar::{NarAccessor, NarListing, NarWriter, read_nar};
 pub use object::{FileType, Metadata};
 pub use path::TreePath;
 pub use replace::{exchange_trees, move_tree, replace_file};
-pub use restore::{RestoreOptions, Restorer};
+pub use restore::{RestoreOptions, Restorer, make_canonical};
 pub use sink::{Both, FlatContents, TreeEvent, TreeSink};
 
 /// The deepest nesting of folders that archives may have, as in C++ Nix since 2.34; it bounds every recursion here.

@@ -50,9 +50,7 @@ impl Restorer {
     fn end_file(&mut self) -> Result<(), Error> {
         let Some(file) = self.file.take() else { return Ok(()) };
         if self.options.canonical {
-            let mode = if self.executable { 0o555 } else { 0o444 };
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(system("changing mode of", &self.path))?;
-            rustix::fs::futimens(&file, &store_times()).map_err(system("changing time of", &self.path))?;
+            make_canonical(&file, &self.path, self.executable)?;
         }
         Ok(())
     }
@@ -98,6 +96,16 @@ impl TreeSink for Restorer {
         }
         Ok(())
     }
+}
+
+/// Gives an open file the mode and the time that files of a store have.
+///
+/// # Errors
+/// With the path, if the system refuses.
+pub fn make_canonical(file: &File, path: &Path, executable: bool) -> Result<(), Error> {
+    let mode = if executable { 0o555 } else { 0o444 };
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(system("changing mode of", path))?;
+    rustix::fs::futimens(file, &store_times()).map_err(system("changing time of", path))
 }
 
 /// The times of store objects: modified at second 1, access time left alone.

@@ -528,23 +528,29 @@ fn cancelling_stops_adding() {
     assert_eq!(classes, [ErrorClass::Cancelled; 3]);
 }
 
-/// A tree too large to be kept in memory is read twice, and must not change in between.
+/// A tree too large to be kept in memory is unpacked while it is read; a file of the disk is copied.
 #[test]
 fn large_trees() {
-    use file_tree::{MemoryNode, MemoryTree, TreePath};
+    use file_tree::{DiskAccessor, MemoryNode, MemoryTree, SourceAccessor, TreePath};
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let a = Activity::silent();
     let contents: Vec<u8> = (0..35_000_000u32).map(|n| (n >> 4) as u8).collect();
     let tree = MemoryTree::new(MemoryNode::executable(contents.clone()));
-    for (method, algorithm) in [
+    let file = folder.path().join("file");
+    std::fs::write(&file, &contents).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let disk = DiskAccessor::new(&file);
+    let trees: [(&str, &dyn SourceAccessor); 2] = [("large", &tree), ("copied", &disk)];
+    let forms = [
         (ContentAddressMethod::NixArchive, HashAlgorithm::Sha256),
         (ContentAddressMethod::NixArchive, HashAlgorithm::Sha1),
         (ContentAddressMethod::Flat, HashAlgorithm::Sha256),
-    ] {
+    ];
+    for ((name, accessor), (method, algorithm)) in trees.into_iter().flat_map(|tree| forms.map(|form| (tree, form))) {
         let mut request = store::AddTree {
-            name: "large",
-            accessor: &tree,
+            name,
+            accessor,
             path: &TreePath::root(),
             method,
             algorithm,
@@ -563,8 +569,8 @@ fn large_trees() {
     assert!(!store.verify(&a, true).unwrap().has_errors());
 }
 
-/// Other contents at every reading, of which so many bytes come.
-struct Restless(AtomicUsize, u64);
+/// Other contents at every reading, of which so many bytes come; or a file that is shorter than it was said to be.
+struct Restless(AtomicUsize, u64, Option<std::fs::File>);
 
 impl file_tree::SourceAccessor for Restless {
     fn stat(&self, _: &file_tree::TreePath) -> Result<Option<file_tree::Metadata>, file_tree::Error> {
@@ -576,6 +582,14 @@ impl file_tree::SourceAccessor for Restless {
         let byte = self.0.fetch_add(1, Ordering::SeqCst) as u8;
         let reader = Box::new(std::io::Read::take(std::io::repeat(byte), self.1));
         Ok(file_tree::Contents { size: 40 << 20, executable: false, reader })
+    }
+
+    fn host_file(
+        &self,
+        path: &file_tree::TreePath,
+    ) -> Result<Option<(std::fs::File, file_tree::Metadata)>, file_tree::Error> {
+        let Some(file) = &self.2 else { return Ok(None) };
+        Ok(Some((file.try_clone().unwrap(), self.stat(path)?.unwrap())))
     }
 
     fn read_dir(&self, path: &file_tree::TreePath) -> Result<Vec<(Vec<u8>, file_tree::FileType)>, file_tree::Error> {
@@ -601,10 +615,10 @@ fn what_is_written_is_what_was_hashed_and_a_tree_that_breaks_off_leaves_nothing(
         (ContentAddressMethod::NixArchive, HashAlgorithm::Sha1),
         (ContentAddressMethod::Flat, HashAlgorithm::Sha256),
     ] {
-        let add = |bytes| {
+        let add = |bytes, file| {
             let mut request = store::AddTree {
                 name: "restless",
-                accessor: &Restless(AtomicUsize::new(0), bytes),
+                accessor: &Restless(AtomicUsize::new(0), bytes, file),
                 path: &file_tree::TreePath::root(),
                 method,
                 algorithm,
@@ -613,13 +627,17 @@ fn what_is_written_is_what_was_hashed_and_a_tree_that_breaks_off_leaves_nothing(
             };
             store.add_tree(&a, &mut request, &WriteOptions::default())
         };
-        let error = add(36 << 20).unwrap_err();
-        assert_eq!(error.to_string(), "file 'restless' changed while it was being read");
+        let file = tempfile::tempfile_in(folder.path()).unwrap();
+        file.set_len(36 << 20).unwrap();
+        for file in [None, Some(file)] {
+            let error = add(36 << 20, file).unwrap_err();
+            assert_eq!(error.to_string(), "file 'restless' changed while it was being read");
+        }
         let valid = store.all_valid_paths(&a).unwrap().len();
         let names =
             std::fs::read_dir(store.real_dir()).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         assert_eq!(names.filter(|name| name.ends_with("-restless") || name.starts_with("tmp-")).count(), valid);
-        add(40 << 20).unwrap();
+        add(40 << 20, None).unwrap();
     }
     assert!(!store.verify(&a, true).unwrap().has_errors());
 }

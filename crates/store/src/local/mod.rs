@@ -10,6 +10,7 @@
 mod add;
 mod batch;
 mod canonicalise;
+mod copying;
 pub(crate) mod database;
 mod derivations;
 pub(crate) mod files;

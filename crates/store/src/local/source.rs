@@ -1,8 +1,10 @@
 //! Reading a tree that is to be added, once: what was hashed is what is written.
 //!
 //! While it is read it is hashed for its address and its archive. A small tree is kept until its place is known. A large one is
-//! unpacked beside the reading into a scratch folder of the store, from where it is moved to its place. Absent: where that is.
+//! unpacked beside the reading into a scratch folder of the store, from where it is moved to its place; a large file of the
+//! host is copied there by the kernel (`copying.rs`). Absent: where its place is.
 
+use super::copying::copy_file;
 use super::stream::StreamHasher;
 use super::{LocalStore, add::Scratch};
 use crate::pipe::{PipeWriter, is_closed, pipe};
@@ -79,6 +81,14 @@ impl<'s> Source<'s> {
         store: &'s LocalStore,
         tree: &mut AddTree<'_, '_>,
     ) -> Result<(Source<'s>, PathInfo)> {
+        let found = tree.accessor.stat(tree.path)?;
+        if found.is_some_and(|found| found.size > KEPT as u64)
+            && !store.options.read_only
+            && let Some((file, found)) = tree.accessor.host_file(tree.path)?
+        {
+            let (folder, tree, info) = copy_file(activity, store, tree, (&file, found))?;
+            return Ok((Source::Unpacked { _folder: folder, tree }, info));
+        }
         let mut reading = Reading { activity, store, kept: Vec::new(), unpacking: None, failed: None };
         let info = describe_tree(activity, &store.options.store_dir, tree, &mut reading);
         let info = reading.failed.map_or(info, Err);
