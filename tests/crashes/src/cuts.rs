@@ -122,11 +122,14 @@ fn record(firn: &Path, kind: Kind, random: &mut Random, size: Size, report: &mut
         let before = random.clone();
         let how = lose(&log[platter.upto..moment], &image("cut"), random)?;
         report.count(format!("{kind:?}, {how}"));
-        let found = {
-            match Mounted::new(kind, &image("cut"), &world.disk()) {
-                Ok(_mounted) => after(&world, &work, moment, random)?,
-                Err(error) => vec![format!("cannot be mounted: {error}")],
-            }
+        let mounted = Mounted::new(kind, &image("cut"), &world.disk()).or_else(|error| {
+            kind.mend(&image("cut")).map_err(|why| format!("{error}; {why}"))?;
+            report.count(format!("{kind:?}, mended by its own checker"));
+            Mounted::new(kind, &image("cut"), &world.disk())
+        });
+        let found = match mounted {
+            Ok(_mounted) => after(&world, &work, moment, random)?,
+            Err(error) => vec![format!("cannot be mounted: {error}")],
         };
         // To be looked at.
         if let Some(keep) = std::env::var_os("KEEP").filter(|_| !found.is_empty()) {

@@ -78,6 +78,25 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Lets the file system's own checker mend what its journal cannot: half of a superblock that lies in two sectors.
+    ///
+    /// # Errors
+    /// If it cannot, or there is none that may be run without asking.
+    pub fn mend(self, image: &Path) -> Result<()> {
+        match self {
+            Kind::Ext4 | Kind::Ext4Writeback => {
+                let done = Command::new("e2fsck").arg("-fy").arg(image).output().map_err(|e| format!("e2fsck: {e}"))?;
+                match done.status.code() {
+                    Some(0 | 1) => Ok(()),
+                    _ => Err(format!("e2fsck: {}: {}", done.status, String::from_utf8_lossy(&done.stdout))),
+                }
+            }
+            Kind::Xfs | Kind::Btrfs => Err("there is no checker to run".to_owned()),
+        }
+    }
+}
+
 /// A mounted file system.
 pub struct Mounted {
     at: PathBuf,
