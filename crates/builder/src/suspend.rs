@@ -98,7 +98,7 @@ pub(crate) struct Starting<'a> {
 
 impl Starting<'_> {
     /// It runs, or a `keeper` over it, until the answer is dropped.
-    pub(crate) fn started(self, pid: Pid, keeper: bool) -> Running {
+    pub(crate) fn started(self, (pid, keeper): (Pid, bool)) -> Running {
         let mut state = self.of.state();
         let pid = pid.as_raw_nonzero().get();
         state.running.insert(pid, keeper);

@@ -17,14 +17,16 @@ use super::mounts;
 use super::request::{Action, Isolation, SandboxRequest};
 use super::seccomp;
 use super::sys;
-use super::wire::{self, Wire, c_path, c_text, wire_struct};
+use super::wire::{self, Status, Wire, c_path, c_text, wire_struct};
 use crate::builtin;
 
 /// What the child tells the parent.
 #[derive(Debug)]
 pub(crate) enum Word {
-    /// The inmate's process number.
+    /// The inmate's process number, or that of a builder below a keeper.
     Process(u32),
+    /// How a builder below a keeper ended. Nothing is left of it.
+    Ended(Status),
     /// It goes no further.
     Failed(Failure),
 }
@@ -53,6 +55,10 @@ impl Wire for Word {
                 to.push(1);
                 failure.put(to);
             }
+            Self::Ended(status) => {
+                to.push(2);
+                status.put(to);
+            }
         }
     }
     fn take(from: &mut &[u8]) -> Option<Self> {
@@ -61,6 +67,7 @@ impl Wire for Word {
         match kind {
             0 => Wire::take(from).map(Self::Process),
             1 => Wire::take(from).map(Self::Failed),
+            2 => Wire::take(from).map(Self::Ended),
             _ => None,
         }
     }
@@ -127,7 +134,7 @@ pub fn child_main() -> i32 {
     drop(bytes);
     let result = match &request.isolation {
         Some(isolation) => usher(&request, isolation, &mut control),
-        None => super::keeper::keep(&request, &mut control),
+        None => super::keeper::keep(request, &mut control),
     };
     match result {
         Ok(status) => status,

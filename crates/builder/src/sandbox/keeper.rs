@@ -1,35 +1,54 @@
-//! The process that stands over a builder without namespaces: all that came from the builder ends with it, and with us.
+//! The process that stands over builders without namespaces: all that came from one ends with it, and with us.
 //!
 //! Our own binary re-executed, with our rights. It makes itself the one to whom orphans come, starts the builder, which
-//! gives up those rights, and waits. When the builder has ended, when the parent asks for it, and when the parent is gone,
-//! however that ended, it kills its children until there are none: those of each become its own with the end of that. Then
-//! it ends as the builder did.
+//! gives up those rights, and waits. When the builder has ended, and when the parent lets go of the socket, however it comes
+//! to that, it kills its children until there are none: those of each become its own with the end of that. Then it tells how
+//! the builder ended, and waits for the next one: starting our binary costs more than a small build.
 //!
 //! All signals are blocked, so that nothing but `SIGKILL` ends it early; where the builder runs as the same user as we do,
 //! it can send that, and what it left then stays. Without `/proc` nothing but the builder itself is found.
 
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::child::{self, Failure, Step, Word};
 use super::request::SandboxRequest;
 use super::sys;
-use super::wire;
+use super::wire::{self, Status};
 
-/// Starts the builder and ends with it. What goes wrong before the builder runs is told through `control`.
-pub(super) fn keep(request: &SandboxRequest, control: &mut UnixStream) -> Result<i32, Failure> {
-    let (mut ours, theirs) = UnixStream::pair().step(|| "making a socket".into())?;
+/// Starts one builder after the other, until the parent asks for no more. What goes wrong before a builder runs is told through
+/// `control`, and is the end.
+pub(super) fn keep(first: SandboxRequest, control: &mut UnixStream) -> Result<i32, Failure> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(Into::into)
         .step(|| "adopting orphans".into())?;
     sys::block_signals();
-    sys::ask_at_death_of_parent().step(|| "setting the death signal".into())?;
-    if sys::parent_id() != request.parent {
-        sys::exit_now(1);
+    // The thread that made us may end; the socket tells of the end of them all.
+    sys::outlive_maker().step(|| "clearing the death signal".into())?;
+    let mut request = first;
+    loop {
+        if sys::parent_id() != request.parent || !run(&request, control)? {
+            return Ok(1);
+        }
+        let Ok(output) = wire::receive_descriptor(control) else { return Ok(0) };
+        for descriptor in [1, 2] {
+            sys::duplicate_onto(output.as_raw_fd(), descriptor).step(|| "placing the log".into())?;
+        }
+        drop(output);
+        request = match child::read_frame(control).ok().flatten().and_then(|bytes| wire::decode(&bytes)) {
+            Some(next) => next,
+            None => return Ok(1),
+        };
     }
+}
+
+/// Runs a builder; false where there is to be no other.
+fn run(request: &SandboxRequest, control: &mut UnixStream) -> Result<bool, Failure> {
+    let (mut ours, theirs) = UnixStream::pair().step(|| "making a socket".into())?;
     let own = std::process::id();
     let Some(builder) = sys::clone_process(0).step(|| "starting a process".into())? else {
         drop(ours);
@@ -45,35 +64,41 @@ pub(super) fn keep(request: &SandboxRequest, control: &mut UnixStream) -> Result
         end_children();
         return match wire::decode::<Word>(&bytes) {
             Some(Word::Failed(failure)) => Err(failure),
-            _ => Ok(1),
+            _ => Ok(false),
         };
     }
-    // A parent that is gone has sent the signal.
+    // A parent that is gone is seen below.
     let _ = child::write_frame(control, &Word::Process(builder));
     // The log ends with those who write to it.
     let null = child::open_null()?;
     for descriptor in 0..=2 {
         sys::duplicate_onto(null.as_raw_fd(), descriptor).step(|| "closing the log".into())?;
     }
-    let status = wait(builder);
-    end_children();
-    let Some(status) = status else { return Ok(1) };
-    if let Some(signal) = status.terminating_signal() {
-        sys::end_by(signal);
-    }
-    Ok(status.exit_status().unwrap_or(1))
+    let status = wait(builder, control);
+    let clean = end_children();
+    let Some(status) = status else { return Ok(false) };
+    Ok(child::write_frame(control, &Word::Ended(status)).is_ok() && clean)
 }
 
+/// How often orphans that have ended are looked for.
+const PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// Waits for the end of the builder, and of orphans meanwhile. `None` where the parent does not wait any longer.
-fn wait(builder: u32) -> Option<WaitStatus> {
+fn wait(builder: u32, control: &UnixStream) -> Option<Status> {
+    let handle = rustix::process::pidfd_open(Pid::from_raw(builder as i32)?, PidfdFlags::empty()).ok()?;
     loop {
-        // Looked at before the signals: those of what ended already may be one.
+        let mut fds = [PollFd::new(&handle, PollFlags::IN), PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN)];
+        match poll(&mut fds, Some(&PAUSE)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+        let let_go = !fds[1].revents().is_empty();
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid.as_raw_pid() as u32 == builder {
-                return Some(status);
+                return Some(status.into());
             }
         }
-        if sys::next_signal() == libc::SIGTERM {
+        if let_go {
             return None;
         }
     }
@@ -82,34 +107,31 @@ fn wait(builder: u32) -> Option<WaitStatus> {
 /// How often children that nothing shows are looked for again.
 const TRIES: u32 = 1000;
 
-/// Kills children until there are none. All that are there are struck before any is waited for, faster than they could make
-/// new ones.
-fn end_children() {
+/// Kills children until there are none; false where some cannot be. All that are there are struck before any is waited for,
+/// faster than they could make new ones.
+fn end_children() -> bool {
     let mut unseen = 0;
     while unseen < TRIES {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Err(rustix::io::Errno::CHILD) => return true,
+            Ok(Some(_)) => continue,
+            _ => {}
+        }
         let children = children();
         // Nobody else waits for them, so their numbers are still their own. What gained rights cannot be struck.
         let struck = children.iter().filter(|pid| rustix::process::kill_process(**pid, Signal::KILL).is_ok()).count();
-        if struck < children.len() && struck == 0 {
-            return;
-        }
-        let mut how = if struck == 0 { WaitOptions::NOHANG } else { WaitOptions::empty() };
-        loop {
-            match rustix::process::wait(how) {
-                Ok(Some(_)) => unseen = 0,
-                Ok(None) if how == WaitOptions::NOHANG && struck == 0 => {
-                    // It came to us just now.
-                    unseen += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(1));
-                    break;
-                }
-                Ok(None) => break,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => return,
-            }
-            how = WaitOptions::NOHANG;
+        if struck > 0 {
+            unseen = 0;
+            let _ = rustix::process::wait(WaitOptions::empty());
+        } else if children.is_empty() {
+            // It came to us just now.
+            unseen += 1;
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        } else {
+            return false;
         }
     }
+    false
 }
 
 /// Our children, ended ones among them.

@@ -1,45 +1,95 @@
 //! The parent's side: starts a confined process and owns it until it is gone.
 //!
 //! [`start`] re-executes our own binary, which shuts itself in as the request says, or stands over the builder where there
-//! are no walls. It dies with the thread that started it, so that thread must stay until it was waited for. Dropping
-//! [`Confined`] ends what still runs.
+//! are no walls. The one dies with the thread that started it, so that thread must stay until it was waited for; the other
+//! is kept for the next builder. Dropping [`Confined`] ends what still runs.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::cgroup;
 use super::child::{self, CHILD_ARGUMENT, Failure, Word};
 use super::request::SandboxRequest;
 use super::spawn::{Spawn, spawn};
-use super::wire::{self, c_path};
+use super::wire::{self, Status, c_path};
 use crate::error::{Error, Result};
 
 /// A running builder.
 #[derive(Debug)]
 pub(crate) struct Confined {
-    pid: Pid,
-    /// Becomes readable when the process ends.
-    handle: OwnedFd,
-    /// A keeper, which ends what came from the builder; the first process of a namespace needs no such help.
-    keeper: bool,
+    what: What,
     gone: bool,
 }
 
+#[derive(Debug)]
+enum What {
+    /// The first process of a namespace, and what becomes readable when it ends.
+    Process(Pid, OwnedFd),
+    /// Taken out when it goes back to the others.
+    Kept(Option<Keeper>),
+}
+
+/// A process that stands over one builder after the other.
+#[derive(Debug)]
+struct Keeper {
+    pid: Pid,
+    control: UnixStream,
+    /// It is in a control group of a builder's.
+    grouped: bool,
+}
+
+/// Keepers without a builder.
+static IDLE: Mutex<Vec<Keeper>> = Mutex::new(Vec::new());
+
+/// So many of them wait for builders to come.
+const MOST_IDLE: usize = 16;
+
+fn idle() -> MutexGuard<'static, Vec<Keeper>> {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Keeper {
+    /// Takes the answer to a request. `None` where it has ended before.
+    fn begun(mut self) -> Result<Option<Confined>> {
+        match read_word(&mut self.control)? {
+            Some(Word::Process(_)) => Ok(Some(Confined { what: What::Kept(Some(self)), gone: false })),
+            Some(Word::Failed(failure)) => Err(failed(failure)),
+            Some(Word::Ended(_)) => Err(strange()),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks it for a builder.
+    fn ask(mut self, request: &SandboxRequest, output: BorrowedFd<'_>) -> Result<Option<Confined>> {
+        let asked =
+            wire::send_descriptor(&self.control, output).and_then(|()| child::write_frame(&mut self.control, request));
+        // One that somebody has killed; there are others.
+        if asked.is_err() { Ok(None) } else { self.begun() }
+    }
+}
+
+impl Drop for Keeper {
+    /// It ends what came from its builder, and itself.
+    fn drop(&mut self) {
+        let _ = self.control.shutdown(std::net::Shutdown::Both);
+        // Whoever stopped it.
+        let _ = rustix::process::kill_process(self.pid, Signal::CONT);
+        while let Err(rustix::io::Errno::INTR) = rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {}
+    }
+}
+
 impl Confined {
-    fn new(pid: u32, keeper: bool) -> Result<Self> {
-        let pid = Pid::from_raw(pid as i32).ok_or_else(|| Error::Setup {
-            step: "starting a process".into(),
-            source: io::ErrorKind::InvalidData.into(),
-        })?;
+    fn process(pid: u32) -> Result<Self> {
+        let pid = number(pid)?;
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => Ok(Self { pid, handle, keeper, gone: false }),
+            Ok(handle) => Ok(Self { what: What::Process(pid, handle), gone: false }),
             Err(error) => {
-                // A keeper has not started anything yet.
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
                 Err(Error::Setup { step: "watching a process".into(), source: error.into() })
@@ -47,43 +97,59 @@ impl Confined {
         }
     }
 
-    /// Whether the process is not the builder, but stands over it.
-    pub(crate) fn is_keeper(&self) -> bool {
-        self.keeper
-    }
-
-    /// Its number.
-    pub(crate) fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    /// A descriptor to poll: readable once the process has ended.
-    pub(crate) fn ended(&self) -> BorrowedFd<'_> {
-        self.handle.as_fd()
-    }
-
-    /// Waits for the end and takes the status. Nothing is left then of what came from the builder.
-    pub(crate) fn wait(&mut self) -> io::Result<WaitStatus> {
-        loop {
-            match rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {
-                Ok(Some((_, status))) => {
-                    self.gone = true;
-                    return Ok(status);
-                }
-                Ok(None) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Its number, or that of the keeper that stands over it, and whether that is so.
+    pub(crate) fn leader(&self) -> (Pid, bool) {
+        match &self.what {
+            What::Process(pid, _) => (*pid, false),
+            What::Kept(keeper) => (keeper.as_ref().map_or(Pid::INIT, |keeper| keeper.pid), true),
         }
     }
 
-    /// Sends it the signal by which it, and all that came from it, ends.
+    /// A descriptor to poll: readable once the process has ended, and nothing is left of it. `None` after that was taken.
+    pub(crate) fn ended(&self) -> Option<BorrowedFd<'_>> {
+        match &self.what {
+            What::Process(_, handle) => Some(handle.as_fd()),
+            What::Kept(keeper) => keeper.as_ref().map(|keeper| keeper.control.as_fd()),
+        }
+    }
+
+    /// Waits for the end and takes the status. Nothing is left then of what came from the builder.
+    pub(crate) fn wait(&mut self) -> io::Result<Status> {
+        let status = match &mut self.what {
+            What::Process(pid, _) => loop {
+                match rustix::process::waitpid(Some(*pid), WaitOptions::empty()) {
+                    Ok(Some((_, status))) => break status.into(),
+                    Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            },
+            What::Kept(keeper) => match keeper.take().map(|mut keeper| (read_word(&mut keeper.control), keeper)) {
+                Some((Ok(Some(Word::Ended(status))), keeper)) => {
+                    let mut idle = idle();
+                    if !keeper.grouped && idle.len() < MOST_IDLE {
+                        idle.push(keeper);
+                    }
+                    status
+                }
+                // It was struck, by us or by others.
+                _ => Status::Signalled(libc::SIGKILL as u32),
+            },
+        };
+        self.gone = true;
+        Ok(status)
+    }
+
+    /// Lets it, and all that came from it, be ended.
     pub(crate) fn strike(&self) {
-        if self.keeper {
-            let _ = rustix::process::kill_process(self.pid, Signal::TERM);
-            // Whoever stopped it.
-            let _ = rustix::process::kill_process(self.pid, Signal::CONT);
-        } else {
-            let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        match &self.what {
+            What::Process(pid, _) => {
+                let _ = rustix::process::kill_process(*pid, Signal::KILL);
+            }
+            What::Kept(Some(keeper)) => {
+                let _ = keeper.control.shutdown(std::net::Shutdown::Both);
+                let _ = rustix::process::kill_process(keeper.pid, Signal::CONT);
+            }
+            What::Kept(None) => {}
         }
     }
 
@@ -115,35 +181,37 @@ pub(crate) fn start(
     output: BorrowedFd<'_>,
     group: Option<&Path>,
 ) -> Result<Confined> {
-    let fail = |step: &str| {
-        let step = step.to_owned();
-        move |source: io::Error| Error::Setup { step, source }
-    };
-    let (mut ours, theirs) = UnixStream::pair().map_err(fail("making a socket"))?;
-    let program = c_path(own_binary).map_err(fail("reading the path of our own binary"))?;
-    let argv = [c_path(Path::new("firn-builder")), CString::new(CHILD_ARGUMENT).map_err(Into::into)];
-    let argv = argv.into_iter().collect::<io::Result<Vec<_>>>().map_err(fail("naming the child"))?;
-    let begin = Spawn { program: &program, argv: &argv, env: &[], work_dir: c"/", input: theirs.as_fd(), output };
-    let usher = spawn(&begin).map_err(|failure| Error::Setup {
-        step: format!("executing {} as a sandbox child ({:?})", own_binary.display(), failure.step),
-        source: failure.error,
-    })?;
-    drop(theirs);
-    let mut usher = Confined::new(usher, request.isolation.is_none())?;
-    if let Some(group) = group {
-        // It has not read what to do, so nothing that it starts is outside.
-        cgroup::enter(group, usher.pid).map_err(fail("entering the control group"))?;
+    let kept = request.isolation.is_none();
+    // Who is in a control group is not let out of it.
+    while let Some(keeper) = idle_if(kept && group.is_none()) {
+        if let Some(begun) = keeper.ask(request, output)? {
+            return Ok(begun);
+        }
     }
+    let (mut ours, theirs) = UnixStream::pair().map_err(fail("making a socket"))?;
+    let pid = execute(own_binary, theirs, output)?;
+    let enter = || match group {
+        // It has not read what to do, so nothing that it starts is outside.
+        Some(group) => cgroup::enter(group, number(pid)?).map_err(fail("entering the control group")),
+        None => Ok(()),
+    };
+    if kept {
+        let mut keeper = Keeper { pid: number(pid)?, control: ours, grouped: group.is_some() };
+        enter()?;
+        child::write_frame(&mut keeper.control, request).map_err(fail("handing over the request"))?;
+        return keeper.begun()?.ok_or_else(strange);
+    }
+    let mut usher = Confined::process(pid)?;
+    enter()?;
     child::write_frame(&mut ours, request).map_err(fail("handing over the request"))?;
     let mut inmate = None;
     loop {
         match read_word(&mut ours)? {
-            Some(Word::Process(_)) if usher.keeper => return Ok(usher),
             Some(Word::Process(pid)) if inmate.is_none() => {
                 let _ = usher.wait();
-                inmate = Some(Confined::new(pid, false)?);
+                inmate = Some(Confined::process(pid)?);
             }
-            Some(Word::Process(_)) => return Err(strange()),
+            Some(Word::Process(_) | Word::Ended(_)) => return Err(strange()),
             Some(Word::Failed(failure)) => return Err(failed(failure)),
             None => break,
         }
@@ -151,14 +219,37 @@ pub(crate) fn start(
     inmate.ok_or_else(strange)
 }
 
+fn idle_if(wanted: bool) -> Option<Keeper> {
+    wanted.then(|| idle().pop()).flatten()
+}
+
+/// Starts our own binary once more.
+fn execute(own_binary: &Path, control: UnixStream, output: BorrowedFd<'_>) -> Result<u32> {
+    let program = c_path(own_binary).map_err(fail("reading the path of our own binary"))?;
+    let argv = [c_path(Path::new("firn-builder")), CString::new(CHILD_ARGUMENT).map_err(Into::into)];
+    let argv = argv.into_iter().collect::<io::Result<Vec<_>>>().map_err(fail("naming the child"))?;
+    let begin = Spawn { program: &program, argv: &argv, env: &[], work_dir: c"/", input: control.as_fd(), output };
+    spawn(&begin).map_err(|failure| Error::Setup {
+        step: format!("executing {} as a sandbox child ({:?})", own_binary.display(), failure.step),
+        source: failure.error,
+    })
+}
+
+fn fail(step: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Setup { step: step.into(), source }
+}
+
+fn number(pid: u32) -> Result<Pid> {
+    Pid::from_raw(pid as i32).ok_or_else(|| fail("starting a process")(io::ErrorKind::InvalidData.into()))
+}
+
 fn read_word(from: &mut UnixStream) -> Result<Option<Word>> {
-    let fail = |source| Error::Setup { step: "hearing from the sandbox child".into(), source };
     match child::read_frame(from) {
         Ok(None) => Ok(None),
         Ok(Some(bytes)) => wire::decode::<Word>(&bytes).map(Some).ok_or_else(strange),
         // A child that was killed in the middle of the request resets the connection.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-        Err(error) => Err(fail(error)),
+        Err(error) => Err(fail("hearing from the sandbox child")(error)),
     }
 }
 

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::linux::{self, Confined};
 use super::pty;
 use super::request::SandboxRequest;
+use super::wire::Status;
 use crate::error::{Error, Result};
 use crate::suspend::Suspension;
 
@@ -78,7 +79,7 @@ pub fn run(
     let starting = bounds.suspension.starting();
     let mut child = linux::start(own_binary, request, terminal.writer.as_fd(), bounds.group.as_deref())?;
     drop(terminal.writer);
-    let _running = starting.started(child.pid(), child.is_keeper());
+    let _running = starting.started(child.leader());
     rustix::io::ioctl_fionbio(&terminal.reader, true).map_err(|e| fail("opening a pseudoterminal")(e.into()))?;
     let now = bounds.suspension.now();
     let mut watch = Watch { started: now, heard: now, bytes: 0, bounds };
@@ -104,17 +105,16 @@ pub fn run(
             if log_open && watch.exceeded().is_none() {
                 drain(&terminal.reader, &mut buffer, &mut watch, on_output, true)?;
             }
-            return Ok(match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Ended::Exited(code),
-                (None, Some(signal)) => Ended::Signalled(signal),
-                (None, None) => Ended::Signalled(0),
+            return Ok(match status {
+                Status::Exited(code) => Ended::Exited(code as i32),
+                Status::Signalled(signal) => Ended::Signalled(signal as i32),
             });
         }
     }
 }
 
 fn wait(log: impl AsFd, child: &Confined, log_open: bool, pause: Duration) -> Result<(bool, bool)> {
-    let handle = child.ended();
+    let Some(handle) = child.ended() else { return Ok((false, true)) };
     let mut fds = vec![PollFd::new(&handle, PollFlags::IN)];
     if log_open {
         fds.push(PollFd::new(&log, PollFlags::IN));

@@ -37,10 +37,10 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into()).map(drop)
 }
 
-/// The caller gets SIGTERM when the thread that made it ends.
-pub(crate) fn ask_at_death_of_parent() -> io::Result<()> {
-    // SAFETY: PR_SET_PDEATHSIG takes a signal number.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0) }.into()).map(drop)
+/// Takes back [`die_with_parent`].
+pub(crate) fn outlive_maker() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number; 0 is none.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) }.into()).map(drop)
 }
 
 /// Blocks every signal of the calling thread that can be.
@@ -51,28 +51,6 @@ pub(crate) fn block_signals() {
         libc::sigfillset(&raw mut all);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
     }
-}
-
-/// Waits for SIGCHLD or SIGTERM, which must be blocked, and takes it.
-pub(crate) fn next_signal() -> libc::c_int {
-    // SAFETY: the set is initialised by sigemptyset before it is used, and the answer is a live number.
-    unsafe {
-        let mut set = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGCHLD);
-        libc::sigaddset(&raw mut set, libc::SIGTERM);
-        let mut signal = 0;
-        libc::sigwait(&raw const set, &raw mut signal);
-        signal
-    }
-}
-
-/// Ends the process by a signal, as if it had not been blocked or caught.
-pub(crate) fn end_by(signal: libc::c_int) -> ! {
-    reset_signals();
-    // SAFETY: takes numbers.
-    unsafe { libc::kill(libc::getpid(), signal) };
-    exit_now(128 + signal)
 }
 
 /// Gives up gaining rights by exec.

@@ -1,10 +1,14 @@
-//! How plain data walks from the parent to the re-executed child: a length before everything, little endian.
+//! How plain data walks from the parent to the re-executed child: a length before everything, little endian; and a descriptor.
 //!
 //! The reader believes nothing: a length beyond what is left is an error before anything is allocated for it. The
 //! format lives only between two processes of the same binary, so it has no version.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// Data that can be put on the wire and taken off it.
@@ -38,6 +42,63 @@ fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
 fn put_bytes(bytes: &[u8], to: &mut Vec<u8>) {
     (bytes.len() as u64).put(to);
     to.extend_from_slice(bytes);
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// With an exit status.
+    Exited(u32),
+    /// By a signal.
+    Signalled(u32),
+}
+
+impl From<rustix::process::WaitStatus> for Status {
+    fn from(status: rustix::process::WaitStatus) -> Self {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Self::Exited(code as u32),
+            (None, signal) => Self::Signalled(signal.unwrap_or(0) as u32),
+        }
+    }
+}
+
+/// Hands a descriptor over, with a byte.
+pub(crate) fn send_descriptor(to: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let sent = sendmsg(to, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)?;
+    if sent == 1 { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Takes what [`send_descriptor`] hands over; an error at the end of the stream.
+pub(crate) fn receive_descriptor(from: &UnixStream) -> io::Result<OwnedFd> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(from, &mut [IoSliceMut::new(&mut [0])], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let descriptors = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    descriptors.flatten().next().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+impl Wire for Status {
+    fn put(&self, to: &mut Vec<u8>) {
+        let (by_signal, number) = match self {
+            Self::Exited(code) => (false, code),
+            Self::Signalled(signal) => (true, signal),
+        };
+        by_signal.put(to);
+        number.put(to);
+    }
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (by_signal, number) = (bool::take(from)?, u32::take(from)?);
+        Some(if by_signal { Self::Signalled(number) } else { Self::Exited(number) })
+    }
 }
 
 impl Wire for u64 {
