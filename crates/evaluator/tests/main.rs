@@ -268,6 +268,20 @@ fn what_nobody_keeps_is_used_again() {
 }
 
 #[test]
+fn what_lives_is_left_to_grow() {
+    let heap = HeapOptions { first_collection: 1 << 20, ..HeapOptions::default() };
+    let options = EvalOptions { heap, ..EvalOptions::default() };
+    let (value, statistics) = with_large_stack(|| {
+        let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options, Activity::silent());
+        let text = b"let kept = builtins.genList (i: [ i ]) 300000; in builtins.deepSeq kept (builtins.length kept)";
+        let value = evaluator.eval_text(text, b"/", Origin::String).unwrap();
+        (evaluator.print_plain(&value).unwrap(), evaluator.heap_statistics())
+    });
+    assert_eq!(value, b"300000");
+    assert!(statistics.collections == 0 && statistics.allocated > 8 << 20, "{statistics:?}");
+}
+
+#[test]
 fn more_than_the_heap_may_hold_is_an_error_that_passes() {
     let heap = HeapOptions { first_collection: 1 << 20, limit: Some(16 << 20), ..HeapOptions::default() };
     let options = EvalOptions { heap, ..EvalOptions::default() };

@@ -6,7 +6,8 @@
 //! The thread fills one gap at a time. Objects too large for most gaps come from blocks of their own, larger ones get
 //! blocks for themselves. A collection is due when as much was handed out since the last as is allowed; how much that is
 //! follows from what survived: a heap that dies is collected while it is small and in the caches, one that lives is left
-//! to grow.
+//! to grow. While the heap is not large, a collection that finds a good part of what was made since the last alive is given
+//! up at once: marking it all would cost more than fresh memory.
 
 use super::collect::{Marker, RootSource};
 use super::gang::Gang;
@@ -31,6 +32,13 @@ const GROWTH: usize = 5;
 const STEADY_GROWTH: usize = 16;
 /// Above this much, what may be handed out between collections grows only with what is alive.
 const MOST_GROWTH: usize = 256 << 20;
+
+/// Below this much, a collection may be given up.
+const UNCOLLECTED: usize = 352 << 20;
+/// It is when more than this part of what was made since the last lives.
+const GIVEN_UP_FROM: usize = 8;
+/// Then as much again, so many times, may be handed out before the next.
+const AFTER_GIVING_UP: usize = 4;
 
 /// Bytes of the largest object where no limit is set: an eighth of the address space wanted.
 const MOST_AT_ONCE: usize = 1 << 35;
@@ -521,8 +529,14 @@ impl Arena {
 }
 
 impl Region {
-    /// Marks what can be reached.
-    fn mark<const SHARED: bool>(&self, space: &mut Space, roots: &dyn RootSource, threads: &[Arc<ThreadRoots>]) {
+    /// Marks what can be reached; false if it gave up because that is more than `most` bytes.
+    fn mark<const SHARED: bool>(
+        &self,
+        space: &mut Space,
+        roots: &dyn RootSource,
+        threads: &[Arc<ThreadRoots>],
+        most: usize,
+    ) -> bool {
         // What an earlier sweep did not reach must not look alive to a walk.
         space.finish_sweep();
         space.reset_marks(space.blocks.len() * BLOCK / 8);
@@ -530,13 +544,16 @@ impl Region {
         if SHARED {
             self.gang.begin(space.start(), &marks);
         }
-        let mut marker = Marker::<SHARED>::new(space.start(), &marks, &self.gang);
+        let mut marker = Marker::<SHARED>::new(space.start(), &marks, &self.gang).within(most / 8);
         roots.each_root(&mut |value| marker.value(value));
         threads.iter().for_each(|thread| thread.values.values().iter().for_each(|value| marker.value(*value)));
         // What is reached so far needs no search for its beginning.
         marker.finish();
-        marker.native_stacks(space, threads.iter().map(|thread| thread.stack()));
-        marker.finish();
+        if !marker.gave_up() {
+            marker.native_stacks(space, threads.iter().map(|thread| thread.stack()));
+            marker.finish();
+        }
+        !marker.gave_up()
     }
 
     /// Collects, if nobody else did in the meantime. All threads are stopped, and their stacks published.
@@ -551,16 +568,23 @@ impl Region {
             space.allowance = usize::MAX;
             return;
         }
-        if self.gang.is_expected() {
-            self.mark::<true>(&mut space, roots, &threads);
-        } else {
-            self.mark::<false>(&mut space, roots, &threads);
-        }
+        let options = &self.options;
         // All that was alive at the last collection or made since.
         let before = space.live + space.since_collection;
+        let exact = options.limit.is_some() || options.stress.is_some() || before >= UNCOLLECTED;
+        let most = if exact { usize::MAX } else { space.live + space.since_collection / GIVEN_UP_FROM };
+        // Who may give up marks alone.
+        let done = if exact && self.gang.is_expected() {
+            self.mark::<true>(&mut space, roots, &threads, most)
+        } else {
+            self.mark::<false>(&mut space, roots, &threads, most)
+        };
+        if !done {
+            space.allowance = (space.since_collection * AFTER_GIVING_UP).min(UNCOLLECTED - space.live);
+            return;
+        }
         let live = space.begin_sweep();
         self.collections.fetch_add(1, Ordering::Release);
-        let options = &self.options;
         if options.limit.is_some_and(|limit| live > limit) {
             self.stops.raise(attention::EXHAUSTED);
         } else {

@@ -44,12 +44,25 @@ pub(super) struct Marker<'a, const SHARED: bool> {
     /// Addresses asked for, a ring.
     flight: [usize; IN_FLIGHT],
     next: usize,
+    /// Words that may yet be found alive before it is given up.
+    patience: usize,
 }
 
 impl<'a, const SHARED: bool> Marker<'a, SHARED> {
     /// Nothing is found yet.
     pub(super) fn new(start: usize, marks: &'a Marks, gang: &'a Gang) -> Self {
-        Marker { start, marks, gang, work: Vec::new(), flight: [0; IN_FLIGHT], next: 0 }
+        let patience = usize::MAX;
+        Marker { start, marks, gang, work: Vec::new(), flight: [0; IN_FLIGHT], next: 0, patience }
+    }
+
+    /// The same for one that gives up when it finds more than `words` words alive.
+    pub(super) fn within(self, words: usize) -> Self {
+        Marker { patience: words, ..self }
+    }
+
+    /// Whether it gave up: then not all that lives is marked.
+    pub(super) fn gave_up(&self) -> bool {
+        self.patience == 0
     }
 
     #[inline(always)]
@@ -121,7 +134,7 @@ impl<'a, const SHARED: bool> Marker<'a, SHARED> {
         }
     }
 
-    /// Marks until nothing is left to mark, in the hands of others neither.
+    /// Marks until nothing is left to mark, in the hands of others neither, or it gives up.
     pub(super) fn finish(&mut self) {
         loop {
             self.drain();
@@ -137,7 +150,7 @@ impl<'a, const SHARED: bool> Marker<'a, SHARED> {
         self.drain();
     }
 
-    /// Marks until this thread has nothing left to mark.
+    /// Marks until this thread has nothing left to mark, or gives up.
     fn drain(&mut self) {
         loop {
             if SHARED && self.work.len() > WORTH_SHARING && self.gang.is_hungry() {
@@ -154,15 +167,19 @@ impl<'a, const SHARED: bool> Marker<'a, SHARED> {
             };
             self.next = (self.next + 1) % IN_FLIGHT;
             if address != 0 {
-                self.object(address);
+                self.patience = self.patience.saturating_sub(self.object(address));
+                if self.gave_up() {
+                    return;
+                }
             } else if self.work.is_empty() && self.flight == [0; IN_FLIGHT] {
                 return;
             }
         }
     }
 
+    /// Looks into an object; gives its size in words.
     #[inline(always)]
-    fn object(&mut self, address: usize) {
+    fn object(&mut self, address: usize) -> usize {
         let word = self.word_of(address);
         // SAFETY: the address is that of an object: it came out of a value, an environment or a walk. No thread evaluates,
         // and only this one looks into the object, so plain reads of its head are fine; a cell is overwritten with the
@@ -195,6 +212,7 @@ impl<'a, const SHARED: bool> Marker<'a, SHARED> {
                 }
                 self.word(held);
             }
+            words
         }
     }
 }
