@@ -14,6 +14,8 @@ use crate::value::{AttrSet, Env, Partial, Pos, Value, sym};
 /// Where the arguments of a call come from.
 trait Arguments: Copy {
     fn len(self) -> usize;
+    /// The place of the call, worked out only for who wants to know.
+    fn pos(self) -> Pos;
     /// The argument, perhaps as a thunk.
     fn get(self, eval: &mut Eval, index: usize) -> Value;
     /// The argument, evaluated.
@@ -24,6 +26,8 @@ trait Arguments: Copy {
 #[derive(Clone, Copy)]
 struct NodeArguments<'a> {
     code: &'static Code,
+    /// The call.
+    id: NodeId,
     nodes: &'a [u32],
     env: Env,
 }
@@ -32,6 +36,11 @@ impl Arguments for NodeArguments<'_> {
     #[inline(always)]
     fn len(self) -> usize {
         self.nodes.len()
+    }
+
+    #[inline(always)]
+    fn pos(self) -> Pos {
+        self.code.pos(self.id)
     }
 
     #[inline(always)]
@@ -45,20 +54,32 @@ impl Arguments for NodeArguments<'_> {
     }
 }
 
-impl Arguments for &[Value] {
+/// Arguments that are values.
+#[derive(Clone, Copy)]
+struct ValueArguments<'a> {
+    values: &'a [Value],
+    pos: Pos,
+}
+
+impl Arguments for ValueArguments<'_> {
     #[inline(always)]
     fn len(self) -> usize {
-        self.len()
+        self.values.len()
+    }
+
+    #[inline(always)]
+    fn pos(self) -> Pos {
+        self.pos
     }
 
     #[inline(always)]
     fn get(self, _: &mut Eval, index: usize) -> Value {
-        self[index]
+        self.values[index]
     }
 
     #[inline(always)]
     fn get_forced(self, eval: &mut Eval, index: usize) -> Outcome {
-        eval.force(self[index])
+        eval.force(self.values[index])
     }
 }
 
@@ -84,7 +105,7 @@ impl Eval {
         env: Env,
     ) -> Result<Next, EvalError> {
         self.enter_call().map_err(|error| error.at(code.pos(id)))?;
-        self.apply(function, NodeArguments { code, nodes, env }, code.pos(id))
+        self.apply(function, NodeArguments { code, id, nodes, env })
     }
 
     /// Calls a function with values, all at once.
@@ -107,7 +128,7 @@ impl Eval {
         let entered = self.entered.len();
         let outcome = match self.enter_call().map_err(|error| error.at(pos)).and_then(|()| self.force_at(function, pos))
         {
-            Ok(function) => match self.apply(function, arguments, pos) {
+            Ok(function) => match self.apply(function, ValueArguments { values: arguments, pos }) {
                 Ok(Next::Done(value)) => Ok(value),
                 Ok(Next::Enter(code, body, env, from)) => self.eval_body(code, body, env, from),
                 Err(error) => Err(error),
@@ -138,12 +159,11 @@ impl Eval {
             Symbol::NONE => "while calling anonymous lambda".to_string(),
             name => format!("while calling '{}'", self.text(name)),
         };
-        let error = error.trace(code.pos_of(lambda.offset), text);
-        if pos == Pos::NONE { error } else { error.trace(pos, "from call site") }
+        from_call_site(error.trace(code.pos_of(lambda.offset), text), pos)
     }
 
     #[inline(always)]
-    fn apply<A: Arguments>(&mut self, mut function: Value, arguments: A, pos: Pos) -> Result<Next, EvalError> {
+    fn apply<A: Arguments>(&mut self, mut function: Value, arguments: A) -> Result<Next, EvalError> {
         let mut taken = 0;
         // From here on nothing but environments and delayed arguments are made.
         let mut from = self.arena.mark();
@@ -158,11 +178,10 @@ impl Eval {
                     let env = if lambda.has_formals {
                         let argument = match arguments.get_forced(self, taken) {
                             Ok(argument) => argument,
-                            Err(error) if pos == Pos::NONE => return Err(error),
-                            Err(error) => return Err(error.trace(pos, "from call site")),
+                            Err(error) => return Err(from_call_site(error, arguments.pos())),
                         };
                         from = self.arena.mark();
-                        self.bind_formals(code, lambda, closed, argument, pos)?
+                        self.bind_formals(code, lambda, closed, argument, arguments)?
                     } else {
                         let argument = arguments.get(self, taken);
                         let env = closed.extend(&mut self.arena, 1);
@@ -175,7 +194,7 @@ impl Eval {
                     }
                     if taken == arguments.len() {
                         if self.show_trace {
-                            self.entered.push(Entered { code, lambda: index, pos });
+                            self.entered.push(Entered { code, lambda: index, pos: arguments.pos() });
                         }
                         return Ok(Next::Enter(code, lambda.body, env, from));
                     }
@@ -185,7 +204,7 @@ impl Eval {
                             function = match self.eval(code, lambda.body, env) {
                                 Ok(function) => function,
                                 Err(error) if self.show_trace => {
-                                    return Err(self.trace_call(error, code, index, pos));
+                                    return Err(self.trace_call(error, code, index, arguments.pos()));
                                 }
                                 Err(error) => return Err(error),
                             };
@@ -196,7 +215,7 @@ impl Eval {
                 }
                 continue;
             }
-            match self.apply_other(function, arguments, &mut taken, pos)? {
+            match self.apply_other(function, arguments, &mut taken)? {
                 Some(value) if taken < arguments.len() => (function, from) = (value, self.arena.mark()),
                 Some(value) => return Ok(Next::Done(value)),
                 None => return Ok(Next::Done(function)),
@@ -211,7 +230,6 @@ impl Eval {
         function: Value,
         arguments: A,
         taken: &mut usize,
-        pos: Pos,
     ) -> Result<Option<Value>, EvalError> {
         if let Some(number) = function.as_builtin() {
             let arity = TABLE[number as usize].arity as usize;
@@ -223,7 +241,7 @@ impl Eval {
                 *place = arguments.get(self, *taken + index);
             }
             *taken += arity;
-            return self.call_builtin(number, &buffer[..arity], pos).map(Some);
+            return self.call_builtin(number, &buffer[..arity], arguments).map(Some);
         }
         if let Some(partial) = function.as_partial() {
             let number = partial.builtin();
@@ -241,10 +259,10 @@ impl Eval {
                 buffer[before.len() + index] = arguments.get(self, *taken + index);
             }
             *taken += missing;
-            return self.call_builtin(number, &buffer[..arity], pos).map(Some);
+            return self.call_builtin(number, &buffer[..arity], arguments).map(Some);
         }
         let functor = function.as_attrs().and_then(|set| set.get(sym::FUNCTOR));
-        let Some(functor) = functor else { return Err(self.not_a_function(function, pos)) };
+        let Some(functor) = functor else { return Err(self.not_a_function(function, arguments.pos())) };
         let argument = arguments.get(self, *taken);
         *taken += 1;
         let text = "while calling a functor (an attribute set with a '__functor' attribute)";
@@ -255,7 +273,7 @@ impl Eval {
         };
         match outcome {
             Ok(value) => Ok(Some(value)),
-            Err(error) => Err(error.trace(pos, text)),
+            Err(error) => Err(error.trace(arguments.pos(), text)),
         }
     }
 
@@ -277,7 +295,7 @@ impl Eval {
     }
 
     #[inline(always)]
-    fn call_builtin(&mut self, number: u16, arguments: &[Value], pos: Pos) -> Outcome {
+    fn call_builtin(&mut self, number: u16, arguments: &[Value], call: impl Arguments) -> Outcome {
         let builtin = &TABLE[number as usize];
         if self.counting {
             self.count_builtin(number);
@@ -289,9 +307,9 @@ impl Eval {
         };
         self.stack.truncate(height);
         match outcome {
-            Err(error) if builtin.shown_as_lambda => Err(self.language_call_failed(error, arguments, pos)),
+            Err(error) if builtin.shown_as_lambda => Err(self.language_call_failed(error, arguments, call.pos())),
             Err(error) if builtin.traced => {
-                Err(error.trace(pos, format!("while calling the '{}' builtin", builtin.plain_name())))
+                Err(error.trace(call.pos(), format!("while calling the '{}' builtin", builtin.plain_name())))
             }
             outcome => outcome,
         }
@@ -305,7 +323,7 @@ impl Eval {
             [argument] => self.force(*argument).is_ok_and(|argument| argument.is_attrs()),
             _ => true,
         };
-        if pos == Pos::NONE || (argument_fits && !self.show_trace) { error } else { error.trace(pos, "from call site") }
+        if argument_fits && !self.show_trace { error } else { from_call_site(error, pos) }
     }
 
     #[cold]
@@ -320,8 +338,7 @@ impl Eval {
     #[inline(never)]
     fn argument_failed(&mut self, error: EvalError, code: &'static Code, lambda: &LambdaDef, pos: Pos) -> EvalError {
         let place = code.pos_of(lambda.offset);
-        let error = error.trace(place, "while evaluating the value passed for the lambda argument");
-        if pos == Pos::NONE { error } else { error.trace(pos, "from call site") }
+        from_call_site(error.trace(place, "while evaluating the value passed for the lambda argument"), pos)
     }
 
     /// Binds a set pattern.
@@ -332,11 +349,11 @@ impl Eval {
         lambda: &'static LambdaDef,
         closed: Env,
         argument: Value,
-        pos: Pos,
+        call: impl Arguments,
     ) -> Result<Env, EvalError> {
         let Some(set) = argument.as_attrs() else {
             let error = self.expected("a set", argument, Pos::NONE);
-            return Err(self.argument_failed(error, code, lambda, pos));
+            return Err(self.argument_failed(error, code, lambda, call.pos()));
         };
         let env = closed.extend(&mut self.arena, lambda.slots as usize);
         if lambda.argument != Symbol::NONE {
@@ -372,10 +389,10 @@ impl Eval {
             }
         };
         if used < formals.len() {
-            self.bind_defaults(code, lambda, env, pos)?;
+            self.bind_defaults(code, lambda, env, call)?;
         }
         if !lambda.ellipsis && used != set.len() {
-            return Err(self.unexpected_argument(code, lambda, set, pos));
+            return Err(self.unexpected_argument(code, lambda, set, call.pos()));
         }
         Ok(env)
     }
@@ -386,7 +403,7 @@ impl Eval {
         code: &'static Code,
         lambda: &'static LambdaDef,
         env: Env,
-        pos: Pos,
+        call: impl Arguments,
     ) -> Result<(), EvalError> {
         for formal in code.formals(lambda) {
             let cell = env.slot(formal.slot);
@@ -398,7 +415,7 @@ impl Eval {
                     let value = self.delay(code, default, env);
                     cell.set(value);
                 }
-                None => return Err(self.missing_argument(code, lambda, formal.name, pos)),
+                None => return Err(self.missing_argument(code, lambda, formal.name, call.pos())),
             }
         }
         Ok(())
@@ -432,4 +449,9 @@ impl Eval {
         let error = EvalError::type_error(message).at(code.pos_of(lambda.offset)).with_suggestions(suggestions);
         error.trace(pos, "from call site")
     }
+}
+
+#[cold]
+fn from_call_site(error: EvalError, pos: Pos) -> EvalError {
+    if pos == Pos::NONE { error } else { error.trace(pos, "from call site") }
 }

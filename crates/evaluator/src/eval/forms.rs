@@ -56,6 +56,9 @@ impl Eval {
             }
             return self.dynamic_attrs(code, def, set, env);
         }
+        if def.bindings.len == 0 {
+            return Ok(self.constants.empty_set.into());
+        }
         let shape = self.literal_shape(code, index);
         let mut set = Filling::new(&mut self.arena, shape);
         for binding in &code.bindings[def.bindings.indices()] {

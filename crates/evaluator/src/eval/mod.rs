@@ -1,8 +1,8 @@
 //! The interpreter: nodes and environments to values.
 //!
 //! [`Eval`] is one evaluating thread: its arena, its depth, its scratch stack; what threads share is in [`Shared`].
-//! [`Eval::eval`] walks one expression; tail calls, branches and bodies loop in it, so the native stack grows only where
-//! the language needs it, while the call depth is counted as C++ Nix counts it. [`Eval::force`] evaluates a thunk once.
+//! [`Eval::eval`] walks one expression (`walk.rs`); [`Eval::force`] evaluates a thunk once. The call depth is counted as
+//! C++ Nix counts it.
 //!
 //! Absent on purpose: files and the store (`World`), names (resolved by `compile`), text forms.
 
@@ -19,6 +19,7 @@ mod operators;
 mod room;
 mod select;
 mod traced;
+mod walk;
 
 pub(crate) use access::Links;
 pub(crate) use coerce::{Coerced, Coercion, fixed_float};
@@ -27,13 +28,14 @@ pub(crate) use operators::Arithmetic;
 
 use crate::code::{Code, Sources};
 use crate::error::{ErrorKind, EvalError};
-use crate::heap::{Arena, Mark, Region, RootId, RootSource, Roots, Stretch, ValueStack};
+use crate::heap::{Arena, Mark, Region, RootId, RootSource, Roots, ValueStack};
 use crate::options::EvalOptions;
 use crate::parallel::{Crew, Foreman, OwnerId, Waits, Walk};
-use crate::program::{Node, NodeId, Symbol};
+use crate::program::{NodeId, Symbol};
 use crate::record::{Before, ReadSet, Tracker};
 use crate::value::{
-    AppendTable, Claim, ContextId, Contexts, Env, FailureId, List, Pos, Str, Symbols, Thunk, ThunkState, Value, sym,
+    AppendTable, AttrSet, Claim, ContextId, Contexts, Env, FailureId, List, Pos, Str, Symbols, Thunk, ThunkState,
+    Value, sym,
 };
 use crate::world::World;
 use activity::Activity;
@@ -93,13 +95,15 @@ pub(crate) struct Constants {
     pub(crate) globals: List,
     /// `[ ]`.
     pub(crate) empty_list: List,
+    /// `{ }`.
+    pub(crate) empty_set: AttrSet,
 }
 
 impl Constants {
     /// All but the base scope, which needs an evaluator.
     fn new(arena: &mut Arena) -> Constants {
-        let empty_list = List::new(arena, &[]);
-        Constants { globals: empty_list, empty_list }
+        let (empty_list, empty_set) = (List::new(arena, &[]), AttrSet::empty(arena));
+        Constants { globals: empty_list, empty_list, empty_set }
     }
 }
 
@@ -121,8 +125,8 @@ impl RootSource for Shared {
     fn each_root(&self, visit: &mut dyn FnMut(Value)) {
         self.symbols.each_value(visit);
         (0..).map_while(|number| self.codes.get(number)).for_each(|code| code.each_root(visit));
-        if let Some(Constants { globals, empty_list }) = self.constants.get() {
-            [*globals, *empty_list].into_iter().for_each(|list| visit(list.into()));
+        if let Some(Constants { globals, empty_list, empty_set }) = self.constants.get() {
+            [(*globals).into(), (*empty_list).into(), (*empty_set).into()].into_iter().for_each(&mut *visit);
         }
         lock(&self.roots).each(visit);
     }
@@ -254,6 +258,7 @@ impl Eval {
 
     fn over(shared: Arc<Shared>, mut arena: Arena, stack: ValueStack, constants: Constants, owner: OwnerId) -> Eval {
         arena.watch(&stack);
+        arena.empty = Some((constants.empty_list, constants.empty_set));
         let EvalOptions { max_call_depth, show_trace, counting, .. } = shared.options;
         let watch = traced::Watch::of(&shared.options);
         Eval {
@@ -450,7 +455,7 @@ impl Eval {
         let outcome = match claim {
             Claim::Expression { code, node, env } => {
                 let code = self.code(code);
-                self.eval(code, NodeId(node), env)
+                self.node(code, NodeId(node), env)
             }
             Claim::Call { function, argument } => self.call_at(function, &[argument], place.pos()),
         };
@@ -599,166 +604,6 @@ impl Eval {
             return self.attend();
         }
         Ok(())
-    }
-
-    /// Evaluates a node.
-    ///
-    /// Environments and delayed arguments that were made on the way are taken back at the end if nothing else was made
-    /// behind them. Then nothing refers to them: an older object comes to refer to a younger one only when it is a thunk
-    /// that is evaluated, or a place that held one, and gets the value, which followed from what was older than these or
-    /// was made behind them. Other threads know no object that was not made before they were offered work.
-    pub(crate) fn eval(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
-        let depth = self.depth;
-        let entered = self.entered.len();
-        let mut own = Stretch::EMPTY;
-        let outcome = self.run(code, node, env, &mut own);
-        self.depth = depth;
-        if let Ok(value) = outcome {
-            self.arena.retract(&own, value);
-        }
-        if self.entered.len() != entered { self.leave_calls(entered, outcome) } else { outcome }
-    }
-
-    /// The same for the body of a call, for which alone everything was made since `from`.
-    #[inline(always)]
-    pub(crate) fn eval_body(&mut self, code: &'static Code, body: NodeId, env: Env, from: Mark) -> Outcome {
-        let own = Stretch::new(&self.arena, from);
-        let outcome = self.eval(code, body, env);
-        if let Ok(value) = outcome {
-            self.arena.retract(&own, value);
-        }
-        outcome
-    }
-
-    /// Evaluates a node that is likely a variable or literal, without a recursion for those.
-    #[inline(always)]
-    pub(crate) fn operand(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
-        let ready = match code.node(node) {
-            Node::Const(index) => Some(code.constants.get(index as usize)),
-            Node::Var0 { slot } => env.slot(slot).get_filled(),
-            Node::Var1 { slot } => env.up().slot(slot).get_filled(),
-            _ => None,
-        };
-        match ready {
-            Some(value) if !value.is_thunk() => Ok(value),
-            _ => self.eval(code, node, env),
-        }
-    }
-
-    #[inline(always)]
-    fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env, own: &mut Stretch) -> Outcome {
-        loop {
-            match code.node(id) {
-                Node::Const(index) => return Ok(code.constants.get(index as usize)),
-                Node::Var0 { slot } => return self.variable(code, id, env, slot),
-                Node::Var1 { slot } => return self.variable(code, id, env.up(), slot),
-                Node::Var { depth, slot } => {
-                    let mut link = env.up().up();
-                    for _ in 2..depth {
-                        link = link.up();
-                    }
-                    return self.variable(code, id, link, slot);
-                }
-                Node::Select1 { base, name } => return self.select_one(code, id, base, name, env),
-                Node::Call { function, args } => {
-                    let function = self.operand(code, function, env)?;
-                    if self.watch.is_some() {
-                        return self.traced_call(function, code, id, args, env);
-                    }
-                    match self.apply_nodes(function, code, id, code.counted(args), env)? {
-                        Next::Done(value) => return Ok(value),
-                        Next::Enter(next_code, body, next_env, from) => {
-                            own.extend(&self.arena, from);
-                            (code, id, env) = (next_code, body, next_env);
-                        }
-                    }
-                }
-                Node::If(at) => {
-                    let condition = NodeId(code.extra[at as usize]);
-                    let text = "while evaluating a branch condition";
-                    let branch = if self.condition(code, condition, env, id, text)? { at + 1 } else { at + 2 };
-                    id = NodeId(code.extra[branch as usize]);
-                }
-                Node::Let { bindings, body } => {
-                    let from = self.arena.mark();
-                    env = self.let_env(code, bindings, env);
-                    own.extend(&self.arena, from);
-                    id = body;
-                }
-                Node::With { scope, body } => {
-                    let from = self.arena.mark();
-                    let scope = self.delay(code, scope, env);
-                    env = env.extend(&mut self.arena, 1);
-                    own.extend(&self.arena, from);
-                    env.slot(0).set(scope);
-                    id = body;
-                }
-                Node::Assert { condition, body } => {
-                    self.assert(code, id, condition, env)?;
-                    id = body;
-                }
-                Node::Lambda(index) => return Ok(self.closure(code, index, env)),
-                Node::Attrs(index) => return self.attrs(code, index, env),
-                Node::Global(number) => {
-                    let value = self.constants.globals.get(number as usize);
-                    return self.force(value);
-                }
-                Node::InheritFrom { slot } => return self.variable(code, id, env, slot),
-                node => return self.eval_operator(code, id, node, env),
-            }
-        }
-    }
-
-    /// A variable, evaluated; the slot keeps the result.
-    #[inline(always)]
-    fn variable(&mut self, code: &'static Code, id: NodeId, env: Env, slot: u32) -> Outcome {
-        let cell = env.slot(slot);
-        let value = cell.get();
-        let Some(thunk) = value.as_thunk() else { return Ok(value) };
-        let value = match thunk.done() {
-            Some(value) => value,
-            None => match self.force_thunk_at(thunk, Place::Node(code, id)) {
-                Ok(value) if thunk.done().is_none() => return Ok(value),
-                Ok(value) => value,
-                Err(error) => return Err(place_recursion(error, code, id)),
-            },
-        };
-        cell.set(value);
-        Ok(value)
-    }
-
-    /// The value of a node, later: no thunk is made for what needs no evaluation.
-    #[inline(always)]
-    pub(crate) fn delay(&mut self, code: &'static Code, id: NodeId, env: Env) -> Value {
-        let filled = match code.node(id) {
-            Node::Const(index) => Some(code.constants.get(index as usize)),
-            Node::Var0 { slot } | Node::InheritFrom { slot } => env.slot(slot).get_filled(),
-            Node::Var1 { slot } => env.up().slot(slot).get_filled(),
-            Node::Var { depth, slot } => {
-                let mut link = env.up().up();
-                for _ in 2..depth {
-                    link = link.up();
-                }
-                link.slot(slot).get_filled()
-            }
-            Node::Lambda(index) => Some(self.closure_unseen(code, index, env)),
-            Node::Global(number) => Some(self.constants.globals.get(number as usize)),
-            _ => None,
-        };
-        match filled {
-            Some(value) => value,
-            None => Thunk::expression(&mut self.arena, code.number, id.0, env).into(),
-        }
-    }
-
-    #[inline(always)]
-    fn closure(&mut self, code: &'static Code, index: u32, env: Env) -> Value {
-        crate::value::Lambda::new(&mut self.arena, code.number, index, env).into()
-    }
-
-    #[inline(always)]
-    fn closure_unseen(&mut self, code: &'static Code, index: u32, env: Env) -> Value {
-        crate::value::Lambda::new_unseen(&mut self.arena, code.number, index, env).into()
     }
 }
 

@@ -15,7 +15,7 @@ use super::region::{BLOCK, Gap, Space, clear};
 use super::stack::{StackStorage, ValueStack};
 use crate::os::StackRange;
 use crate::parallel::{Stops, attention};
-use crate::value::{Shapes, Value};
+use crate::value::{AttrSet, List, Shapes, Value};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -233,6 +233,8 @@ pub(crate) struct Arena {
     roots: Option<Arc<ThreadRoots>>,
     /// The shapes of sets made since the last collection.
     pub(crate) shapes: Shapes,
+    /// The one list and the one set without elements, once there are such: they are made all the time.
+    pub(crate) empty: Option<(List, AttrSet)>,
     region: Arc<Region>,
 }
 
@@ -263,6 +265,7 @@ impl Arena {
             stack_top: 0,
             roots: None,
             shapes: Shapes::default(),
+            empty: None,
             turns: 1,
             retracted: 0,
             region,

@@ -107,7 +107,10 @@ impl AttrSet {
 
     /// The set without attributes.
     pub(crate) fn empty(arena: &mut Arena) -> AttrSet {
-        Filling::new(arena, Shape::NONE).finish()
+        match arena.empty {
+            Some((_, empty)) => empty,
+            None => Filling::new(arena, Shape::NONE).finish(),
+        }
     }
 
     #[inline(always)]
@@ -526,6 +529,15 @@ impl AttrSetBuilder {
         debug_assert!(self.names.windows(2).all(|pair| pair[0].name < pair[1].name), "sorted and unique");
         let AttrSetBuilder { names, object, capacity } = self;
         let len = names.len();
+        if let (0, Some((_, empty))) = (len, arena.empty) {
+            // SAFETY: the word lies inside the allocation, which nobody else knows yet.
+            unsafe {
+                object.write(0);
+                arena.give_back(object.add(2 + capacity), 2 + capacity);
+            }
+            arena.shapes.end(names);
+            return empty;
+        }
         // SAFETY: all of this lies inside the allocation, which nobody else knows yet. Where the rest cannot be given back
         // it is zero, i.e. filler.
         unsafe {

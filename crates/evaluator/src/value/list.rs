@@ -29,6 +29,9 @@ impl List {
 
     /// A list of these values.
     pub(crate) fn new(arena: &mut Arena, values: &[Value]) -> List {
+        if let (true, Some((empty, _))) = (values.is_empty(), arena.empty) {
+            return empty;
+        }
         let object = arena.allocate(1 + values.len());
         // SAFETY: one word per value and one more were just allocated; nobody else knows them.
         unsafe {
@@ -98,6 +101,9 @@ pub(crate) struct ListBuilder {
 impl ListBuilder {
     /// Room for `capacity` elements, all of which must be pushed.
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> ListBuilder {
+        if let (0, Some((List(object), _))) = (capacity, arena.empty) {
+            return ListBuilder { object, capacity, len: 0 };
+        }
         let object = arena.allocate(1 + capacity);
         // SAFETY: the word was just allocated; nobody else knows it.
         unsafe { object.write(Kind::List as u64 | (capacity as u64) << 8) };
