@@ -53,6 +53,14 @@ pub(super) fn resolve(mut tree: Tree, options: &CompileOptions<'_>) -> Result<Pr
         program: Program {
             nodes: Vec::with_capacity(count + count / 8),
             offsets: Vec::with_capacity(count + count / 8),
+            extra: Vec::with_capacity(tree.extra.len() + tree.extra.len() / 4),
+            selects: Vec::with_capacity(tree.selects.len()),
+            names: Vec::with_capacity(tree.names.len()),
+            attrs: Vec::with_capacity(tree.sets.len()),
+            bindings: Vec::with_capacity(tree.bindings.len()),
+            lambdas: Vec::with_capacity(tree.lambdas.len()),
+            formals: Vec::with_capacity(tree.formals.len()),
+            constants: Vec::with_capacity(count / 8),
             text,
             ..Program::default()
         },

@@ -37,9 +37,9 @@ impl<'a> Lowering<'a> {
         Lowering {
             source,
             lints,
-            tree: Tree::new(),
-            stack: Vec::new(),
-            names: Vec::new(),
+            tree: Tree::new(source.text().len()),
+            stack: Vec::with_capacity(64),
+            names: Vec::with_capacity(16),
             formals: Vec::new(),
             open: Vec::new(),
             index: Index::default(),

@@ -15,8 +15,10 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new() -> Names {
-        Names { ranges: Vec::new(), hashes: Vec::new(), table: vec![0; 128] }
+    /// No names, with room for `count`.
+    pub(super) fn new(count: usize) -> Names {
+        let table = vec![0; (2 * count).next_power_of_two().max(64)];
+        Names { ranges: Vec::with_capacity(count), hashes: Vec::with_capacity(count), table }
     }
 
     /// The number of a name, whose bytes are appended to `text` if it is new.
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn equal_names_have_equal_numbers_across_growth() {
-        let (mut names, mut text) = (Names::new(), Vec::new());
+        let (mut names, mut text) = (Names::new(0), Vec::new());
         let spell = |index: u32| format!("name{index}").into_bytes();
         for index in 0..1000 {
             assert_eq!(names.intern(&mut text, &spell(index)), Symbol(index));

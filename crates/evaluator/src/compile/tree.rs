@@ -152,21 +152,22 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new() -> Tree {
+    /// An empty one, with room for about what a text of `length` bytes takes.
+    pub(super) fn new(length: usize) -> Tree {
         Tree {
-            nodes: Vec::new(),
-            offsets: Vec::new(),
-            extra: Vec::new(),
+            nodes: Vec::with_capacity(length / 16),
+            offsets: Vec::with_capacity(length / 16),
+            extra: Vec::with_capacity(length / 32),
             integers: Vec::new(),
             floats: Vec::new(),
-            selects: Vec::new(),
-            names: Vec::new(),
-            sets: Vec::new(),
-            bindings: Vec::new(),
-            lambdas: Vec::new(),
-            formals: Vec::new(),
-            text: Vec::new(),
-            symbols: Names::new(),
+            selects: Vec::with_capacity(length / 64),
+            names: Vec::with_capacity(length / 64),
+            sets: Vec::with_capacity(length / 256),
+            bindings: Vec::with_capacity(length / 64),
+            lambdas: Vec::with_capacity(length / 256),
+            formals: Vec::with_capacity(length / 128),
+            text: Vec::with_capacity(length / 4),
+            symbols: Names::new(length / 64),
             warnings: Vec::new(),
             root: 0,
         }
