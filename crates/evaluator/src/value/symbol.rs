@@ -110,18 +110,12 @@ pub(crate) struct Symbols {
     numbers: Mutex<HashTable<Entry>>,
 }
 
-/// A symbol with the hash of its name, so that growing the table reads no names, and the name itself.
-#[derive(Clone, Copy)]
+/// A symbol with the hash of its name, so that growing the table reads no names. The name itself stands in the table by
+/// number: more of these fit into the caches.
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u32,
     symbol: Symbol,
-    text: Str,
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Entry").field(&self.symbol).finish()
-    }
 }
 
 /// A hash of half a word, to stand beside what it is of.
@@ -155,22 +149,28 @@ impl Symbols {
     /// The number of a name.
     pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
         let hash = hash(name);
-        let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
+        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
         let numbers = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = numbers().find(spread(hash), is_it) {
-            return entry.symbol;
-        }
+        let before = {
+            let numbers = numbers();
+            if let Some(entry) = numbers.find(spread(hash), is_it) {
+                return entry.symbol;
+            }
+            numbers.len()
+        };
         // Made without the lock, which others may wait for; another thread may be faster.
         let text = Str::new(arena, name, ContextId::NONE);
         let mut numbers = numbers();
-        if let Some(entry) = numbers.find(spread(hash), is_it) {
+        if numbers.len() != before
+            && let Some(entry) = numbers.find(spread(hash), is_it)
+        {
             return entry.symbol;
         }
         // As many names as there are entries, and their lock is held.
         let symbol = Symbol(u32::try_from(numbers.len()).expect("fewer than 2^32 names"));
         self.names.set(symbol.0, text);
         text.cache_symbol(symbol);
-        let entry = Entry { hash, symbol, text };
+        let entry = Entry { hash, symbol };
         numbers.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
         symbol
     }
@@ -195,7 +195,7 @@ impl Symbols {
     pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
-        let is_it = |entry: &Entry| entry.hash == hash && entry.text.bytes() == name;
+        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
         numbers.find(spread(hash), is_it).map(|entry| entry.symbol)
     }
 

@@ -42,15 +42,22 @@ pub const fn base64_length(bytes: usize) -> usize {
 
 /// Lower-case base16.
 pub fn base16_encode(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    out.extend(base16_digits(bytes).map(char::from));
-    out
+    let mut out = vec![0; bytes.len() * 2];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&base16_pair(*byte));
+    }
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// The digits one by one.
 pub(crate) fn base16_digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    bytes.iter().flat_map(|byte| base16_pair(*byte))
+}
+
+#[inline(always)]
+fn base16_pair(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 /// Reads base16 of either case; an odd number of digits is an error.
