@@ -161,7 +161,7 @@ fn settle<'a>(
         rewrites.push((itself.clone(), addressed.path.clone()));
     }
     if !rewrites.is_empty() {
-        rewrite(&real, &rewrites)?;
+        rewrite(activity, &real, &rewrites)?;
         site.shared.store.canonicaliser(None).canonicalise(activity, &real)?;
         scanned = scan(activity, &real, BTreeSet::new(), &ScanOptions::default())?;
     }
@@ -196,9 +196,9 @@ fn hash_modulo(
 }
 
 /// Looks at the wish to stop with every piece.
-struct Watched<'a, W> {
-    activity: &'a Activity,
-    inner: W,
+pub(super) struct Watched<'a, W> {
+    pub(super) activity: &'a Activity,
+    pub(super) inner: W,
 }
 
 impl<W: io::Write> io::Write for Watched<'_, W> {

@@ -101,7 +101,7 @@ fn read_all<'a>(
     for &name in wanted {
         let real = attempt.real_output(&attempt.scratch[name]);
         if !redirects.is_empty() && attempt.kind != DerivationKind::Fixed {
-            rewrite(&real, &redirects)?;
+            rewrite(site.activity, &real, &redirects)?;
             store.canonicaliser(None).canonicalise(site.activity, &real)?;
         }
         let discard = attempt.options.unsafe_discard_references.get(name).copied().unwrap_or(false);

@@ -6,18 +6,21 @@
 use std::io::{Seek, Write};
 use std::path::Path;
 
+use activity::Activity;
 use file_tree::{RestoreOptions, Restorer, read_nar};
 use store_model::{HashRewriter, StorePath};
 
+use super::content::Watched;
 use crate::error::{Error, IoContext, Result};
 use crate::remove::remove_tree;
 
 /// Rewrites the tree at `path` in place, through a copy beside it.
-pub(crate) fn rewrite(path: &Path, rewrites: &[(StorePath, StorePath)]) -> Result<()> {
+pub(crate) fn rewrite(activity: &Activity, path: &Path, rewrites: &[(StorePath, StorePath)]) -> Result<()> {
     let mut archive = tempfile::tempfile().io("creating a temporary file beside", path)?;
-    let mut rewriter = HashRewriter::new(rewrites.iter().map(|(from, to)| (from, to)), &mut archive);
-    file_tree::nar::dump_path(path, &mut rewriter).map_err(Error::from)?;
-    rewriter.finish().and_then(|file| file.flush()).io("rewriting", path)?;
+    let rewriter = HashRewriter::new(rewrites.iter().map(|(from, to)| (from, to)), &mut archive);
+    let mut watched = Watched { activity, inner: rewriter };
+    file_tree::nar::dump_path(path, &mut watched).map_err(Error::from)?;
+    watched.inner.finish().and_then(|file| file.flush()).io("rewriting", path)?;
     archive.rewind().io("rewriting", path)?;
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");

@@ -258,7 +258,6 @@ pub(super) fn plain(request: &SandboxRequest, keeper: u32, control: &mut UnixStr
 
 fn confine(request: &SandboxRequest) -> Result<(), Failure> {
     std::env::set_current_dir(&request.work_dir).step(|| format!("entering {}", request.work_dir.display()))?;
-    sys::no_core_files();
     if !request.limits.allow_new_privileges {
         sys::no_new_privileges().step(|| "giving up new privileges".into())?;
     }
