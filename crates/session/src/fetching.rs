@@ -100,7 +100,7 @@ impl Fetching {
             && path != kept.path
         {
             let place = self.real_path(&kept.path);
-            let got = source_hash(&place, ContentAddressMethod::Flat, &mut |_, _| Ok(true))?;
+            let got = source_hash(activity, &place, ContentAddressMethod::Flat, &mut |_, _| Ok(true))?;
             return Err(mismatch(url, expected, &got));
         }
         Ok(kept.path)

@@ -1,34 +1,38 @@
 //! Reading a file or tree of the disk for the hash that names it in the store.
 //!
-//! Small ones are kept while they are read, so that what is written later is what was hashed. Absent: writing.
+//! Small ones are kept while they are read, so that what is written later is what was hashed. Reading ends where the user
+//! wants the end; callers ask the activity whether that is why it failed. Absent: writing.
 
 use std::io::{self, Write};
 use std::path::Path;
 
+use activity::Activity;
 use file_tree::{DiskAccessor, Filter, FlatContents, TreePath, nar};
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, Hasher};
 
 /// The SHA-256 of what lies at a path: of a file's bytes if the method is flat, else of the archive of what `filter`
 /// takes.
 pub(crate) fn source_hash(
+    activity: &Activity,
     path: &Path,
     method: ContentAddressMethod,
     filter: &mut Filter<'_>,
 ) -> Result<Hash, file_tree::Error> {
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    read(path, method, filter, &mut hasher)?;
+    read(activity, path, method, (filter, &mut hasher))?;
     Ok(hasher.finish())
 }
 
 /// The same, and the archive of the object if what was hashed has at most `most` bytes.
 pub(crate) fn read_source(
+    activity: &Activity,
     path: &Path,
     method: ContentAddressMethod,
     filter: &mut Filter<'_>,
     most: usize,
 ) -> Result<(Hash, Option<Vec<u8>>), file_tree::Error> {
     let mut out = Kept { hasher: Hasher::new(HashAlgorithm::Sha256), kept: Some(Vec::new()), most };
-    read(path, method, filter, &mut out)?;
+    read(activity, path, method, (filter, &mut out))?;
     let archive = match out.kept {
         Some(contents) if method == ContentAddressMethod::Flat => {
             let mut archive = Vec::new();
@@ -46,16 +50,34 @@ pub(crate) fn read_source(
 }
 
 fn read(
+    activity: &Activity,
     path: &Path,
     method: ContentAddressMethod,
-    filter: &mut Filter<'_>,
-    out: &mut dyn Write,
+    (filter, out): (&mut Filter<'_>, &mut dyn Write),
 ) -> Result<(), file_tree::Error> {
     let (accessor, root) = (DiskAccessor::new(path), TreePath::root());
+    let mut out = Watched { activity, out };
     if method == ContentAddressMethod::Flat {
         file_tree::walk(&accessor, &root, &mut |_, _| Ok(true), &mut FlatContents(out))
     } else {
-        nar::dump(&accessor, &root, filter, out)
+        nar::dump(&accessor, &root, filter, &mut out)
+    }
+}
+
+/// Takes what is read while the user does not want to stop.
+struct Watched<'a> {
+    activity: &'a Activity,
+    out: &'a mut dyn Write,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.activity.check().map_err(io::Error::other)?;
+        self.out.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -151,9 +151,10 @@ impl Copying<'_, '_> {
     }
 
     /// Its hash, and its archive if it is small.
-    fn read(&mut self) -> Result<(Hash, Option<Vec<u8>>), WorldError> {
+    fn read(&mut self, activity: &Activity) -> Result<(Hash, Option<Vec<u8>>), WorldError> {
         let (real, method) = (self.real.clone(), self.method);
-        let read = read_source(&real, method, &mut |path, kind| self.takes(path, kind), SMALL_SOURCE);
+        let read = read_source(activity, &real, method, &mut |path, kind| self.takes(path, kind), SMALL_SOURCE);
+        activity.check().map_err(|wish| WorldError::new(WorldErrorClass::Cancelled, wish.to_string()))?;
         let read = read.map_err(|error| tree_error(error, self.logical))?;
         self.asked = true;
         Ok(read)
@@ -274,7 +275,7 @@ impl World for SessionWorld {
                 return Ok(path);
             }
         }
-        let (hash, small) = copying.read()?;
+        let (hash, small) = copying.read(activity)?;
         let path = store_path(&hash)?;
         if self.session.read_only() || Self::kept(&self.pending).holds(&path) {
             // Nothing is to be written, or it will be.

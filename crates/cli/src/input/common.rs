@@ -50,6 +50,9 @@ pub struct CommonArgs {
     /// Ask anew for everything that was downloaded
     #[arg(long, global = true)]
     pub refresh: bool,
+    /// Do not say that nothing keeps results from being collected
+    #[arg(long, global = true)]
+    pub no_gc_warning: bool,
     /// Write nothing: derivations are computed, not stored
     #[arg(long, global = true)]
     pub readonly_mode: bool,

@@ -20,24 +20,28 @@ pub fn words_taken(word: &str) -> usize {
     match word {
         "--option" => 2,
         "--log-format" | "-j" => 1,
-        _ => match named(word) {
-            Some((setting, _)) if setting.kind != Kind::Bool => 1,
-            _ => 0,
-        },
+        _ => usize::from(matches!(named(word), Some((_, None)))),
     }
 }
 
-/// The setting of an option, with the text it gives a switch.
-fn named(word: &str) -> Option<(&'static Setting, &'static str)> {
+/// The setting of an option, with the text that a switch gives it; other options have a word for that.
+fn named(word: &str) -> Option<(&'static Setting, Option<&'static str>)> {
     let name = word.strip_prefix("--")?;
+    // Switches, although the setting has three words.
+    if let Some(text) = [("sandbox", "true"), ("no-sandbox", "false"), ("relaxed-sandbox", "relaxed")]
+        .into_iter()
+        .find_map(|(option, text)| (option == name).then_some(text))
+    {
+        return Some((find("sandbox")?, Some(text)));
+    }
     if let Some(setting) = find(name) {
-        return Some((setting, "true"));
+        return Some((setting, (setting.kind == Kind::Bool).then_some("true")));
     }
     if let Some(setting) = name.strip_prefix("no-").and_then(find) {
-        return (setting.kind == Kind::Bool).then_some((setting, "false"));
+        return (setting.kind == Kind::Bool).then_some((setting, Some("false")));
     }
     let setting = find(name.strip_prefix("extra-")?)?;
-    matches!(setting.kind, Kind::List | Kind::Map).then_some((setting, ""))
+    matches!(setting.kind, Kind::List | Kind::Map).then_some((setting, None))
 }
 
 /// Splits words into settings and the rest. Everything from `--` on, or from one of `stops` on, is left alone; so are
@@ -63,17 +67,11 @@ pub fn extract(words: Vec<OsString>, stops: &[&str], claimed: &[&str]) -> Result
             let (name, value) = (value(&mut words)?, value(&mut words)?);
             given.push(Given { name, value });
         } else if let Some((setting, switched)) = named(text) {
-            let name = text.trim_start_matches("--");
-            let name = if switched == "false" { setting.name } else { name }.to_owned();
-            let value = if setting.kind == Kind::Bool {
-                switched.to_owned()
-            } else {
-                // `--sandbox` and `--no-sandbox` are switches although the setting has a third word.
-                match setting.name {
-                    "sandbox" => "true".to_owned(),
-                    _ => value(&mut words)?,
-                }
+            let (name, value) = match switched {
+                Some(text) => (setting.name, text.to_owned()),
+                None => (text.trim_start_matches("--"), value(&mut words)?),
             };
+            let name = name.to_owned();
             given.push(Given { name, value });
         } else {
             // The words of these belong to them, whatever they look like.

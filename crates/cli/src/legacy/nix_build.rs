@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 use evaluator::with_large_stack;
@@ -35,9 +35,19 @@ struct Args {
     /// Make no link
     #[arg(long, alias = "no-link", overrides_with = "out_link")]
     no_out_link: bool,
-    /// A link to the derivation
-    #[arg(long, value_name = "PATH", alias = "drv-link")]
-    add_drv_link: Option<PathBuf>,
+    // What follows did something once, or does in a shell only.
+    #[arg(long, value_name = "PATH", hide = true)]
+    drv_link: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    add_drv_link: bool,
+    #[arg(long, hide = true)]
+    indirect: bool,
+    #[arg(long, hide = true)]
+    exclude: Vec<String>,
+    #[arg(long, hide = true)]
+    pure: bool,
+    #[arg(long, hide = true)]
+    keep: Vec<String>,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -60,6 +70,11 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     if words.iter().any(|word| word == "--version") {
         surface.line(&crate::programs::version("nix-build", &words));
         return Ok(0);
+    }
+    if let Some(place) = words.iter().position(|word| word == "--run-env") {
+        let mut words = words;
+        words.remove(place);
+        return super::nix_shell::run(surface, words);
     }
     let mut words = parse::<Args>(words, &[])?;
     if words.args.arguments.is_empty() && !words.args.expr {
@@ -170,9 +185,6 @@ fn build(opened: &Opened<'_>, args: &Args, wanted: Vec<Wanted>) -> CommandResult
             lines.push_str(&opened.show(&output));
             lines.push('\n');
             built.push(output);
-        }
-        if let Some(link) = &args.add_drv_link {
-            opened.link(&one.drv, &link_name(Path::new(link), number + 1, "out"))?;
         }
     }
     opened.surface.print(lines.as_bytes());

@@ -214,7 +214,7 @@ impl Args {
     /// An error for the first flag that does not belong to the operation.
     fn check_flags(&self, operation: Operation) -> Result<(), CommandError> {
         let sources: &[Operation] = &[Install, Upgrade, Set];
-        let flags: [(bool, &str, &[Operation]); 26] = [
+        let flags: [(bool, &str, &[Operation]); 25] = [
             (self.attr, "--attr", sources),
             (self.attr_below.is_some(), "--attr", &[Query]),
             (self.from_expression, "--from-expression", sources),
@@ -240,7 +240,6 @@ impl Args {
             (self.json, "--json", &[Query]),
             (self.xml, "--xml", &[Query]),
             (self.attr_path && !self.available, "--attr-path", &[]),
-            (self.repair && operation == Query, "--repair", &[]),
         ];
         match flags.iter().find(|(given, _, operations)| *given && !operations.contains(&operation)) {
             Some((_, "--attr-path", [])) => Err(CommandError::usage("--attr-path(-P) only works with --available")),

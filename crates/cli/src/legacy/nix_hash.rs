@@ -9,14 +9,14 @@ use store_model::hash::encoding::{base16_encode, base64_encode, nix32_encode};
 use store_model::{Hash, HashAlgorithm, HashFormat};
 
 use crate::command::{CommandResult, Surface};
-use crate::input::common::{configuration, parse};
+use crate::input::common::{CommonArgs, configuration, parse};
 use crate::nix::hash::{algorithm, of_archive, of_file, read_hash};
 
 /// Compute the hash of files or trees, or convert hashes
 ///
 /// Without --flat the hash is that of the path's NAR. With one of the --to options the arguments are hashes.
 #[derive(Parser, Debug)]
-#[command(name = "nix-hash")]
+#[command(name = "nix-hash", disable_version_flag = true)]
 struct Args {
     /// Hash the file's bytes instead of its archive
     #[arg(long)]
@@ -51,12 +51,18 @@ struct Args {
     /// Convert hashes to `algorithm-base64`
     #[arg(long)]
     to_sri: bool,
+    #[command(flatten)]
+    common: CommonArgs,
     /// Paths, or hashes
     arguments: Vec<PathBuf>,
 }
 
 /// Runs the program.
 pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
+    if words.iter().any(|word| word == "--version") {
+        surface.line(&crate::programs::version("nix-hash", &words));
+        return Ok(0);
+    }
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     let settings = configuration(surface, &words.given)?;
@@ -78,7 +84,8 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let algorithm = algorithm.unwrap_or(HashAlgorithm::Md5);
     let hacked = settings.flag("use-case-hack");
     for path in &args.arguments {
-        let hash = if args.flat { of_file(path, algorithm)? } else { of_archive(path, algorithm, hacked)? };
+        let hash =
+            if args.flat { of_file(surface, path, algorithm)? } else { of_archive(surface, path, algorithm, hacked)? };
         surface.line(&printed(&args, &hash));
     }
     Ok(0)

@@ -172,7 +172,8 @@ fn show_derivations(
     found: Vec<Found>,
     paths: &mut Vec<StorePath>,
 ) -> Result<(), CommandError> {
-    if args.add_root.is_none() && paths.is_empty() && !found.is_empty() {
+    let warning = args.add_root.is_none() && !args.common.no_gc_warning;
+    if warning && paths.is_empty() && !found.is_empty() {
         opened.warn_of_no_root();
     }
     let mut lines = String::new();

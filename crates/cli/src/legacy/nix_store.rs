@@ -267,7 +267,7 @@ fn realise_paths(opened: &Opened<'_>, args: &Args) -> CommandResult {
     if args.ignore_unknown {
         return Ok(0);
     }
-    for path in realise(opened, &wanted, args.add_root.as_deref())? {
+    for path in realise(opened, &wanted, (args.add_root.as_deref(), !args.common.no_gc_warning))? {
         if !args.no_output {
             opened.surface.line(&path);
         }

@@ -444,8 +444,12 @@ impl Opened<'_> {
     }
 }
 
-/// The paths of realised outputs, as links where a root is wanted.
-pub fn realise(opened: &Opened<'_>, wanted: &[DerivedPath], root: Option<&Path>) -> Result<Vec<String>, CommandError> {
+/// The paths of realised outputs, as links where a root is wanted, and with a `warning` where none is.
+pub fn realise(
+    opened: &Opened<'_>,
+    wanted: &[DerivedPath],
+    (root, warning): (Option<&Path>, bool),
+) -> Result<Vec<String>, CommandError> {
     let mut shown = Vec::new();
     let mut number = 0;
     let mut paths = Vec::new();
@@ -466,7 +470,7 @@ pub fn realise(opened: &Opened<'_>, wanted: &[DerivedPath], root: Option<&Path>)
         }
         shown.extend(lines);
     }
-    if root.is_none() && !wanted.is_empty() {
+    if root.is_none() && warning && !wanted.is_empty() {
         opened.warn_of_no_root();
     }
     opened.say_how_to_enter(&paths);

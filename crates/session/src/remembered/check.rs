@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use activity::Activity;
 use evaluator::{PathType, World as _};
 use store_model::{References, StorePath};
 
@@ -140,7 +141,10 @@ impl Checker<'_> {
     fn store_path(&self, copied: &Copied, place: &Path) -> Option<StorePath> {
         self.contents_read.set(self.contents_read.get() + 1);
         let refused = refused(copied);
-        let hash = source_hash(place, copied.method, &mut |path, _| Ok(!refused.contains(path.as_bytes()))).ok()?;
+        let hash = source_hash(&Activity::silent(), place, copied.method, &mut |path, _| {
+            Ok(!refused.contains(path.as_bytes()))
+        })
+        .ok()?;
         let none = References::default();
         self.world.store_dir().fixed_output_path(copied.method, &hash, &copied.name, &none).ok()
     }

@@ -90,7 +90,10 @@ pub fn dump(opened: &Opened<'_>, args: &Args) -> CommandResult {
         Err(_) => Path::new(path).to_owned(),
     };
     let mut out = opened.surface.output();
-    file_tree::case_hack::dump_path(&path, opened.session.settings.flag("use-case-hack"), &mut out).map_err(wrong)?;
+    let hacked = opened.session.settings.flag("use-case-hack");
+    let dumped = file_tree::case_hack::dump_path(&path, hacked, &mut opened.surface.watched(&mut out));
+    opened.surface.activity.check()?;
+    dumped.map_err(wrong)?;
     out.flush()?;
     Ok(0)
 }

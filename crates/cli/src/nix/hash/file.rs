@@ -30,7 +30,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let settings = configuration(surface, &words.given)?;
     let algorithm = algorithm(&settings, &words.args.algorithm)?;
     for path in &words.args.paths {
-        surface.line(&of_file(path, algorithm)?.format(words.args.print.format(), false));
+        surface.line(&of_file(surface, path, algorithm)?.format(words.args.print.format(), false));
     }
     Ok(0)
 }

@@ -45,12 +45,13 @@ pub fn read_hash(
 }
 
 /// The hash of a file's bytes; links are followed, pipes are read.
-pub fn of_file(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
+pub fn of_file(surface: &Surface, path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandError> {
     let failed = |error: std::io::Error| CommandError::failed(format!("opening file \"{}\": {error}", path.display()));
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let mut hasher = Hasher::new(algorithm);
     let mut buffer = vec![0; 64 * 1024];
     loop {
+        surface.activity.check()?;
         match file.read(&mut buffer).map_err(failed)? {
             0 => return Ok(hasher.finish()),
             read => hasher.update(&buffer[..read]),
@@ -59,10 +60,16 @@ pub fn of_file(path: &Path, algorithm: HashAlgorithm) -> Result<Hash, CommandErr
 }
 
 /// The hash of a path's NAR; with `hacked` (`use-case-hack`) without the endings of names.
-pub fn of_archive(path: &Path, algorithm: HashAlgorithm, hacked: bool) -> Result<Hash, CommandError> {
+pub fn of_archive(
+    surface: &Surface,
+    path: &Path,
+    algorithm: HashAlgorithm,
+    hacked: bool,
+) -> Result<Hash, CommandError> {
     let mut hasher = Hasher::new(algorithm);
-    file_tree::case_hack::dump_path(path, hacked, &mut hasher)
-        .map_err(|error| CommandError::failed(error.to_string()))?;
+    let hashed = file_tree::case_hack::dump_path(path, hacked, &mut surface.watched(&mut hasher));
+    surface.activity.check()?;
+    hashed.map_err(|error| CommandError::failed(error.to_string()))?;
     Ok(hasher.finish())
 }
 

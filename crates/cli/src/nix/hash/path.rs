@@ -44,8 +44,8 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let mode = ContentAddressMethod::parse(&args.mode).map_err(wrong)?;
     for path in &args.paths {
         let hash = match mode {
-            ContentAddressMethod::NixArchive => of_archive(path, algorithm, settings.flag("use-case-hack"))?,
-            ContentAddressMethod::Flat => of_file(path, algorithm)?,
+            ContentAddressMethod::NixArchive => of_archive(surface, path, algorithm, settings.flag("use-case-hack"))?,
+            ContentAddressMethod::Flat => of_file(surface, path, algorithm)?,
             ContentAddressMethod::Git => return Err(CommandError::failed(store::Error::GitHashing.to_string())),
             ContentAddressMethod::Text => {
                 return Err(CommandError::failed(format!("unknown file ingestion method '{}'", args.mode))

@@ -26,7 +26,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     configuration(surface, &words.given)?;
     refuse_terminal()?;
     let mut out = surface.output();
-    file_tree::nar::dump_path(&words.args.path, &mut out).map_err(tree_error)?;
+    let packed = file_tree::nar::dump_path(&words.args.path, &mut surface.watched(&mut out));
+    surface.activity.check()?;
+    packed.map_err(tree_error)?;
     out.flush()?;
     Ok(0)
 }
