@@ -103,6 +103,8 @@ struct Node {
     all_wanted: bool,
     mode: BuildMode,
     state: State,
+    /// It is wanted by itself, so that its result will be told.
+    asked: bool,
     /// Inputs have been added as nodes.
     expanded: bool,
     /// It is a store object that is copied, not a derivation.
@@ -205,7 +207,11 @@ impl Plan {
             DerivedPath::Built { drv: SingleDerivedPath::Built { .. }, .. } if !self.features.dynamic => {
                 Err(resolved::disabled("dynamic-derivations"))
             }
-            DerivedPath::Built { drv, outputs } => Ok(Some(self.want_of(drv, outputs, mode))),
+            DerivedPath::Built { drv, outputs } => {
+                let id = self.want_of(drv, outputs, mode);
+                self.nodes[id.0 as usize].asked = true;
+                Ok(Some(id))
+            }
         }
     }
 
@@ -255,6 +261,7 @@ impl Plan {
             all_wanted: false,
             mode: BuildMode::Normal,
             state: State::Unread,
+            asked: false,
             expanded: false,
             object: false,
             chain: None,
@@ -519,6 +526,11 @@ impl Plan {
         known.iter().fold("\nOutput paths:".to_owned(), |text, path| text + "\n  " + &self.store_dir.print(path))
     }
 
+    /// Whether something that is to be built waits for this node, and nobody else: its failure will not be told as a result.
+    pub fn is_only_used(&self, id: NodeId) -> bool {
+        self.has_dependents(id) && !self.nodes[id.0 as usize].asked
+    }
+
     /// Whether something that is to be built waits for this node.
     pub fn has_dependents(&self, id: NodeId) -> bool {
         !self.nodes[id.0 as usize].dependents.is_empty()
@@ -545,7 +557,7 @@ impl Plan {
     /// A node fails by what the plan knows.
     fn fail(&mut self, id: NodeId, status: BuildStatus, why: String) {
         let node = &self.nodes[id.0 as usize];
-        if !node.object && !node.dependents.is_empty() && status != BuildStatus::DependencyFailed {
+        if !node.object && self.is_only_used(id) && status != BuildStatus::DependencyFailed {
             self.untold.push(why.clone());
         }
         self.spread_failure(id, status, why);

@@ -491,7 +491,7 @@ impl<'a> Run<'a> {
         trouble.failed.push(self.plan.path(id).clone());
         drop(trouble);
         // The reason of a failure that others depend on is told here: the results of those do not repeat it.
-        if self.plan.has_dependents(id) {
+        if self.plan.is_only_used(id) {
             self.activity.error(&why);
         }
         self.plan.learned(Fact::Failed(id, status, why));
