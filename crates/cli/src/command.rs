@@ -133,8 +133,8 @@ impl Surface {
     }
 
     /// Passes on what is written, until the user wants the end: [`Activity::check`](activity::Activity::check) tells then.
-    pub fn watched<W: std::io::Write>(&self, inner: W) -> Watched<'_, W> {
-        Watched { activity: &self.activity, inner }
+    pub fn watched<W: std::io::Write>(&self, inner: W) -> activity::Watched<'_, W> {
+        activity::Watched::new(&self.activity, inner)
     }
 
     /// Writes bytes to standard output.
@@ -170,23 +170,6 @@ pub fn suspend_with(suspension: &Arc<builder::Suspension>) {
             suspension.thaw();
         }
     });
-}
-
-/// Writes while the user does not want to stop.
-pub struct Watched<'a, W> {
-    activity: &'a Activity,
-    inner: W,
-}
-
-impl<W: std::io::Write> std::io::Write for Watched<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.activity.check().map_err(std::io::Error::other)?;
-        self.inner.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 /// Standard output. A reader that went away ends the process, as it ends other tools.

@@ -1,7 +1,7 @@
 //! URLs to bytes: over the network, or from a file of this machine.
 
 use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 
 use activity::Activity;
 use transfer::{Receiver, Request, Transfer, TransferError};
@@ -31,6 +31,9 @@ pub(crate) struct Validators<'a> {
     pub(crate) last_modified: Option<&'a str>,
 }
 
+/// Bytes of a file of this machine between two looks at the wish to stop.
+const PIECE: u64 = 8 << 20;
+
 /// Fetches a URL into an empty file, whose position is at its start afterwards.
 pub(crate) fn download(
     activity: &Activity,
@@ -44,7 +47,7 @@ pub(crate) fn download(
         other => other,
     })?;
     let answer = if parsed.scheme == "file" {
-        copy_local(url, &parsed, file)?
+        copy_local(activity, url, &parsed, file)?
     } else {
         let mut request = Request::get(url);
         request.headers = headers.to_vec();
@@ -68,7 +71,7 @@ fn receiver(url: &str, source: io::Error) -> Error {
     Error::Transfer(TransferError::Receiver { url: url.to_owned(), source })
 }
 
-fn copy_local(url: &str, parsed: &Url, file: &mut File) -> Result<Answer> {
+fn copy_local(activity: &Activity, url: &str, parsed: &Url, file: &mut File) -> Result<Answer> {
     let path = parsed.file_path()?;
     let unreadable = |_| {
         Error::NotFound(format!(
@@ -79,7 +82,15 @@ fn copy_local(url: &str, parsed: &Url, file: &mut File) -> Result<Answer> {
     if !source.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err(unreadable(io::ErrorKind::IsADirectory.into()));
     }
-    let size = io::copy(&mut source, file).map_err(|source| receiver(url, source))?;
+    let mut size = 0;
+    loop {
+        activity.check()?;
+        // By the kernel, where it can.
+        match io::copy(&mut (&mut source).take(PIECE), file).map_err(|source| receiver(url, source))? {
+            0 => break,
+            copied => size += copied,
+        }
+    }
     Ok(Answer { urls: vec![url.to_owned()], size, ..Answer::default() })
 }
 

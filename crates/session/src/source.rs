@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use activity::Activity;
+use activity::{Activity, Watched};
 use file_tree::{DiskAccessor, Filter, FlatContents, TreePath, nar};
 use store_model::{ContentAddressMethod, Hash, HashAlgorithm, Hasher};
 
@@ -56,28 +56,11 @@ fn read(
     (filter, out): (&mut Filter<'_>, &mut dyn Write),
 ) -> Result<(), file_tree::Error> {
     let (accessor, root) = (DiskAccessor::new(path), TreePath::root());
-    let mut out = Watched { activity, out };
+    let mut out = Watched::new(activity, out);
     if method == ContentAddressMethod::Flat {
         file_tree::walk(&accessor, &root, &mut |_, _| Ok(true), &mut FlatContents(out))
     } else {
         nar::dump(&accessor, &root, filter, &mut out)
-    }
-}
-
-/// Takes what is read while the user does not want to stop.
-struct Watched<'a> {
-    activity: &'a Activity,
-    out: &'a mut dyn Write,
-}
-
-impl Write for Watched<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.activity.check().map_err(io::Error::other)?;
-        self.out.write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

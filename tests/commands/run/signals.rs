@@ -301,7 +301,9 @@ fn an_interrupt_ends_the_reading_of_a_file_that_is_large() {
     let Some(size) = large(&place) else { return };
     place.run(&["nix-store", "--add", &place.small()]);
     zeros(&place.at("large"), size);
-    let commands: [&[&str]; 6] = [
+    let url = format!("file://{}", place.at("large").display());
+    let commands: [&[&str]; 7] = [
+        &["nix-prefetch-url", &url],
         &["nix-store", "--add", "large"],
         &["nix-store", "--add-fixed", "sha256", "large"],
         &["nix-store", "--dump", "large"],

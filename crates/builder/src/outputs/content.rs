@@ -8,10 +8,9 @@
 //! Absent: moving and registering ([`super::register`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 
-use activity::Activity;
+use activity::{Activity, Watched};
 use file_tree::{DiskAccessor, FlatContents, TreePath, walk};
 use store::{Scratch, Store};
 use store_model::store_dir::output_path_name;
@@ -182,7 +181,7 @@ fn hash_modulo(
 ) -> Result<Hash> {
     let hasher = HashModuloWriter::new(algorithm, itself);
     let rewriter = HashRewriter::new(others.iter().map(|(from, to)| (from, to)), hasher);
-    let mut out = Watched { activity, inner: rewriter };
+    let mut out = Watched::new(activity, rewriter);
     match method {
         ContentAddressMethod::NixArchive => file_tree::nar::dump_path(real, &mut out).map_err(Error::from)?,
         ContentAddressMethod::Flat | ContentAddressMethod::Text | ContentAddressMethod::Git => {
@@ -191,23 +190,6 @@ fn hash_modulo(
             walk(&accessor, &TreePath::root(), &mut |_, _| Ok(true), &mut flat).map_err(Error::from)?;
         }
     }
-    let hashed = out.inner.finish().and_then(HashModuloWriter::finish);
+    let hashed = out.into_inner().finish().and_then(HashModuloWriter::finish);
     Ok(hashed.io("hashing", real)?.0)
-}
-
-/// Looks at the wish to stop with every piece.
-pub(super) struct Watched<'a, W> {
-    pub(super) activity: &'a Activity,
-    pub(super) inner: W,
-}
-
-impl<W: io::Write> io::Write for Watched<'_, W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.activity.check().map_err(io::Error::other)?;
-        self.inner.write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

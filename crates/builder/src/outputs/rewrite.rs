@@ -6,11 +6,10 @@
 use std::io::{Seek, Write};
 use std::path::Path;
 
-use activity::Activity;
+use activity::{Activity, Watched};
 use file_tree::{RestoreOptions, Restorer, read_nar};
 use store_model::{HashRewriter, StorePath};
 
-use super::content::Watched;
 use crate::error::{Error, IoContext, Result};
 use crate::remove::remove_tree;
 
@@ -18,9 +17,9 @@ use crate::remove::remove_tree;
 pub(crate) fn rewrite(activity: &Activity, path: &Path, rewrites: &[(StorePath, StorePath)]) -> Result<()> {
     let mut archive = tempfile::tempfile().io("creating a temporary file beside", path)?;
     let rewriter = HashRewriter::new(rewrites.iter().map(|(from, to)| (from, to)), &mut archive);
-    let mut watched = Watched { activity, inner: rewriter };
+    let mut watched = Watched::new(activity, rewriter);
     file_tree::nar::dump_path(path, &mut watched).map_err(Error::from)?;
-    watched.inner.finish().and_then(|file| file.flush()).io("rewriting", path)?;
+    watched.into_inner().finish().and_then(|file| file.flush()).io("rewriting", path)?;
     archive.rewind().io("rewriting", path)?;
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");

@@ -20,6 +20,15 @@ fn way_out(message: &str) -> Option<&'static str> {
     )
 }
 
+/// An error that does not end the command, with what to do about it.
+pub fn told_on_the_way(error: &dyn std::error::Error) -> String {
+    let message = error.to_string();
+    match way_out(&message) {
+        Some(hint) => format!("{message}\n{hint}"),
+        None => message,
+    }
+}
+
 /// Prints an error on standard error; gives the exit status.
 pub fn show(surface: &Surface, error: &CommandError) -> i32 {
     let (message, hints, status) = match error {

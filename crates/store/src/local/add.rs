@@ -10,10 +10,10 @@ use super::LocalStore;
 use super::batch::Object;
 use super::rows::Registration;
 use super::source::{self, Source};
-use super::stream::{HashedReader, Watched};
+use super::stream::HashedReader;
 use super::sync::{sync_path, sync_trees};
 use crate::{AddTree, Error, Result, Store, TemporaryRoots, TreeObject, WritableStore, WriteOptions};
-use activity::Activity;
+use activity::{Activity, Watched};
 use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -271,7 +271,7 @@ impl Drop for Scratch<'_> {
 /// The hash that the content address of an object on the disk should have.
 fn address_of(activity: &Activity, path: &StorePath, address: &ContentAddress, real: &Path) -> Result<Hash> {
     let mut hasher = HashModuloWriter::new(address.hash.algorithm(), path);
-    let mut out = Watched { activity, inner: &mut hasher };
+    let mut out = Watched::new(activity, &mut hasher);
     match address.method {
         ContentAddressMethod::NixArchive => file_tree::nar::dump_path(real, &mut out)?,
         ContentAddressMethod::Flat | ContentAddressMethod::Text => {

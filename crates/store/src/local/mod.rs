@@ -370,7 +370,7 @@ impl Store for LocalStore {
     }
 
     fn nar(&self, activity: &Activity, path: &StorePath, out: &mut dyn Write) -> Result<()> {
-        let mut out = stream::Watched { activity, inner: out };
+        let mut out = activity::Watched::new(activity, out);
         Ok(file_tree::nar::dump_path(&self.real_path(path), &mut out)?)
     }
 

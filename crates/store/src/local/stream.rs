@@ -3,29 +3,12 @@
 //! Hashing costs about as much as writing. From 2 MB on a thread of its own does it, while the next pieces are read and
 //! written; little is handed over, so memory stays at a few buffers. Absent: where the bytes come from and go.
 
-use activity::Activity;
+use activity::{Activity, Watched};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use store_model::{Hash, HashAlgorithm, Hasher};
-
-/// Passes a stream on while the user does not want to stop.
-pub(super) struct Watched<'a, W: Write + ?Sized> {
-    pub(super) activity: &'a Activity,
-    pub(super) inner: &'a mut W,
-}
-
-impl<W: Write + ?Sized> Write for Watched<'_, W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.activity.check().map_err(io::Error::other)?;
-        self.inner.write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
 
 /// Reads while the user does not want to stop, and hashes what was read.
 pub(super) struct HashedReader<'a> {
@@ -161,7 +144,7 @@ impl Worker {
 /// sha256 and size of the NAR of an object of the host.
 pub(super) fn hash_tree(activity: &Activity, path: &Path) -> Result<(Hash, u64), file_tree::Error> {
     let mut hasher = StreamHasher::new(HashAlgorithm::Sha256);
-    file_tree::nar::dump_path(path, &mut Watched { activity, inner: &mut hasher })?;
+    file_tree::nar::dump_path(path, &mut Watched::new(activity, &mut hasher))?;
     Ok(hasher.finish())
 }
 

@@ -9,6 +9,7 @@ use store_model::{HashAlgorithm, Hasher};
 use super::Args;
 use crate::command::{CommandError, CommandResult};
 use crate::output::build::{Opened, store_error};
+use crate::output::error::told_on_the_way;
 
 fn no_arguments(args: &Args) -> Result<(), CommandError> {
     if args.arguments.is_empty() { Ok(()) } else { Err(CommandError::usage("no arguments expected")) }
@@ -33,7 +34,7 @@ pub fn verify(opened: &Opened<'_>, args: &Args) -> CommandResult {
             for path in std::mem::take(paths) {
                 if let Err(error) = opened.session.repair_path(opened.activity(), &path) {
                     opened.activity().check()?;
-                    opened.activity().error(&error.to_string());
+                    opened.activity().error(&told_on_the_way(&error));
                     broken.insert(path);
                 }
             }
