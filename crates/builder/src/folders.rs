@@ -37,22 +37,22 @@ impl BuildDir {
         if user.is_some() {
             refuse_shared(builds)?;
         }
-        let mut top = builds.join(name());
-        loop {
+        let (top, lock) = loop {
+            let top = builds.join(name());
             match make_dir(&top, 0o700) {
-                Ok(()) => break,
+                // Who sweeps may have come in between.
+                Ok(()) => match claim(&top).io("locking", &top)? {
+                    Some(lock) => break (top, lock),
+                    None => continue,
+                },
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     fs::DirBuilder::new().recursive(true).mode(0o755).create(builds).io("creating", builds)?;
                 }
                 // Of a process with our number, before a restart of the machine.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => top = builds.join(name()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).io("creating", &top),
             }
-        }
-        let lock = File::open(&top).io("opening", &top)?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(io::Error::from)
-            .io("locking", &top)?;
+        };
         let mut dir = Self { inner: top.clone(), top, keep: false, _lock: lock };
         if hidden {
             dir.inner = dir.top.join("build");
@@ -92,6 +92,20 @@ impl Drop for BuildDir {
             let _ = remove_tree(&self.top);
         }
     }
+}
+
+/// Locks a folder that was made just now; `None` where somebody takes it for one whose owner is gone.
+fn claim(folder: &Path) -> io::Result<Option<File>> {
+    let lock = match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    // It may be gone by now.
+    Ok((lock.metadata()?.nlink() > 0).then_some(lock))
 }
 
 /// Removes build folders whose owner is gone.
@@ -278,5 +292,23 @@ mod tests {
         let inner = alive.inner.clone();
         drop(alive);
         assert!(!inner.exists());
+    }
+
+    #[test]
+    fn a_sweep_does_not_reach_a_folder_that_is_being_made() {
+        let builds = tempfile::tempdir().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    sweep(builds.path());
+                }
+            });
+            let made: Vec<_> = (0..500).map(|_| BuildDir::create(builds.path(), true, None)).collect();
+            done.store(true, Ordering::Relaxed);
+            for dir in made {
+                assert!(dir.unwrap().inner.is_dir());
+            }
+        });
     }
 }
