@@ -84,15 +84,20 @@ impl Kind {
     /// # Errors
     /// If it cannot, or there is none that may be run without asking.
     pub fn mend(self, image: &Path) -> Result<()> {
+        let mut command = match self {
+            Kind::Ext4 | Kind::Ext4Writeback => Command::new("e2fsck"),
+            Kind::Btrfs => Command::new("btrfs"),
+            Kind::Xfs => return Err("there is no checker to run".to_owned()),
+        };
         match self {
-            Kind::Ext4 | Kind::Ext4Writeback => {
-                let done = Command::new("e2fsck").arg("-fy").arg(image).output().map_err(|e| format!("e2fsck: {e}"))?;
-                match done.status.code() {
-                    Some(0 | 1) => Ok(()),
-                    _ => Err(format!("e2fsck: {}: {}", done.status, String::from_utf8_lossy(&done.stdout))),
-                }
-            }
-            Kind::Xfs | Kind::Btrfs => Err("there is no checker to run".to_owned()),
+            Kind::Btrfs => command.args(["rescue", "super-recover", "-y"]),
+            _ => command.arg("-fy"),
+        };
+        let done = command.arg(image).output().map_err(|e| format!("{command:?}: {e}"))?;
+        // Both say so by their status when they have mended something.
+        match done.status.code() {
+            Some(0..=2) => Ok(()),
+            _ => Err(format!("{command:?}: {}: {}", done.status, String::from_utf8_lossy(&done.stdout))),
         }
     }
 }
