@@ -60,17 +60,28 @@ impl Eval {
     #[inline(never)]
     pub(super) fn node(&mut self, code: &'static Code, id: NodeId, env: Env) -> Outcome {
         match code.node(id) {
+            Node::Call { .. } | Node::If(_) | Node::Let { .. } | Node::With { .. } | Node::Assert { .. } => {
+                self.eval(code, id, env)
+            }
+            node => self.leaf(code, id, node, env),
+        }
+    }
+
+    /// Evaluates a node that needs no loop.
+    #[inline(always)]
+    fn leaf(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
+        match node {
             Node::Const(index) => Ok(code.constants.get(index as usize)),
             Node::Var0 { slot } | Node::InheritFrom { slot } => self.variable(code, id, env, slot),
             Node::Var1 { slot } => self.variable(code, id, env.up(), slot),
             Node::Var { depth, slot } => self.variable(code, id, link(env, depth), slot),
             Node::Select1 { base, name } => self.select_one(code, id, base, name, env),
             Node::Lambda(index) => Ok(self.closure(code, index, env)),
-            Node::Global(number) => self.global(number),
-            Node::Attrs(index) => self.attrs(code, index, env),
-            Node::Call { .. } | Node::If(_) | Node::Let { .. } | Node::With { .. } | Node::Assert { .. } => {
-                self.eval(code, id, env)
+            Node::Global(number) => {
+                let value = self.constants.globals.get(number as usize);
+                self.force(value)
             }
+            Node::Attrs(index) => self.attrs(code, index, env),
             node => self.eval_operator(code, id, node, env),
         }
     }
@@ -79,11 +90,6 @@ impl Eval {
     fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env, own: &mut Stretch) -> Outcome {
         loop {
             match code.node(id) {
-                Node::Const(index) => return Ok(code.constants.get(index as usize)),
-                Node::Var0 { slot } => return self.variable(code, id, env, slot),
-                Node::Var1 { slot } => return self.variable(code, id, env.up(), slot),
-                Node::Var { depth, slot } => return self.variable(code, id, link(env, depth), slot),
-                Node::Select1 { base, name } => return self.select_one(code, id, base, name, env),
                 Node::Call { function, args } => {
                     let function = self.operand(code, function, env)?;
                     if self.watch.is_some() {
@@ -121,20 +127,9 @@ impl Eval {
                     self.assert(code, id, condition, env)?;
                     id = body;
                 }
-                Node::Lambda(index) => return Ok(self.closure(code, index, env)),
-                Node::Attrs(index) => return self.attrs(code, index, env),
-                Node::Global(number) => return self.global(number),
-                Node::InheritFrom { slot } => return self.variable(code, id, env, slot),
-                node => return self.eval_operator(code, id, node, env),
+                node => return self.leaf(code, id, node, env),
             }
         }
-    }
-
-    /// A name of the base scope, evaluated.
-    #[inline(always)]
-    fn global(&mut self, number: u32) -> Outcome {
-        let value = self.constants.globals.get(number as usize);
-        self.force(value)
     }
 
     /// A variable, evaluated; the slot keeps the result.
