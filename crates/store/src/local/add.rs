@@ -53,7 +53,7 @@ impl WritableStore for LocalStore {
         if size > source::KEPT as u64 && !self.options.read_only {
             self.refuse_without_room(size, || format!("'{}'", tree.accessor.show(tree.path)))?;
         }
-        let (source, info) = Source::read(activity, self, tree)?;
+        let (source, info) = Source::read(activity, self, tree, size)?;
         self.add_temp_roots(activity, std::slice::from_ref(&info.path))?;
         if !options.repair
             && let Some(info) = self.info(activity, &info.path)?

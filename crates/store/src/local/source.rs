@@ -75,14 +75,14 @@ pub(super) enum Source<'s> {
 }
 
 impl<'s> Source<'s> {
-    /// Reads the tree; tells what will be registered.
+    /// Reads the tree, which is a file of `size` bytes where that is not 0; tells what will be registered.
     pub(super) fn read(
         activity: &Activity,
         store: &'s LocalStore,
         tree: &mut AddTree<'_, '_>,
+        size: u64,
     ) -> Result<(Source<'s>, PathInfo)> {
-        let found = tree.accessor.stat(tree.path)?;
-        if found.is_some_and(|found| found.size > KEPT as u64)
+        if size > KEPT as u64
             && !store.options.read_only
             && let Some((file, found)) = tree.accessor.host_file(tree.path)?
         {
