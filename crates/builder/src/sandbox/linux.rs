@@ -23,16 +23,18 @@ use crate::error::{Error, Result};
 /// A running builder.
 #[derive(Debug)]
 pub(crate) struct Confined {
-    what: What,
-    gone: bool,
+    /// Its number, or that of the keeper that stands over it, and whether that is so.
+    pub(crate) leader: (Pid, bool),
+    /// `None` once it has ended.
+    running: Option<Running>,
 }
 
 #[derive(Debug)]
-enum What {
-    /// The first process of a namespace, and what becomes readable when it ends.
-    Process(Pid, OwnedFd),
-    /// Taken out when it goes back to the others.
-    Kept(Option<Keeper>),
+enum Running {
+    /// The first process of a namespace, by what becomes readable when it ends.
+    Process(OwnedFd),
+    /// Below a keeper.
+    Kept(Keeper),
 }
 
 /// A process that stands over one builder after the other.
@@ -58,7 +60,9 @@ impl Keeper {
     /// Takes the answer to a request. `None` where it has ended before.
     fn begun(mut self) -> Result<Option<Confined>> {
         match read_word(&mut self.control)? {
-            Some(Word::Process(_)) => Ok(Some(Confined { what: What::Kept(Some(self)), gone: false })),
+            Some(Word::Process(_)) => {
+                Ok(Some(Confined { leader: (self.pid, true), running: Some(Running::Kept(self)) }))
+            }
             Some(Word::Failed(failure)) => Err(failed(failure)),
             Some(Word::Ended(_)) => Err(strange()),
             None => Ok(None),
@@ -72,14 +76,26 @@ impl Keeper {
         // One that somebody has killed; there are others.
         if asked.is_err() { Ok(None) } else { self.begun() }
     }
-}
 
-impl Drop for Keeper {
-    /// It ends what came from its builder, and itself.
-    fn drop(&mut self) {
+    /// Lets it end what came from its builder, and itself.
+    fn strike(&self) {
         let _ = self.control.shutdown(std::net::Shutdown::Both);
         // Whoever stopped it.
         let _ = rustix::process::kill_process(self.pid, Signal::CONT);
+    }
+
+    /// Its builder has ended: it waits for the next, unless it is in that one's control group.
+    fn rest(self) {
+        let mut idle = idle();
+        if !self.grouped && idle.len() < MOST_IDLE {
+            idle.push(self);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.strike();
         while let Err(rustix::io::Errno::INTR) = rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {}
     }
 }
@@ -88,7 +104,7 @@ impl Confined {
     fn process(pid: u32) -> Result<Self> {
         let pid = number(pid)?;
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => Ok(Self { what: What::Process(pid, handle), gone: false }),
+            Ok(handle) => Ok(Self { leader: (pid, false), running: Some(Running::Process(handle)) }),
             Err(error) => {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
@@ -97,70 +113,51 @@ impl Confined {
         }
     }
 
-    /// Its number, or that of the keeper that stands over it, and whether that is so.
-    pub(crate) fn leader(&self) -> (Pid, bool) {
-        match &self.what {
-            What::Process(pid, _) => (*pid, false),
-            What::Kept(keeper) => (keeper.as_ref().map_or(Pid::INIT, |keeper| keeper.pid), true),
-        }
-    }
-
     /// A descriptor to poll: readable once the process has ended, and nothing is left of it. `None` after that was taken.
     pub(crate) fn ended(&self) -> Option<BorrowedFd<'_>> {
-        match &self.what {
-            What::Process(_, handle) => Some(handle.as_fd()),
-            What::Kept(keeper) => keeper.as_ref().map(|keeper| keeper.control.as_fd()),
-        }
+        self.running.as_ref().map(|running| match running {
+            Running::Process(handle) => handle.as_fd(),
+            Running::Kept(keeper) => keeper.control.as_fd(),
+        })
     }
 
-    /// Waits for the end and takes the status. Nothing is left then of what came from the builder.
+    /// Waits for the end and takes the status, once. Nothing is left then of what came from the builder.
     pub(crate) fn wait(&mut self) -> io::Result<Status> {
-        let status = match &mut self.what {
-            What::Process(pid, _) => loop {
-                match rustix::process::waitpid(Some(*pid), WaitOptions::empty()) {
-                    Ok(Some((_, status))) => break status.into(),
+        match self.running.take() {
+            Some(Running::Process(_)) => loop {
+                match rustix::process::waitpid(Some(self.leader.0), WaitOptions::empty()) {
+                    Ok(Some((_, status))) => return Ok(status.into()),
                     Ok(None) | Err(rustix::io::Errno::INTR) => {}
                     Err(error) => return Err(error.into()),
                 }
             },
-            What::Kept(keeper) => match keeper.take().map(|mut keeper| (read_word(&mut keeper.control), keeper)) {
-                Some((Ok(Some(Word::Ended(status))), keeper)) => {
-                    let mut idle = idle();
-                    if !keeper.grouped && idle.len() < MOST_IDLE {
-                        idle.push(keeper);
-                    }
+            Some(Running::Kept(mut keeper)) => Ok(match read_word(&mut keeper.control) {
+                Ok(Some(Word::Ended(status))) => {
+                    keeper.rest();
                     status
                 }
                 // It was struck, by us or by others.
                 _ => Status::Signalled(libc::SIGKILL as u32),
-            },
-        };
-        self.gone = true;
-        Ok(status)
+            }),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// Lets it, and all that came from it, be ended.
     pub(crate) fn strike(&self) {
-        match &self.what {
-            What::Process(pid, _) => {
-                let _ = rustix::process::kill_process(*pid, Signal::KILL);
+        match &self.running {
+            Some(Running::Process(_)) => {
+                let _ = rustix::process::kill_process(self.leader.0, Signal::KILL);
             }
-            What::Kept(Some(keeper)) => {
-                let _ = keeper.control.shutdown(std::net::Shutdown::Both);
-                let _ = rustix::process::kill_process(keeper.pid, Signal::CONT);
-            }
-            What::Kept(None) => {}
+            Some(Running::Kept(keeper)) => keeper.strike(),
+            None => {}
         }
     }
 
     /// Ends it and all that came from it.
     pub(crate) fn kill(&mut self) {
-        if self.gone {
-            return;
-        }
         self.strike();
         let _ = self.wait();
-        self.gone = true;
     }
 }
 
@@ -183,9 +180,11 @@ pub(crate) fn start(
 ) -> Result<Confined> {
     let kept = request.isolation.is_none();
     // Who is in a control group is not let out of it.
-    while let Some(keeper) = idle_if(kept && group.is_none()) {
-        if let Some(begun) = keeper.ask(request, output)? {
-            return Ok(begun);
+    if kept && group.is_none() {
+        while let Some(keeper) = take_idle() {
+            if let Some(begun) = keeper.ask(request, output)? {
+                return Ok(begun);
+            }
         }
     }
     let (mut ours, theirs) = UnixStream::pair().map_err(fail("making a socket"))?;
@@ -219,8 +218,9 @@ pub(crate) fn start(
     inmate.ok_or_else(strange)
 }
 
-fn idle_if(wanted: bool) -> Option<Keeper> {
-    wanted.then(|| idle().pop()).flatten()
+/// One of the keepers without a builder; others are not kept waiting for longer than that takes.
+fn take_idle() -> Option<Keeper> {
+    idle().pop()
 }
 
 /// Starts our own binary once more.
