@@ -8,11 +8,11 @@ use crate::compression::{Compression, Decoder, plain_text};
 use crate::info::{CacheInfo, NAME};
 use activity::Activity;
 use file_tree::{NarAccessor, SourceAccessor};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use store::{BuildLogs, Error, ErrorClass, LogWriter, Result, Store};
-use store_model::{NarInfo, OutputName, PathInfo, SecretKey, StoreDir, StorePath};
+use store_model::{NarInfo, OutputMap, PathInfo, SecretKey, StoreDir, StorePath};
 
 /// The longest narinfo that is read.
 const MAX_NARINFO: u64 = 8 << 20;
@@ -196,11 +196,7 @@ impl Store for BinaryCache {
         Ok(BTreeSet::new())
     }
 
-    fn derivation_outputs(
-        &self,
-        activity: &Activity,
-        drv: &StorePath,
-    ) -> Result<BTreeMap<OutputName, Option<StorePath>>> {
+    fn derivation_outputs(&self, activity: &Activity, drv: &StorePath) -> Result<OutputMap<Option<StorePath>>> {
         Ok(self.read_derivation(activity, drv)?.output_paths(&self.options.store_dir)?)
     }
 

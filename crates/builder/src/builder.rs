@@ -1,13 +1,12 @@
 //! The builder of a local store, as everyone else sees it: wanted paths in, results out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use activity::{Activity, Silent};
 use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Realisations, Store, WriteOptions};
 use store_model::{
-    BuildResult, BuildStatus, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputName, OutputsSpec, Realisation,
-    SingleDerivedPath, StorePath,
+    BuildResult, BuildStatus, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputMap, OutputName, OutputsSpec,
+    Realisation, SingleDerivedPath, StorePath,
 };
 use transfer::Transfer;
 
@@ -73,7 +72,7 @@ impl LocalBuilder {
     }
 
     /// What outputs became in the last request, where their paths were not known beforehand.
-    pub fn built(&self, wanted: &DerivedPath) -> Option<BTreeMap<OutputName, StorePath>> {
+    pub fn built(&self, wanted: &DerivedPath) -> Option<OutputMap<StorePath>> {
         self.shared.trouble().built.get(wanted).cloned()
     }
 
@@ -215,7 +214,8 @@ impl LocalBuilder {
         let store = &self.shared.store;
         let quiet = activity.redirected(Arc::new(Silent));
         let known = |drv: &StorePath| -> Result<Vec<StorePath>> {
-            let paths: Vec<StorePath> = store.derivation_outputs(activity, drv)?.into_values().flatten().collect();
+            let paths: Vec<StorePath> =
+                store.derivation_outputs(activity, drv)?.into_iter().filter_map(|(_, path)| path).collect();
             Ok(store.valid_paths(activity, &paths)?.into_iter().collect())
         };
         for path in wanted {
@@ -288,12 +288,11 @@ fn node_result(plan: &Plan, id: NodeId, outputs: &OutputsSpec) -> BuildResult {
             out_path: path.clone(),
             signatures: Default::default(),
         };
-        result.built_outputs = plan
-            .outputs(id)
-            .iter()
-            .filter(|(name, _)| outputs.contains(name))
-            .filter_map(|(name, path)| path.as_ref().map(|path| (name.clone(), realisation(name, path))))
-            .collect::<BTreeMap<_, _>>();
+        let wanted = plan.outputs(id).iter().filter(|(name, _)| outputs.contains(name));
+        let known: Vec<_> = wanted.filter_map(|(name, path)| Some((name, path.as_ref()?))).collect();
+        // In just the room that it needs: there may be thousands of results.
+        result.built_outputs = OutputMap::with_capacity(known.len());
+        result.built_outputs.extend(known.into_iter().map(|(name, path)| (name.clone(), realisation(name, path))));
     }
     result
 }

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 use activity::{Activity, ActivityKind};
 use store::{BuildMode, Store};
 use store_model::derivation::DerivationOptions;
-use store_model::{BuildStatus, Derivation, DerivationKind, Hash, OutputName, PathInfo, StorePath};
+use store_model::{BuildStatus, Derivation, DerivationKind, Hash, OutputMap, OutputName, PathInfo, StorePath};
 
 use crate::environment::{Environment, Given, GraphEntry, Rewrites, environment};
 use crate::error::{Error, IoContext, Result};
@@ -46,7 +46,7 @@ pub(crate) struct Job {
     pub path: StorePath,
     pub derivation: Arc<Derivation>,
     /// The path of each output; where it is not known yet, one that only this build knows.
-    pub outputs: BTreeMap<OutputName, StorePath>,
+    pub outputs: OutputMap<StorePath>,
     /// Outputs that are valid already and stay as they are (all of them in a check).
     pub valid: Vec<OutputName>,
     /// Outputs that are registered and have other contents than that says; they are made again.
@@ -102,7 +102,7 @@ pub(crate) struct Attempt<'a> {
     /// Its part in the slots that builds share; free when this is dropped.
     jobs: Option<Lease>,
     /// Where each output is written: its own path, or another one where that is taken.
-    pub scratch: BTreeMap<OutputName, StorePath>,
+    pub scratch: OutputMap<StorePath>,
     pub inputs: &'a BTreeMap<StorePath, Arc<PathInfo>>,
     /// Who builds it instead of the builder itself.
     pub external: Option<&'a ExternalBuilder>,
@@ -321,8 +321,8 @@ fn build_user(site: &Site<'_>, job: &Job, walls: Walls, range: bool) -> Result<O
 }
 
 /// Inside walls every output is written to its own path. Outside, a path that is valid already is taken.
-fn scratch_outputs(site: &Site<'_>, job: &Job, walls: Walls) -> Result<BTreeMap<OutputName, StorePath>> {
-    let mut scratch = BTreeMap::new();
+fn scratch_outputs(site: &Site<'_>, job: &Job, walls: Walls) -> Result<OutputMap<StorePath>> {
+    let mut scratch = OutputMap::new();
     for (name, path) in &job.outputs {
         let taken = walls == Walls::Open && (job.valid.contains(name) || job.broken.contains(name));
         let path = if taken { scratch_path(&job.path, path) } else { path.clone() };
@@ -501,7 +501,7 @@ impl Attempt<'_> {
             // A derivation in it brings its outputs along.
             for path in closure.keys().filter(|path| path.is_derivation()).cloned().collect::<Vec<_>>() {
                 let outputs = store.derivation_outputs(activity, &path)?;
-                closure.extend(known.closure(activity, outputs.into_values().flatten())?);
+                closure.extend(known.closure(activity, outputs.into_iter().filter_map(|(_, path)| path))?);
             }
             let mut entries = Vec::new();
             for info in closure.into_values() {

@@ -17,14 +17,14 @@ mod resolved;
 pub use objects::{Offer, Substitution};
 pub use resolved::{Features, Learned};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use objects::Outputs;
 use store::BuildMode;
 use store_model::{
-    BuildStatus, ContentAddress, Derivation, DerivationKind, DerivedPath, DrvOutput, Hash, OutputName, OutputsSpec,
-    Realisation, SingleDerivedPath, StoreDir, StorePath,
+    BuildStatus, ContentAddress, Derivation, DerivationKind, DerivedPath, DrvOutput, Hash, OutputMap, OutputName,
+    OutputNames, OutputsSpec, Realisation, SingleDerivedPath, StoreDir, StorePath,
 };
 
 /// A derivation in the plan.
@@ -62,13 +62,13 @@ pub enum Fact {
     /// Whether a path is valid.
     Valid(StorePath, bool),
     /// The hash that a derivation's outputs go by, and what those became that are there.
-    Realised(StorePath, Hash, BTreeMap<OutputName, StorePath>),
+    Realised(StorePath, Hash, OutputMap<StorePath>),
     /// What a substituter says that an output became.
     Offered(DrvOutput, Option<Realisation>),
     /// What substituters say of a path.
     Offer(StorePath, Option<Offer>),
     /// Where outputs of a node are, before it is told that they were built or are there.
-    Outputs(NodeId, BTreeMap<OutputName, StorePath>),
+    Outputs(NodeId, OutputMap<StorePath>),
     /// A job was begun.
     Started(NodeId),
     /// A job made all outputs.
@@ -98,8 +98,8 @@ pub struct Questions {
 struct Node {
     path: StorePath,
     derivation: Option<Arc<Derivation>>,
-    outputs: BTreeMap<OutputName, Option<StorePath>>,
-    wanted: BTreeSet<OutputName>,
+    outputs: OutputMap<Option<StorePath>>,
+    wanted: OutputNames,
     all_wanted: bool,
     mode: BuildMode,
     state: State,
@@ -119,7 +119,7 @@ struct Node {
     /// What its outputs go by, where their paths follow from what is built.
     hash: Option<Hash>,
     /// What substituters say that its outputs became.
-    offered: BTreeMap<OutputName, Realisation>,
+    offered: OutputMap<Realisation>,
     /// Its outputs were looked for and will be built.
     tried: bool,
     /// Its outputs are on their way.
@@ -256,8 +256,8 @@ impl Plan {
         self.nodes.push(Node {
             path: path.clone(),
             derivation: None,
-            outputs: BTreeMap::new(),
-            wanted: BTreeSet::new(),
+            outputs: OutputMap::new(),
+            wanted: OutputNames::default(),
             all_wanted: false,
             mode: BuildMode::Normal,
             state: State::Unread,
@@ -269,7 +269,7 @@ impl Plan {
             following: false,
             resolved: false,
             hash: None,
-            offered: BTreeMap::new(),
+            offered: OutputMap::new(),
             tried: false,
             substituting: false,
             fetching_drv: false,
@@ -667,7 +667,7 @@ impl Plan {
     }
 
     /// A node's outputs, with those paths that are known.
-    pub fn outputs(&self, id: NodeId) -> &BTreeMap<OutputName, Option<StorePath>> {
+    pub fn outputs(&self, id: NodeId) -> &OutputMap<Option<StorePath>> {
         &self.nodes[id.0 as usize].outputs
     }
 

@@ -5,13 +5,13 @@
 //! derivation that came about by resolving is written now, as the record of what is built; the registrar makes it valid
 //! after the inputs that it names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use activity::Activity;
 use store::{BuildMode, LocalStore, PathLocks, Store, TemporaryRoots};
-use store_model::{Derivation, DerivationKind, OutputName, PathInfo, StorePath};
+use store_model::{Derivation, DerivationKind, OutputMap, OutputName, PathInfo, StorePath};
 
 use crate::error::Result;
 use crate::local::Job;
@@ -27,7 +27,7 @@ pub(crate) enum Prepared {
     /// An object is copied; whoever writes it locks it. The locks are none.
     Object(PathLocks),
     /// Its outputs are there.
-    Present(Vec<Arc<PathInfo>>, BTreeMap<OutputName, StorePath>),
+    Present(Vec<Arc<PathInfo>>, OutputMap<StorePath>),
     /// Another process is at it.
     Locked,
 }
@@ -56,7 +56,7 @@ impl Run<'_> {
         let Some(derivation) = self.plan.derivation(id).cloned() else { return Ok(Prepared::Locked) };
         let kind = derivation.kind()?;
         let known = derivation.output_paths(store.store_dir())?;
-        let mut outputs: BTreeMap<OutputName, StorePath> =
+        let mut outputs: OutputMap<StorePath> =
             known.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
         let paths: Vec<StorePath> = outputs.values().cloned().collect();
         // The derivation's path names the root that is made for its builder, so it is rooted with the rest.
@@ -98,7 +98,7 @@ impl Run<'_> {
         let valid = names(&|path| valid.contains(path) && !broken.contains(path));
         let broken = names(&|path| broken.contains(path));
         let path = self.plan.path(id).clone();
-        let mut unknown = BTreeMap::new();
+        let mut unknown = OutputMap::new();
         for name in derivation.outputs.keys().filter(|name| !outputs.contains_key(*name)) {
             unknown.insert(name.clone(), unknown_path(&path, &derivation.name, name)?);
         }
@@ -107,7 +107,7 @@ impl Run<'_> {
         for path in &scratch {
             store.remove_tree(&store.real_path(path))?;
         }
-        outputs.append(&mut unknown);
+        outputs.extend(unknown);
         let file = match self.plan.is_resolved(id) {
             true => match self.write_resolved(&path, &derivation)? {
                 Written::Locked => return Ok(Prepared::Locked),
@@ -121,7 +121,7 @@ impl Run<'_> {
         Ok(Prepared::Job(Box::new(job), locks, file))
     }
 
-    fn present(&self, outputs: BTreeMap<OutputName, StorePath>) -> Result<Prepared> {
+    fn present(&self, outputs: OutputMap<StorePath>) -> Result<Prepared> {
         let paths: Vec<StorePath> = outputs.values().cloned().collect();
         let infos = self.shared.store.path_infos(self.activity, &paths)?;
         Ok(Prepared::Present(infos.into_iter().flatten().map(Arc::new).collect(), outputs))

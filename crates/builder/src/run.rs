@@ -10,7 +10,7 @@
 //! and registering (`registrar.rs`).
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use activity::{Activity, ActivityKind, CancelToken, Cancelled, Field};
 use store::{BuildMode, ErrorClass, LocalStore, PathLocks, Store, TemporaryRoots};
-use store_model::{BuildStatus, Derivation, DerivedPath, OutputName, Realisation, StorePath};
+use store_model::{BuildStatus, Derivation, DerivedPath, OutputMap, Realisation, StorePath};
 use transfer::Transfer;
 
 use crate::admission::{Places, Short};
@@ -70,7 +70,7 @@ pub(crate) struct Trouble {
     /// What failed by itself, not because of something else.
     pub failed: Vec<StorePath>,
     /// What went well: the outputs whose paths were not known beforehand.
-    pub built: HashMap<DerivedPath, BTreeMap<OutputName, StorePath>>,
+    pub built: HashMap<DerivedPath, OutputMap<StorePath>>,
 }
 
 /// So many bytes of sources count as much as one more build that waits for a result.
@@ -721,7 +721,7 @@ impl<'a> Run<'a> {
                     outputs: made.outputs.values().map(|info| info.path.clone()).collect(),
                 });
                 let outputs = made.outputs.iter().map(|(name, info)| (name.clone(), info.path.clone())).collect();
-                self.known.add(made.outputs.into_values());
+                self.known.add(made.outputs.into_iter().map(|(_, info)| info));
                 if !made.fresh.is_empty() || !made.realisations.is_empty() || told.is_some() {
                     let (infos, realisations) = (made.fresh, made.realisations);
                     let locks = std::iter::once(locks).chain(made.locks).collect();

@@ -1,18 +1,18 @@
 //! What outputs became by what another store knows: the derivation's own key is asked for first, then that of the derivation
 //! that it comes to be once its inputs are known by the same store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use activity::Activity;
 use store::{LocalStore, Realisations, Store as _};
-use store_model::{Derivation, DrvOutput, OutputName, Realisation, SingleDerivedPath, StorePath};
+use store_model::{Derivation, DrvOutput, OutputMap, OutputName, Realisation, SingleDerivedPath, StorePath};
 
 /// Answers about derivations that are in a store on this machine, out of what another store knows of outputs.
 pub struct Realised<'a> {
     store: &'a LocalStore,
     elsewhere: &'a dyn Realisations,
     activity: &'a Activity,
-    known: HashMap<StorePath, BTreeMap<OutputName, Realisation>>,
+    known: HashMap<StorePath, OutputMap<Realisation>>,
 }
 
 impl<'a> Realised<'a> {
@@ -25,7 +25,7 @@ impl<'a> Realised<'a> {
     ///
     /// # Errors
     /// What either store says.
-    pub fn outputs(&mut self, drv: &StorePath) -> store::Result<BTreeMap<OutputName, Realisation>> {
+    pub fn outputs(&mut self, drv: &StorePath) -> store::Result<OutputMap<Realisation>> {
         if let Some(known) = self.known.get(drv) {
             return Ok(known.clone());
         }
@@ -46,14 +46,15 @@ impl<'a> Realised<'a> {
         Ok(found)
     }
 
-    fn ask(&self, derivation: &Derivation) -> store::Result<BTreeMap<OutputName, Realisation>> {
-        let ids: Vec<DrvOutput> = self.store.output_ids(self.activity, derivation)?.into_values().collect();
+    fn ask(&self, derivation: &Derivation) -> store::Result<OutputMap<Realisation>> {
+        let ids: Vec<DrvOutput> =
+            self.store.output_ids(self.activity, derivation)?.into_iter().map(|(_, value)| value).collect();
         let answers = self.elsewhere.realisations(self.activity, &ids)?;
         Ok(answers.into_iter().flatten().map(|one| (one.id.output.clone(), one)).collect())
     }
 
     /// The outputs of a derivation without inputs, known beforehand or not.
-    fn resolved_outputs(&self, resolved: &Derivation) -> store::Result<BTreeMap<OutputName, Realisation>> {
+    fn resolved_outputs(&self, resolved: &Derivation) -> store::Result<OutputMap<Realisation>> {
         let mut found = self.ask(resolved)?;
         let keys = self.store.output_ids(self.activity, resolved)?;
         for (name, path) in resolved.output_paths(self.store.store_dir())? {

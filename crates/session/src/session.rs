@@ -11,7 +11,7 @@ use activity::Activity;
 use builder::sandbox::{EnterRequest, enter};
 use builder::{LocalBuilder, Suspension};
 use store::LocalStore;
-use store_model::{DerivedPath, OutputName, PublicKey, PublicKeys, SecretKey, StoreDir, StorePath};
+use store_model::{DerivedPath, OutputMap, PublicKey, PublicKeys, SecretKey, StoreDir, StorePath};
 use transfer::Transfer;
 
 use crate::error::SessionError;
@@ -142,7 +142,7 @@ impl Session {
 
     /// What outputs became in the last request to build, where nobody could find that out again: those of impure
     /// derivations.
-    pub fn built(&self, wanted: &DerivedPath) -> Option<BTreeMap<OutputName, StorePath>> {
+    pub fn built(&self, wanted: &DerivedPath) -> Option<OutputMap<StorePath>> {
         self.builder.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.built(wanted)
     }
 

@@ -3,8 +3,7 @@
 //! Absent: the build log, and how the result is printed.
 
 use crate::realisation::Realisation;
-use crate::{Error, OutputName};
-use std::collections::BTreeMap;
+use crate::{Error, OutputMap};
 
 /// The kinds of end that a build can have. The numbers are the worker protocol's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +104,7 @@ pub struct BuildResult {
     /// Processor time in system mode, microseconds.
     pub cpu_system: Option<u64>,
     /// The wanted outputs and what they became; empty on failure.
-    pub built_outputs: BTreeMap<OutputName, Realisation>,
+    pub built_outputs: OutputMap<Realisation>,
 }
 
 impl BuildResult {
@@ -120,7 +119,7 @@ impl BuildResult {
             stop_time: 0,
             cpu_user: None,
             cpu_system: None,
-            built_outputs: BTreeMap::new(),
+            built_outputs: OutputMap::new(),
         }
     }
 }

@@ -7,8 +7,7 @@ use crate::hash::encoding::nix32_encode;
 use crate::hash::{Hash, HashAlgorithm, compress};
 use crate::store_dir::{StoreDir, output_path_name};
 use crate::store_path::{StorePath, check_name};
-use crate::{Error, OutputName};
-use std::collections::BTreeSet;
+use crate::{Error, OutputName, OutputNames};
 
 /// Which outputs of a derivation are meant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +15,7 @@ pub enum OutputsSpec {
     /// Every one (`*`).
     All,
     /// These; never empty when parsed.
-    Names(BTreeSet<OutputName>),
+    Names(OutputNames),
 }
 
 impl OutputsSpec {
@@ -25,7 +24,7 @@ impl OutputsSpec {
         if text == "*" {
             return Ok(OutputsSpec::All);
         }
-        let names: BTreeSet<OutputName> = text.split(',').map(str::to_owned).collect();
+        let names: OutputNames = text.split(',').map(str::to_owned).collect();
         names.iter().try_for_each(|name| check_name(name))?;
         Ok(OutputsSpec::Names(names))
     }
@@ -119,7 +118,7 @@ impl DerivedPath {
     pub fn output(drv: StorePath, output: &str) -> DerivedPath {
         DerivedPath::Built {
             drv: SingleDerivedPath::Opaque(drv),
-            outputs: OutputsSpec::Names(BTreeSet::from([output.to_owned()])),
+            outputs: OutputsSpec::Names(OutputNames::from([output.to_owned()])),
         }
     }
 

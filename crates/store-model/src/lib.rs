@@ -17,6 +17,7 @@ mod error;
 pub mod hash;
 pub mod json_text;
 pub mod nar_info;
+mod outputs;
 pub mod path_info;
 pub mod realisation;
 pub mod references;
@@ -31,12 +32,10 @@ pub use derived_path::{DerivedPath, OutputsSpec, SingleDerivedPath};
 pub use error::Error;
 pub use hash::{Hash, HashAlgorithm, HashFormat, Hasher};
 pub use nar_info::NarInfo;
+pub use outputs::{OutputMap, OutputName, OutputNames};
 pub use path_info::PathInfo;
 pub use realisation::{DrvOutput, Realisation};
 pub use references::{HashModuloWriter, HashRewriter, RefScanner};
 pub use signature::{PublicKey, PublicKeys, SecretKey, Signature};
 pub use store_dir::StoreDir;
 pub use store_path::StorePath;
-
-/// The name of an output of a derivation, such as `out` or `dev`.
-pub type OutputName = String;

@@ -71,7 +71,7 @@ fn output_paths_are_found_again() {
 fn wrong_output_paths_are_refused() {
     let drvs = parsed();
     let mut drv = named("user");
-    let lib = drv.outputs["lib"].clone();
+    let lib = drv.outputs.get("lib").unwrap().clone();
     drv.outputs.insert("out".to_owned(), lib);
     let error = drv.check_output_paths(&store_dir(), &mut |input| modulo(&drvs, input)).unwrap_err();
     assert!(error.to_string().starts_with("derivation has incorrect output "), "{error}");
@@ -172,7 +172,7 @@ fn mixed_outputs_are_refused() {
 fn an_unknown_output_of_an_input_is_refused() {
     let drvs = parsed();
     let mut drv = named("user");
-    for node in drv.input_drvs.values_mut() {
+    for node in drv.input_drvs.iter_mut().map(|(_, value)| value) {
         node.outputs.insert("nothing".to_owned());
     }
     let error = hash_modulo(&store_dir(), &drv, true, &mut |input| modulo(&drvs, input)).unwrap_err();
@@ -211,7 +211,7 @@ fn resolving_gives_the_oracles_derivation() {
         let found = drv.resolve(&store_dir(), &mut |drv, output| became(drv, output)).unwrap().unwrap();
         assert_eq!(found.to_text_object(&store_dir()).unwrap().path.as_str(), resolved);
         let paths = found.output_paths(&store_dir()).unwrap();
-        assert_eq!(paths["out"].as_ref().map(StorePath::as_str), output);
+        assert_eq!(paths.get("out").unwrap().as_ref().map(StorePath::as_str), output);
         assert!(!found.should_resolve(true).unwrap());
         assert_eq!(drv.resolve(&store_dir(), &mut |_, _| None).unwrap(), None);
     }

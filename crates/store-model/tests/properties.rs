@@ -42,7 +42,7 @@ fn input() -> impl Strategy<Value = InputOutputs> {
     let leaf = btree_set("[a-z]{1,5}", 0..3).prop_map(InputOutputs::of);
     leaf.prop_recursive(3, 8, 2, |inner| {
         (btree_set("[a-z]{1,5}", 0..3), btree_map("[a-z]{1,5}", inner, 0..2))
-            .prop_map(|(outputs, dynamic)| InputOutputs { outputs, dynamic })
+            .prop_map(|(outputs, dynamic)| InputOutputs { outputs: outputs.into_iter().collect(), dynamic })
     })
 }
 
@@ -59,13 +59,13 @@ fn derivation(text: &'static str) -> impl Strategy<Value = Derivation> {
         .prop_map(|((name, outputs), input_drvs, input_srcs, (platform, builder, args, env), structured_attrs)| {
             Derivation {
                 name,
-                outputs,
-                input_drvs,
+                outputs: outputs.into_iter().collect(),
+                input_drvs: input_drvs.into_iter().collect(),
                 input_srcs,
                 platform: platform.into_bytes(),
                 builder,
                 args,
-                env,
+                env: env.into_iter().collect(),
                 structured_attrs,
             }
         })
@@ -202,7 +202,7 @@ proptest! {
     ) {
         let dir = store_dir();
         let mut drv = Derivation { outputs: Default::default(), ..drv };
-        drv.input_drvs.values_mut().for_each(|input| input.dynamic.clear());
+        drv.input_drvs.iter_mut().map(|(_, value)| value).for_each(|input| input.dynamic.clear());
         for (path, input) in &mut drv.input_drvs {
             if input.outputs.is_empty() {
                 input.outputs.insert(path.name().len().to_string());
@@ -269,7 +269,7 @@ proptest! {
         prop_assert_eq!(String::from_utf8_lossy(made.text), String::from_utf8_lossy(&object.contents));
         prop_assert_eq!(&made.path, &object.path);
         prop_assert_eq!(made.references.into_iter().cloned().collect::<Vec<_>>(), object.references.into_iter().collect::<Vec<_>>());
-        prop_assert_eq!(made.outputs, whole.output_paths(&dir).unwrap().into_values().collect::<Vec<_>>());
+        prop_assert_eq!(made.outputs, whole.output_paths(&dir).unwrap().into_iter().map(|(_, value)| value).collect::<Vec<_>>());
         prop_assert_eq!(made.hash, hash_modulo(&dir, &whole, false, &mut lookup).unwrap());
     }
 }

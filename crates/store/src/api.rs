@@ -16,7 +16,7 @@ use std::sync::Arc;
 use store_model::derivation::TextObject;
 use store_model::{
     BuildResult, ContentAddress, ContentAddressMethod, Derivation, DerivedPath, DrvOutput, HashAlgorithm, NarInfo,
-    OutputName, PathInfo, PublicKeys, Realisation, References, Signature, StoreDir, StorePath, derivation,
+    OutputMap, PathInfo, PublicKeys, Realisation, References, Signature, StoreDir, StorePath, derivation,
 };
 
 /// What every store answers.
@@ -37,11 +37,7 @@ pub trait Store: Send + Sync {
     fn valid_derivers(&self, activity: &Activity, path: &StorePath) -> Result<BTreeSet<StorePath>>;
 
     /// The outputs of a valid derivation and their paths, where these are known.
-    fn derivation_outputs(
-        &self,
-        activity: &Activity,
-        drv: &StorePath,
-    ) -> Result<BTreeMap<OutputName, Option<StorePath>>>;
+    fn derivation_outputs(&self, activity: &Activity, drv: &StorePath) -> Result<OutputMap<Option<StorePath>>>;
 
     /// Every valid path.
     fn all_valid_paths(&self, activity: &Activity) -> Result<BTreeSet<StorePath>>;

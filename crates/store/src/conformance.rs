@@ -10,7 +10,7 @@ use crate::{
 };
 use activity::Activity;
 use file_tree::{MemoryNode, MemoryTree, TreePath, nar};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use store_model::derivation::TextObject;
 use store_model::{
@@ -239,9 +239,9 @@ impl<S: WritableStore + TemporaryRoots + BuildLogs + GarbageCollector> Suite<'_,
             name: "inner".to_owned(),
             platform: b"x86_64-linux".to_vec(),
             builder: b"/bin/sh".to_vec(),
-            outputs: BTreeMap::from([("out".to_owned(), DerivationOutput::Deferred)]),
+            outputs: FromIterator::from_iter([("out".to_owned(), DerivationOutput::Deferred)]),
             input_srcs: BTreeSet::from([source.clone()]),
-            env: BTreeMap::from([(b"out".to_vec(), Vec::new())]),
+            env: FromIterator::from_iter([(b"out".to_vec(), Vec::new())]),
             ..Derivation::default()
         };
         inner.fill_in_output_paths(dir, &mut |_| Err(store_model::Error::NoOutputs)).map_err(model)?;
@@ -252,9 +252,10 @@ impl<S: WritableStore + TemporaryRoots + BuildLogs + GarbageCollector> Suite<'_,
         .map_err(model)?;
         let mut outer = inner.clone();
         outer.name = "outer".to_owned();
-        outer.input_drvs = BTreeMap::from([(inner_object.path.clone(), store_model::InputOutputs::of(["out"]))]);
-        outer.outputs = BTreeMap::from([("out".to_owned(), DerivationOutput::Deferred)]);
-        outer.env = BTreeMap::from([(b"out".to_vec(), Vec::new())]);
+        outer.input_drvs =
+            FromIterator::from_iter([(inner_object.path.clone(), store_model::InputOutputs::of(["out"]))]);
+        outer.outputs = FromIterator::from_iter([("out".to_owned(), DerivationOutput::Deferred)]);
+        outer.env = FromIterator::from_iter([(b"out".to_vec(), Vec::new())]);
         outer.fill_in_output_paths(dir, &mut |_| Ok::<_, store_model::Error>(modulo.clone())).map_err(model)?;
         let outer_object = outer.to_text_object(dir).map_err(model)?;
         let objects = [outer_object, inner_object];

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use store_model::derivation::{TextObject, aterm};
 use store_model::{
-    ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputName, PathInfo, Signature, StoreDir,
+    ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputMap, PathInfo, Signature, StoreDir,
     StorePath,
 };
 
@@ -121,11 +121,7 @@ impl Store for MemoryStore {
         Ok(derivers)
     }
 
-    fn derivation_outputs(
-        &self,
-        activity: &Activity,
-        drv: &StorePath,
-    ) -> Result<BTreeMap<OutputName, Option<StorePath>>> {
+    fn derivation_outputs(&self, activity: &Activity, drv: &StorePath) -> Result<OutputMap<Option<StorePath>>> {
         Ok(self.read_derivation(activity, drv)?.output_paths(&self.store_dir)?)
     }
 

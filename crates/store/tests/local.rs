@@ -476,7 +476,7 @@ fn many_derivations_in_one_call() {
             objects.last().map(|object: &TextObject| object.path.clone()).into_iter().collect();
         let drv = store_model::Derivation {
             name: format!("d{n}"),
-            outputs: [("out".to_owned(), store_model::DerivationOutput::Deferred)].into(),
+            outputs: FromIterator::from_iter([("out".to_owned(), store_model::DerivationOutput::Deferred)]),
             input_drvs: references.iter().map(|p| (p.clone(), store_model::InputOutputs::of(["out"]))).collect(),
             platform: b"x".to_vec(),
             builder: b"/b".to_vec(),

@@ -39,8 +39,8 @@ fn small_store(folder: &Path) -> Vec<StorePath> {
         platform: b"x86_64-linux".to_vec(),
         builder: b"/bin/sh".to_vec(),
         input_srcs: [one.path.clone()].into(),
-        outputs: [("out".to_owned(), DerivationOutput::Deferred)].into(),
-        env: [(b"out".to_vec(), Vec::new())].into(),
+        outputs: FromIterator::from_iter([("out".to_owned(), DerivationOutput::Deferred)]),
+        env: FromIterator::from_iter([(b"out".to_vec(), Vec::new())]),
         ..Derivation::default()
     };
     drv.fill_in_output_paths(store.store_dir(), &mut |_| -> Result<_, store::Error> {

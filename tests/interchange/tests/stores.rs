@@ -20,12 +20,15 @@ fn add_text(store: &LocalStore, name: &str, contents: &str, references: &[&Store
 fn add_derivation(store: &LocalStore, source: &StorePath) -> StorePath {
     let mut drv = Derivation {
         name: "built".to_owned(),
-        outputs: [("out".to_owned(), DerivationOutput::Deferred)].into(),
+        outputs: FromIterator::from_iter([("out".to_owned(), DerivationOutput::Deferred)]),
         input_srcs: BTreeSet::from([source.clone()]),
         platform: b"x86_64-linux".to_vec(),
         builder: b"/bin/sh".to_vec(),
         args: vec![b"-c".to_vec(), b"echo logged; echo $src > $out".to_vec()],
-        env: [(b"out".to_vec(), Vec::new()), (b"src".to_vec(), store.store_dir().print(source).into_bytes())].into(),
+        env: FromIterator::from_iter([
+            (b"out".to_vec(), Vec::new()),
+            (b"src".to_vec(), store.store_dir().print(source).into_bytes()),
+        ]),
         ..Derivation::default()
     };
     let a = Activity::silent();
@@ -121,7 +124,7 @@ fn we_in_the_oracles_store() {
     let [deriver] = &store.valid_derivers(&a, &out).unwrap().into_iter().collect::<Vec<_>>()[..] else {
         panic!("one deriver");
     };
-    assert_eq!(store.derivation_outputs(&a, deriver).unwrap()["out"], Some(out.clone()));
+    assert_eq!(store.derivation_outputs(&a, deriver).unwrap().get("out"), Some(&Some(out.clone())));
     assert!(store.permanent_roots(&a).unwrap().contains_key(&out));
     assert!(!store.verify(&a, true).unwrap().has_errors());
     add_text(&store, "ours", "refers", &[&out]);

@@ -6,7 +6,7 @@
 //! opened, and an archive unpacked, in a child with the build user's rights, since we may be able to read more than the
 //! user who asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use store::Store;
 use store_model::derivation::DerivationOptions;
-use store_model::{BuildStatus, ContentAddress, ContentAddressMethod, Derivation, DerivationKind, Hash, References};
+use store_model::{
+    BuildStatus, ContentAddress, ContentAddressMethod, Derivation, DerivationKind, Hash, OutputMap, References,
+};
 use transfer::{Receiver, TransferError};
 
 use crate::error::{Error, IoContext, Result};
@@ -70,7 +72,7 @@ pub(crate) fn build(site: &Site<'_>, job: &Job) -> Result<Made> {
         _ => None,
     };
     let read = Read { path: result, scanned, addressed, _scratch: Some(scratch) };
-    let reads = BTreeMap::from([("out".to_owned(), read)]);
+    let reads = OutputMap::from_iter([("out".to_owned(), read)]);
     finish(site, job, &options, reads, &Origin { url: Some(&url), discard_mismatch: local, folder: None })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use store_model::derivation::options::{AllOutputChecks, CheckedReference, OutputChecks};
-use store_model::{BuildStatus, OutputName, PathInfo, StoreDir, StorePath};
+use store_model::{BuildStatus, OutputMap, PathInfo, StoreDir, StorePath};
 
 use crate::error::{Error, Result};
 
@@ -16,7 +16,7 @@ pub(crate) type Lookup<'a> = dyn FnMut(&StorePath) -> Result<Arc<PathInfo>> + 'a
 pub(crate) struct Checked<'a> {
     pub store_dir: &'a StoreDir,
     pub derivation: &'a StorePath,
-    pub outputs: &'a BTreeMap<OutputName, Arc<PathInfo>>,
+    pub outputs: &'a OutputMap<Arc<PathInfo>>,
 }
 
 impl Checked<'_> {

@@ -16,7 +16,7 @@ use store::{Scratch, Store};
 use store_model::store_dir::output_path_name;
 use store_model::{
     ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, Hash, HashAlgorithm, HashModuloWriter,
-    HashRewriter, OutputName, References, StorePath,
+    HashRewriter, OutputMap, OutputName, References, StorePath,
 };
 
 use super::register::{Read, refuse_cycles, refuse_wrong_kind};
@@ -73,7 +73,7 @@ pub(super) fn read<'a>(
     attempt: &Attempt<'a>,
     names: &[&OutputName],
     candidates: &BTreeSet<StorePath>,
-) -> Result<BTreeMap<OutputName, Read<'a>>> {
+) -> Result<OutputMap<Read<'a>>> {
     let mut seen = BTreeMap::new();
     for name in names {
         if let Some(how) = floating(attempt.job, name) {
@@ -93,7 +93,7 @@ pub(super) fn read<'a>(
         .filter(|(name, _)| !seen.contains_key(*name))
         .map(|(name, path)| (path.clone(), attempt.job.outputs[name].clone()))
         .collect();
-    let mut reads = BTreeMap::new();
+    let mut reads = OutputMap::new();
     for name in order {
         let Some(one) = seen.remove(&name) else { continue };
         let read = settle(attempt, &name, one, &finals)?;

@@ -18,7 +18,7 @@ use store_model::derivation::DerivationOptions;
 use store_model::store_dir::output_path_name;
 use store_model::{
     BuildStatus, ContentAddress, ContentAddressMethod, DerivationKind, DerivationOutput, DrvOutput, HashAlgorithm,
-    OutputName, PathInfo, Realisation, References, StorePath,
+    OutputMap, OutputName, OutputNames, PathInfo, Realisation, References, StorePath,
 };
 
 use super::check::Checked;
@@ -33,7 +33,7 @@ use crate::users::BuildUser;
 /// What a build made.
 pub(crate) struct Made {
     /// Every output, those that were valid before included.
-    pub outputs: BTreeMap<OutputName, Arc<PathInfo>>,
+    pub outputs: OutputMap<Arc<PathInfo>>,
     /// What is in place and not registered.
     pub fresh: Vec<PathInfo>,
     /// What this makes known of outputs whose paths follow from their contents.
@@ -45,7 +45,7 @@ pub(crate) struct Made {
 impl Made {
     /// Nothing of one's own.
     pub(crate) fn nothing() -> Made {
-        Made { outputs: BTreeMap::new(), fresh: Vec::new(), realisations: Vec::new(), locks: None }
+        Made { outputs: OutputMap::new(), fresh: Vec::new(), realisations: Vec::new(), locks: None }
     }
 }
 
@@ -88,7 +88,7 @@ fn read_all<'a>(
     attempt: &Attempt<'a>,
     wanted: &[&OutputName],
     candidates: &BTreeSet<StorePath>,
-) -> Result<BTreeMap<OutputName, Read<'a>>> {
+) -> Result<OutputMap<Read<'a>>> {
     let (site, job) = (attempt.site, attempt.job);
     let store = &site.shared.store;
     let redirects: Vec<_> = job
@@ -97,7 +97,7 @@ fn read_all<'a>(
         .map(|(name, path)| (attempt.scratch[name].clone(), path.clone()))
         .filter(|(scratch, path)| scratch != path)
         .collect();
-    let mut reads = BTreeMap::new();
+    let mut reads = OutputMap::new();
     for &name in wanted {
         let real = attempt.real_output(&attempt.scratch[name]);
         if !redirects.is_empty() && attempt.kind != DerivationKind::Fixed {
@@ -118,7 +118,7 @@ fn read_all<'a>(
 }
 
 /// Checks that an output is there and the builder's own, and gives it the metadata of a store object.
-fn claim(attempt: &Attempt<'_>, name: &str, canonicaliser: &mut Canonicaliser) -> Result<()> {
+fn claim(attempt: &Attempt<'_>, name: &OutputName, canonicaliser: &mut Canonicaliser) -> Result<()> {
     let real = attempt.real_output(&attempt.scratch[name]);
     let found = match fs::symlink_metadata(&real) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -146,7 +146,12 @@ fn claim(attempt: &Attempt<'_>, name: &str, canonicaliser: &mut Canonicaliser) -
 
 /// Reads an output once. A fixed output whose builder could talk to the outside is copied on the way: a descriptor that was
 /// given to another process could change the original at any time.
-fn read<'a>(attempt: &Attempt<'a>, name: &str, real: PathBuf, candidates: BTreeSet<StorePath>) -> Result<Read<'a>> {
+fn read<'a>(
+    attempt: &Attempt<'a>,
+    name: &OutputName,
+    real: PathBuf,
+    candidates: BTreeSet<StorePath>,
+) -> Result<Read<'a>> {
     let activity = attempt.site.activity;
     let Some(address) = fixed_address(attempt.job, name) else {
         let scanned = scan(activity, &real, candidates, &ScanOptions::default())?;
@@ -225,18 +230,18 @@ pub(crate) fn finish(
     site: &Site<'_>,
     job: &Job,
     options: &DerivationOptions,
-    reads: BTreeMap<OutputName, Read<'_>>,
+    reads: OutputMap<Read<'_>>,
     origin: &Origin<'_>,
 ) -> Result<Made> {
     let store_dir = site.shared.store.store_dir();
-    let mut infos = BTreeMap::new();
+    let mut infos = OutputMap::new();
     for (name, read) in &reads {
         if let Some(wanted) = fixed_address(job, name) {
             check_fixed(site, job, name, (read, wanted), origin)?;
         }
         infos.insert(name.clone(), Arc::new(path_info(site, job, name, read)?));
     }
-    let fresh: BTreeSet<OutputName> = infos.keys().cloned().collect();
+    let fresh: OutputNames = infos.keys().cloned().collect();
     for (name, path) in &job.outputs {
         if !infos.contains_key(name) {
             infos.insert(name.clone(), site.known.info(site.activity, path)?);
@@ -289,10 +294,7 @@ fn refuse_false_derivation(site: &Site<'_>, path: &StorePath, place: &Path) -> R
 }
 
 /// Locks the paths that follow from contents, all at once so that nobody waits in a circle, and tells which are valid.
-fn lock_addressed(
-    site: &Site<'_>,
-    reads: &BTreeMap<OutputName, Read<'_>>,
-) -> Result<(Option<PathLocks>, BTreeSet<StorePath>)> {
+fn lock_addressed(site: &Site<'_>, reads: &OutputMap<Read<'_>>) -> Result<(Option<PathLocks>, BTreeSet<StorePath>)> {
     let paths: Vec<StorePath> = reads.values().filter_map(|read| Some(read.addressed.as_ref()?.path.clone())).collect();
     if paths.is_empty() {
         return Ok((None, BTreeSet::new()));
@@ -333,7 +335,7 @@ pub(crate) fn realisation(site: &Site<'_>, id: DrvOutput, path: &StorePath) -> R
     realisation
 }
 
-fn path_info(site: &Site<'_>, job: &Job, name: &str, read: &Read<'_>) -> Result<PathInfo> {
+fn path_info(site: &Site<'_>, job: &Job, name: &OutputName, read: &Read<'_>) -> Result<PathInfo> {
     let scanned = &read.scanned;
     let path = read.addressed.as_ref().map_or_else(|| job.outputs[name].clone(), |addressed| addressed.path.clone());
     let mut info = PathInfo::new(path, scanned.nar_hash, scanned.nar_size);
@@ -357,7 +359,7 @@ pub(crate) fn now() -> i64 {
 fn check_fixed(
     site: &Site<'_>,
     job: &Job,
-    name: &str,
+    name: &OutputName,
     (read, wanted): (&Read<'_>, ContentAddress),
     origin: &Origin<'_>,
 ) -> Result<()> {
@@ -405,7 +407,7 @@ fn check_fixed(
 fn keep_under_true_path(
     site: &Site<'_>,
     job: &Job,
-    name: &str,
+    name: &OutputName,
     read: &Read<'_>,
     address: ContentAddress,
 ) -> Result<()> {

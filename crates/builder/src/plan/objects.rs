@@ -5,7 +5,7 @@
 //! built after all, unless the failure was that of a transfer and `fallback` is off. Paths that are wanted by themselves,
 //! sources, and derivations that are not here become objects as well.
 
-use store_model::{BuildStatus, ContentAddress, Derivation, DerivationOutput, StorePath};
+use store_model::{BuildStatus, ContentAddress, Derivation, DerivationOutput, OutputMap, StorePath};
 
 use super::{NodeId, Plan, State};
 
@@ -97,7 +97,7 @@ impl Plan {
         let node = &mut self.nodes[id.0 as usize];
         node.object = true;
         node.state = State::Unsure;
-        node.outputs = [("out".to_owned(), Some(path.clone()))].into();
+        node.outputs = OutputMap::from_iter([("out".to_owned(), Some(path.clone()))]);
         self.objects.insert(path.clone(), id);
         self.unsure.push(id);
         self.ask_validity(path);
@@ -261,7 +261,7 @@ impl Plan {
         }
         let node = &mut self.nodes[id.0 as usize];
         let mut outputs: Vec<StorePath> = node.outputs.values().flatten().cloned().collect();
-        outputs.extend(std::mem::take(&mut node.offered).into_values().map(|one| one.out_path));
+        outputs.extend(std::mem::take(&mut node.offered).into_iter().map(|(_, one)| one.out_path));
         if failed && !self.substitution.fallback && outputs.iter().any(|path| self.is_broken(path)) {
             let path = self.store_dir.print(&self.nodes[id.0 as usize].path);
             let why = format!(

@@ -10,13 +10,13 @@
 //! What became known on the way is kept for the store to note ([`Plan::take_learned`]), with what was resolved to what
 //! ([`Plan::take_resolved`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use store::BuildMode;
 use store_model::{
     BuildStatus, ContentAddressMethod, Derivation, DerivationKind, DerivationOutput, DrvOutput, Hash, InputOutputs,
-    OutputName, OutputsSpec, Realisation, SingleDerivedPath, StorePath,
+    OutputMap, OutputName, OutputNames, OutputsSpec, Realisation, SingleDerivedPath, StorePath,
 };
 
 use super::{Node, NodeId, Plan, State};
@@ -84,7 +84,7 @@ impl Plan {
             self.want_more(id, outputs, mode);
             return id;
         }
-        let made = OutputsSpec::Names(BTreeSet::from([output.clone()]));
+        let made = OutputsSpec::Names(OutputNames::from([output.clone()]));
         let producer = self.want_of(producer, &made, BuildMode::Normal);
         let id = self.new_node(drv.base());
         self.chains.insert(drv.clone(), id);
@@ -146,7 +146,7 @@ impl Plan {
     }
 
     /// The store said what outputs became.
-    pub(super) fn realised(&mut self, id: NodeId, hash: Hash, outputs: BTreeMap<OutputName, StorePath>) {
+    pub(super) fn realised(&mut self, id: NodeId, hash: Hash, outputs: OutputMap<StorePath>) {
         self.nodes[id.0 as usize].hash = Some(hash);
         outputs.values().for_each(|path| self.ask_validity(path));
         self.became(id, outputs);
@@ -155,7 +155,7 @@ impl Plan {
     }
 
     /// Outputs are at these paths.
-    pub(super) fn became(&mut self, id: NodeId, outputs: BTreeMap<OutputName, StorePath>) {
+    pub(super) fn became(&mut self, id: NodeId, outputs: OutputMap<StorePath>) {
         let known = &mut self.nodes[id.0 as usize].outputs;
         known.extend(outputs.into_iter().map(|(name, path)| (name, Some(path))));
     }
@@ -179,7 +179,7 @@ impl Plan {
         let offered = std::mem::take(&mut self.nodes[id.0 as usize].offered);
         let paths = offered.iter().map(|(name, one)| (name.clone(), one.out_path.clone())).collect();
         self.became(id, paths);
-        self.learned.extend(offered.into_values().map(|realisation| Learned { realisation, own: false }));
+        self.learned.extend(offered.into_iter().map(|(_, realisation)| Learned { realisation, own: false }));
     }
 
     /// All that a node waited for is there: whether it now waits for another node that stands for it, or takes over what
@@ -262,7 +262,7 @@ impl Plan {
     /// The other node ended well.
     fn take_over(&mut self, id: NodeId, alias: NodeId) {
         // An output that nobody wanted may have its path and not be there.
-        let made: BTreeMap<OutputName, StorePath> = self
+        let made: OutputMap<StorePath> = self
             .outputs(alias)
             .iter()
             .filter_map(|(name, path)| Some((name.clone(), path.clone()?)))

@@ -110,7 +110,7 @@ fn the_environment_is_exactly_that_of_nix() -> Verdict {
     rig.options.cores = 3;
     let drv = rig.shell("env", "env > $out; pwd >> $out").set("foo", "bar baz").write();
     let results = results!(rig, BuildMode::Normal, &[&drv]);
-    let out = &results[0].built_outputs["out"].out_path;
+    let out = &results[0].built_outputs.get("out").unwrap().out_path;
     let text = std::fs::read_to_string(rig.real(out)).unwrap();
     let mut lines: Vec<_> = text.lines().collect();
     lines.sort_unstable();

@@ -1,6 +1,6 @@
 //! The plan and the schedule over random graphs: pure, so no store is needed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use builder::plan::{Fact, NodeId, Offer, Plan, State};
@@ -205,7 +205,7 @@ fn another_output_opens_a_node_again() -> Verdict {
     let mut plan = plan();
     let user = |number: usize, output: &str| {
         let mut user = (*derivation(number, &BTreeSet::new(), &["out"])).clone();
-        user.input_drvs = BTreeMap::from([(drv_path(0), InputOutputs::of([output]))]);
+        user.input_drvs = FromIterator::from_iter([(drv_path(0), InputOutputs::of([output]))]);
         Arc::new(user)
     };
     for root in [1, 2] {

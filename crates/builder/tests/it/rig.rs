@@ -1,6 +1,5 @@
 //! A throw-away store with a builder, and derivations made by hand.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -128,11 +127,11 @@ impl Rig {
     pub fn made(&self, drv: &StorePath) -> String {
         let result = self.build(drv);
         assert!(result.status.is_success(), "{:?} {}", result.status, result.error_message);
-        std::fs::read_to_string(self.real(&result.built_outputs["out"].out_path)).unwrap()
+        std::fs::read_to_string(self.real(&result.built_outputs.get("out").unwrap().out_path)).unwrap()
     }
 
     pub fn output(&self, drv: &StorePath, name: &str) -> StorePath {
-        self.store.derivation_outputs(&self.activity, drv).unwrap()[name].clone().unwrap()
+        self.store.derivation_outputs(&self.activity, drv).unwrap().get(name).unwrap().clone().unwrap()
     }
 
     pub fn real(&self, path: &StorePath) -> PathBuf {
@@ -184,7 +183,7 @@ impl<'a> Drv<'a> {
             name: name.to_owned(),
             platform: b"x86_64-linux".to_vec(),
             builder: builder.into(),
-            outputs: BTreeMap::from([("out".to_owned(), DerivationOutput::Deferred)]),
+            outputs: FromIterator::from_iter([("out".to_owned(), DerivationOutput::Deferred)]),
             ..Derivation::default()
         };
         Self { rig, derivation }
@@ -202,7 +201,7 @@ impl<'a> Drv<'a> {
 
     pub fn fixed(mut self, method: ContentAddressMethod, hash: Hash) -> Self {
         let output = DerivationOutput::CAFixed(ContentAddress { method, hash });
-        self.derivation.outputs = BTreeMap::from([("out".to_owned(), output)]);
+        self.derivation.outputs = FromIterator::from_iter([("out".to_owned(), output)]);
         self
     }
 

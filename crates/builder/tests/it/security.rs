@@ -183,7 +183,7 @@ macro_rules! made_by {
     ($rig:expr, $drv:expr) => {{
         let result = results!($rig, BuildMode::Normal, &[$drv]).remove(0);
         assert!(result.status.is_success(), "{:?} {}", result.status, result.error_message);
-        std::fs::read_to_string($rig.real(&result.built_outputs["out"].out_path)).unwrap()
+        std::fs::read_to_string($rig.real(&result.built_outputs.get("out").unwrap().out_path)).unwrap()
     }};
 }
 

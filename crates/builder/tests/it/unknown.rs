@@ -32,7 +32,7 @@ fn path(name: &str) -> StorePath {
 fn derivation(name: &str, output: DerivationOutput, inputs: &[(&str, InputOutputs)]) -> Arc<Derivation> {
     Arc::new(Derivation {
         name: name.to_owned(),
-        outputs: [("out".to_owned(), output)].into(),
+        outputs: FromIterator::from_iter([("out".to_owned(), output)]),
         input_drvs: inputs.iter().map(|(input, used)| (path(&format!("{input}.drv")), used.clone())).collect(),
         ..Derivation::default()
     })
@@ -105,7 +105,7 @@ fn build(plan: &mut Plan, made: &BTreeMap<&str, StorePath>) -> Vec<String> {
         let name = plan.derivation(id).unwrap().name.clone();
         let output = made.get(name.as_str()).cloned().unwrap_or_else(|| path(&name));
         plan.learned(Fact::Started(id));
-        plan.learned(Fact::Outputs(id, [("out".to_owned(), output)].into()));
+        plan.learned(Fact::Outputs(id, FromIterator::from_iter([("out".to_owned(), output)])));
         plan.learned(Fact::Built(id));
         names.push(name);
     }
@@ -152,7 +152,7 @@ fn what_is_resolved_is_built_once_for_all() -> Verdict {
     assert_eq!(build(&mut plan, &leaf), ["user"]);
     for id in nodes {
         assert_eq!(plan.state(id), &State::Built);
-        assert_eq!(plan.outputs(id)["out"].as_ref(), Some(&path("user")));
+        assert_eq!(plan.outputs(id).get("out").unwrap().as_ref(), Some(&path("user")));
     }
     assert_eq!(plan.take_learned().len(), 2);
     Verdict::Passed
@@ -201,7 +201,7 @@ fn a_made_derivation_is_built() -> Verdict {
     world.settle(&mut plan);
     assert_eq!(build(&mut plan, &BTreeMap::new()), ["inner"]);
     assert_eq!(plan.state(chained), &State::Built);
-    assert_eq!(plan.outputs(chained)["out"].as_ref(), Some(&path("inner")));
+    assert_eq!(plan.outputs(chained).get("out").unwrap().as_ref(), Some(&path("inner")));
     // Wanted again it is there, without another look.
     assert_eq!(plan.want(&wanted, BuildMode::Normal).unwrap(), Some(chained));
     world.settle(&mut plan);

@@ -20,7 +20,7 @@ use session::Session;
 use session::settings::Surroundings;
 use session::shell::{self, Script};
 use store::{BuildMode, Store as _};
-use store_model::{Derivation, DerivedPath, OutputsSpec, SingleDerivedPath, StorePath};
+use store_model::{Derivation, DerivedPath, OutputNames, OutputsSpec, SingleDerivedPath, StorePath};
 
 use self::question::{Shells, Source};
 use self::shebang::Shebang;
@@ -171,7 +171,7 @@ fn resolved(opened: &Opened<'_>, derivation: Derivation) -> Result<Derivation, C
     Ok(resolved.unwrap_or(derivation))
 }
 
-fn built(drv: &StorePath, names: BTreeSet<String>) -> DerivedPath {
+fn built(drv: &StorePath, names: OutputNames) -> DerivedPath {
     DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv.clone()), outputs: OutputsSpec::Names(names) }
 }
 

@@ -1,6 +1,5 @@
 //! `nix copy`: paths with all that they need from one store to another.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -8,7 +7,7 @@ use clap::Parser;
 use session::{OpenStore, Realised};
 use store::WriteOptions;
 use store::copy::{Destination, Place, copy_paths};
-use store_model::{DerivedPath, Realisation, StorePath};
+use store_model::{DerivedPath, OutputMap, Realisation, StorePath};
 
 use crate::command::{CommandError, CommandResult, Surface};
 use crate::input::common::{CommonArgs, open, parse};
@@ -116,7 +115,7 @@ fn outputs(
     }
     let by_now = opened.outputs_by_now(wanted)?;
     let activity = opened.activity();
-    let mut known = BTreeMap::new();
+    let mut known = OutputMap::new();
     if by_now.iter().any(|(_, path)| path.is_none()) {
         let (store, drv) = (opened.store()?, opened.derivation_path(drv)?);
         let mut realised = Realised::new(&store, &*source.realisations, activity);

@@ -11,7 +11,8 @@ use file_tree::{SourceAccessor, TreePath};
 use session::{Prefetch, Session, wrong_hashes};
 use store::{BuildMode, Builder as _, LocalStore, MissingPaths, Realisations as _, Store, WritableStore, render_size};
 use store_model::{
-    BuildResult, DerivedPath, Hash, HashFormat, OutputsSpec, PathInfo, Realisation, SingleDerivedPath, StorePath,
+    BuildResult, DerivedPath, Hash, HashFormat, OutputNames, OutputsSpec, PathInfo, Realisation, SingleDerivedPath,
+    StorePath,
 };
 
 use super::graph::BuildGraph;
@@ -378,7 +379,7 @@ impl Opened<'_> {
         match path {
             SingleDerivedPath::Opaque(path) => Ok(Some(path.clone())),
             SingleDerivedPath::Built { drv, output } => {
-                let outputs = OutputsSpec::Names(BTreeSet::from([output.clone()]));
+                let outputs = OutputsSpec::Names(OutputNames::from([output.clone()]));
                 let made = self.outputs_by_now(&DerivedPath::Built { drv: (**drv).clone(), outputs })?;
                 Ok(made.into_iter().next().and_then(|(_, path)| path))
             }

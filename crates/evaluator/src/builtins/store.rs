@@ -9,7 +9,7 @@ use crate::value::{ContextElement, ContextId, Str, Value};
 use std::collections::BTreeSet;
 use store_model::derivation::TextObject;
 use store_model::derived_path::{DownstreamPlaceholder, hash_placeholder};
-use store_model::{DerivedPath, Hash, HashAlgorithm, OutputsSpec, SingleDerivedPath, StorePath};
+use store_model::{DerivedPath, Hash, HashAlgorithm, OutputNames, OutputsSpec, SingleDerivedPath, StorePath};
 
 builtins! {
     /// A text put into the store under a name.
@@ -137,11 +137,11 @@ impl Eval {
                     }
                 }
                 ContextElement::Output { derivation, output } => {
-                    let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));
+                    let outputs = OutputsSpec::Names(OutputNames::from([output.into_string()]));
                     wanted.push(DerivedPath::Built { drv: SingleDerivedPath::Opaque(derivation), outputs });
                 }
                 ContextElement::Dynamic { derivation, output } => {
-                    let outputs = OutputsSpec::Names(BTreeSet::from([output.into_string()]));
+                    let outputs = OutputsSpec::Names(OutputNames::from([output.into_string()]));
                     wanted.push(DerivedPath::Built { drv: derivation, outputs });
                 }
             }

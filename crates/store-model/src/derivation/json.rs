@@ -7,6 +7,7 @@ use super::{Derivation, DerivationOutput, InputOutputs, StructuredAttrs};
 use crate::Error;
 use crate::content_address::{ContentAddress, ContentAddressMethod};
 use crate::hash::{Hash, HashAlgorithm};
+use crate::outputs::compact;
 use crate::store_path::StorePath;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,24 +64,24 @@ pub fn from_value(value: &Value) -> Result<Derivation, Error> {
     if version != VERSION {
         return Err(Error::DerivationJsonVersion(version));
     }
-    let mut outputs = BTreeMap::new();
+    let mut outputs = Vec::new();
     for (name, output) in self::object(field(object, "outputs")?, "outputs")? {
-        outputs.insert(name.clone(), output_from_value(output)?);
+        outputs.push((name.clone(), output_from_value(output)?));
     }
     let inputs = self::object(field(object, "inputs")?, "inputs")?;
-    let mut input_drvs = BTreeMap::new();
+    let mut input_drvs = Vec::new();
     for (path, node) in self::object(field(inputs, "drvs")?, "drvs")? {
-        input_drvs.insert(StorePath::parse(path)?, input_from_value(node, 0)?);
+        input_drvs.push((StorePath::parse(path)?, input_from_value(node, 0)?));
     }
-    let mut env = BTreeMap::new();
+    let mut env = Vec::new();
     for (name, value) in self::object(field(object, "env")?, "env")? {
-        env.insert(name.clone().into_bytes(), string(value, "env")?.into_bytes());
+        env.push((name.clone().into_bytes(), string(value, "env")?.into_bytes()));
     }
     let name = string(field(object, "name")?, "name")?;
     Ok(Derivation {
         name,
-        outputs,
-        input_drvs,
+        outputs: compact(outputs),
+        input_drvs: compact(input_drvs),
         input_srcs: strings(field(inputs, "srcs")?, "srcs")?
             .iter()
             .map(|path| StorePath::parse(path))
@@ -88,7 +89,7 @@ pub fn from_value(value: &Value) -> Result<Derivation, Error> {
         platform: string(field(object, "system")?, "system")?.into_bytes(),
         builder: string(field(object, "builder")?, "builder")?.into_bytes(),
         args: strings(field(object, "args")?, "args")?.into_iter().map(String::into_bytes).collect(),
-        env,
+        env: compact(env),
         structured_attrs: match object.get("structuredAttrs") {
             None => None,
             Some(attrs) => Some(StructuredAttrs::from_object(self::object(attrs, "structuredAttrs")?)),
@@ -132,7 +133,7 @@ fn output_from_value(value: &Value) -> Result<DerivationOutput, Error> {
 fn input_to_value(node: &InputOutputs) -> Value {
     let dynamic: Map<String, Value> =
         node.dynamic.iter().map(|(name, child)| (name.clone(), input_to_value(child))).collect();
-    json!({ "dynamicOutputs": dynamic, "outputs": node.outputs })
+    json!({ "dynamicOutputs": dynamic, "outputs": node.outputs.to_vec() })
 }
 
 fn input_from_value(value: &Value, depth: usize) -> Result<InputOutputs, Error> {

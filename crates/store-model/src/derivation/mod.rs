@@ -21,9 +21,11 @@ pub use structured_attrs::StructuredAttrs;
 
 use crate::content_address::{ContentAddress, ContentAddressMethod, References};
 use crate::hash::{Hash, HashAlgorithm};
+use crate::outputs::compact;
 use crate::store_dir::{StoreDir, output_path_name};
 use crate::store_path::{DRV_EXTENSION, StorePath};
-use crate::{Error, OutputName};
+use crate::{Error, OutputMap, OutputName, OutputNames};
+use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One output of a derivation: how its path comes about.
@@ -70,7 +72,7 @@ impl DerivationOutput {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InputOutputs {
     /// Its outputs.
-    pub outputs: BTreeSet<OutputName>,
+    pub outputs: OutputNames,
     /// By output that is itself a derivation: what is used of that one.
     pub dynamic: BTreeMap<OutputName, InputOutputs>,
 }
@@ -120,9 +122,9 @@ pub struct Derivation {
     /// The name, without `.drv`.
     pub name: String,
     /// What it makes.
-    pub outputs: BTreeMap<OutputName, DerivationOutput>,
+    pub outputs: OutputMap<DerivationOutput>,
     /// Derivations of which it uses outputs.
-    pub input_drvs: BTreeMap<StorePath, InputOutputs>,
+    pub input_drvs: LiteMap<StorePath, InputOutputs>,
     /// Store objects that it uses as they are.
     pub input_srcs: BTreeSet<StorePath>,
     /// The system it must be built on, such as `x86_64-linux`.
@@ -132,7 +134,7 @@ pub struct Derivation {
     /// Its arguments.
     pub args: Vec<Vec<u8>>,
     /// Its environment, without `__json`.
-    pub env: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub env: LiteMap<Vec<u8>, Vec<u8>>,
     /// Structured attributes, which stand as `__json` in the form on disk.
     pub structured_attrs: Option<StructuredAttrs>,
 }
@@ -180,11 +182,11 @@ impl Derivation {
     }
 
     /// The path of every output, where it is known.
-    pub fn output_paths(&self, store_dir: &StoreDir) -> Result<BTreeMap<OutputName, Option<StorePath>>, Error> {
-        self.outputs
-            .iter()
-            .map(|(name, output)| Ok((name.clone(), output.path(store_dir, &self.name, name)?)))
-            .collect()
+    pub fn output_paths(&self, store_dir: &StoreDir) -> Result<OutputMap<Option<StorePath>>, Error> {
+        let path = |(name, output): (&OutputName, &DerivationOutput)| {
+            Ok((name.clone(), output.path(store_dir, &self.name, name)?))
+        };
+        self.outputs.iter().map(path).collect::<Result<Vec<_>, Error>>().map(compact)
     }
 
     /// What the `.drv` file refers to: input sources and input derivations, not outputs.

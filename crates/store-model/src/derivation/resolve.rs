@@ -72,7 +72,7 @@ impl Derivation {
         for (name, value) in std::mem::take(&mut self.env) {
             env.entry(rewritten(&name, rewrites)).or_insert_with(|| rewritten(&value, rewrites));
         }
-        self.env = env;
+        self.env = env.into_iter().collect();
         if let Some(attrs) = &self.structured_attrs {
             // Placeholders and paths are plain words of JSON, so it stays JSON; its keys may need another order.
             let text = rewritten(attrs.as_str().as_bytes(), rewrites);

@@ -16,13 +16,14 @@ use crate::{AddTree, Error, Result, Store, TemporaryRoots, TreeObject, WritableS
 use activity::{Activity, Watched};
 use file_tree::{FlatContents, RestoreOptions, Restorer, TreePath, walk};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use store_model::derivation::{TextObject, aterm};
 use store_model::{
-    ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, PathInfo, Realisation, Signature, StorePath,
+    ContentAddress, ContentAddressMethod, Hash, HashModuloWriter, OutputMap, PathInfo, Realisation, Signature,
+    StorePath,
 };
 
 impl WritableStore for LocalStore {
@@ -32,7 +33,7 @@ impl WritableStore for LocalStore {
                 let drv = aterm::parse(&self.options.store_dir, &object.contents, object.path.derivation_name()?)?;
                 self.checked_outputs(activity, &object.path, &drv)?
             }
-            false => BTreeMap::new(),
+            false => OutputMap::new(),
         };
         let path = std::slice::from_ref(&object.path);
         self.add_temp_roots(activity, path)?;
@@ -120,7 +121,7 @@ impl LocalStore {
             let outputs = if info.path.is_derivation() {
                 self.checked_outputs(activity, &info.path, &self.load_derivation(&info.path)?)?
             } else {
-                BTreeMap::new()
+                OutputMap::new()
             };
             registrations.push(Registration { info: Cow::Borrowed(info), outputs });
         }

@@ -14,13 +14,12 @@ use activity::Activity;
 use file_tree::{RestoreOptions, Restorer, read_nar};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use store_model::derivation::{TextObject, aterm};
-use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputName, PathInfo, StorePath};
+use store_model::{ContentAddress, ContentAddressMethod, Hash, HashAlgorithm, Hasher, OutputMap, PathInfo, StorePath};
 
 /// Objects that are locked, written and registered together: as many as leave descriptors for the rest of the process, each
 /// lock being an open file.
@@ -32,7 +31,7 @@ fn batch_size() -> usize {
 /// One object of a batch.
 pub(super) enum Object<'o> {
     /// A text, and the outputs whose paths are known if it is a derivation.
-    Text(&'o TextObject, BTreeMap<OutputName, StorePath>),
+    Text(&'o TextObject, OutputMap<StorePath>),
     /// A tree.
     Tree(&'o TreeObject),
 }
@@ -141,7 +140,7 @@ impl LocalStore {
             }
             let outputs = match object {
                 Object::Text(_, outputs) => outputs.clone(),
-                Object::Tree(_) => BTreeMap::new(),
+                Object::Tree(_) => OutputMap::new(),
             };
             reals.push(real);
             registrations.push(Registration { info: Cow::Owned(object.info()?), outputs });
@@ -151,11 +150,12 @@ impl LocalStore {
     }
 
     /// The outputs whose paths a text tells. A derivation was printed by the caller: the rest of it is not read.
-    fn outputs_of(&self, object: &TextObject) -> Result<BTreeMap<OutputName, StorePath>> {
-        let Ok(name) = object.path.derivation_name() else { return Ok(BTreeMap::new()) };
+    fn outputs_of(&self, object: &TextObject) -> Result<OutputMap<StorePath>> {
+        let Ok(name) = object.path.derivation_name() else { return Ok(OutputMap::new()) };
         let store_dir = &self.options.store_dir;
-        let mut known = BTreeMap::new();
-        for (output, how) in aterm::parse_outputs(store_dir, &object.contents, name)? {
+        let outputs = aterm::parse_outputs(store_dir, &object.contents, name)?;
+        let mut known = OutputMap::with_capacity(outputs.len());
+        for (output, how) in outputs {
             if let Some(path) = how.path(store_dir, name, &output)? {
                 known.insert(output, path);
             }
@@ -167,7 +167,7 @@ impl LocalStore {
     pub fn place_text(&self, text: &TextObject) -> Result<PathInfo> {
         self.refuse_if_read_only()?;
         self.write_text(&self.real_path(&text.path), &text.contents)?;
-        Object::Text(text, BTreeMap::new()).info()
+        Object::Text(text, OutputMap::new()).info()
     }
 
     fn write_tree(&self, path: &Path, mut archive: &[u8]) -> Result<()> {

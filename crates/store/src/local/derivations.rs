@@ -7,11 +7,10 @@ use super::LocalStore;
 use crate::{Error, Result};
 use activity::Activity;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
 use std::fs;
 use store_model::derivation::hash_modulo::hash_modulo;
 use store_model::derivation::{HashModulo, aterm};
-use store_model::{Derivation, OutputName, StorePath};
+use store_model::{Derivation, OutputMap, StorePath};
 
 impl LocalStore {
     pub(super) fn load_derivation(&self, path: &StorePath) -> Result<Derivation> {
@@ -76,7 +75,7 @@ impl LocalStore {
         activity: &Activity,
         path: &StorePath,
         drv: &Derivation,
-    ) -> Result<BTreeMap<OutputName, StorePath>> {
+    ) -> Result<OutputMap<StorePath>> {
         let store_dir = &self.options.store_dir;
         if path.derivation_name()? != drv.name {
             let path = store_dir.print(path);
@@ -96,7 +95,7 @@ impl LocalStore {
     }
 
     /// The outputs whose paths are known.
-    fn known_outputs(&self, drv: &Derivation) -> Result<BTreeMap<OutputName, StorePath>> {
+    fn known_outputs(&self, drv: &Derivation) -> Result<OutputMap<StorePath>> {
         let outputs = drv.output_paths(&self.options.store_dir)?;
         Ok(outputs.into_iter().filter_map(|(name, path)| Some((name, path?))).collect())
     }

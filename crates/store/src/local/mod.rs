@@ -45,14 +45,14 @@ use database::{Database, DatabaseOptions, path_id, texts};
 use file_tree::{DiskAccessor, SourceAccessor};
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use store_model::derivation::HashModulo;
-use store_model::{Derivation, OutputName, PathInfo, StoreDir, StorePath};
+use store_model::{Derivation, OutputMap, PathInfo, StoreDir, StorePath};
 use temp_roots::TempRoots;
 
 /// Where a local store lies, and how it writes.
@@ -344,11 +344,7 @@ impl Store for LocalStore {
         self.database.read(activity, |connection| self.paths(connection, database::DERIVERS_OF, &printed))
     }
 
-    fn derivation_outputs(
-        &self,
-        activity: &Activity,
-        drv: &StorePath,
-    ) -> Result<BTreeMap<OutputName, Option<StorePath>>> {
+    fn derivation_outputs(&self, activity: &Activity, drv: &StorePath) -> Result<OutputMap<Option<StorePath>>> {
         self.outputs_by_now(activity, &Store::read_derivation(self, activity, drv)?)
     }
 

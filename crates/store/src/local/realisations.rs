@@ -12,9 +12,9 @@ use crate::api::Realisations;
 use crate::{Error, Result, WriteOptions};
 use activity::Activity;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use store_model::derivation::hash_modulo::hash_modulo;
-use store_model::{Derivation, DrvOutput, Hash, HashFormat, OutputName, Realisation, Signature, StorePath};
+use store_model::{Derivation, DrvOutput, Hash, HashFormat, OutputMap, OutputName, Realisation, Signature, StorePath};
 
 /// What C++ Nix notes in `SchemaMigrations`.
 const MIGRATION: &str = "20220326-ca-derivations";
@@ -55,11 +55,7 @@ const ALL: &str = "select r.outputName, v.path from Realisations r join ValidPat
 impl LocalStore {
     /// What the outputs of a derivation became, where that is not known beforehand: the hash that it goes by, and the
     /// paths of those outputs that were built or fetched. Its inputs must be in the store.
-    pub fn realised_outputs(
-        &self,
-        activity: &Activity,
-        drv: &Derivation,
-    ) -> Result<(Hash, BTreeMap<OutputName, StorePath>)> {
+    pub fn realised_outputs(&self, activity: &Activity, drv: &Derivation) -> Result<(Hash, OutputMap<StorePath>)> {
         let hash =
             hash_modulo(&self.options.store_dir, drv, true, &mut |input| self.hash_modulo(activity, input))?.hash();
         let paths = self.database.read(activity, |connection| self.paths_of_hash(connection, &hash))?;
@@ -67,7 +63,7 @@ impl LocalStore {
     }
 
     /// The key of each output of a derivation.
-    pub fn output_ids(&self, activity: &Activity, drv: &Derivation) -> Result<BTreeMap<OutputName, DrvOutput>> {
+    pub fn output_ids(&self, activity: &Activity, drv: &Derivation) -> Result<OutputMap<DrvOutput>> {
         let store_dir = &self.options.store_dir;
         let drv_hash = hash_modulo(store_dir, drv, true, &mut |input| self.hash_modulo(activity, input))?.hash();
         let id = |output: &OutputName| (output.clone(), DrvOutput { drv_hash, output: output.clone() });
@@ -75,11 +71,7 @@ impl LocalStore {
     }
 
     /// The outputs of a derivation by what is known beforehand, and what they became where nothing is.
-    pub(super) fn outputs_by_now(
-        &self,
-        activity: &Activity,
-        drv: &Derivation,
-    ) -> Result<BTreeMap<OutputName, Option<StorePath>>> {
+    pub(super) fn outputs_by_now(&self, activity: &Activity, drv: &Derivation) -> Result<OutputMap<Option<StorePath>>> {
         let mut outputs = drv.output_paths(&self.options.store_dir)?;
         if self.options.ca_derivations && outputs.values().any(Option::is_none) {
             let (_, became) = self.realised_outputs(activity, drv)?;
@@ -109,15 +101,15 @@ impl LocalStore {
                 Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
                 Err(_) => continue,
             };
-            pairs.extend(self.paths_of_hash(connection, &hash)?.into_values().map(|path| (*id, path)));
+            pairs.extend(self.paths_of_hash(connection, &hash)?.into_iter().map(|(_, path)| (*id, path)));
         }
         Ok(pairs)
     }
 
-    fn paths_of_hash(&self, connection: &Connection, hash: &Hash) -> Result<BTreeMap<OutputName, StorePath>> {
+    fn paths_of_hash(&self, connection: &Connection, hash: &Hash) -> Result<OutputMap<StorePath>> {
         let failed = self.database.failed();
         if !has_tables(connection).map_err(&failed)? {
-            return Ok(BTreeMap::new());
+            return Ok(OutputMap::new());
         }
         let found: Vec<(String, String)> = connection
             .prepare_cached(ALL)

@@ -11,16 +11,14 @@ use activity::Activity;
 use rusqlite::{Connection, Transaction, params};
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
-use store_model::{
-    ContentAddress, Hash, HashFormat, OutputName, PathInfo, Realisation, Signature, StoreDir, StorePath,
-};
+use store_model::{ContentAddress, Hash, HashFormat, OutputMap, PathInfo, Realisation, Signature, StoreDir, StorePath};
 
 /// A path to register, and the outputs if it is a derivation.
 pub(super) struct Registration<'a> {
     pub(super) info: Cow<'a, PathInfo>,
-    pub(super) outputs: BTreeMap<OutputName, StorePath>,
+    pub(super) outputs: OutputMap<StorePath>,
 }
 
 impl LocalStore {

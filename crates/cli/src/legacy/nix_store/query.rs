@@ -145,7 +145,7 @@ fn outputs_or_self(
     }
     let store = opened.store()?;
     let outputs = store.derivation_outputs(opened.activity(), path).map_err(store_error)?;
-    let known = outputs.into_values().map(|output| {
+    let known = outputs.into_iter().map(|(_, output)| {
         output.ok_or_else(|| {
             CommandError::usage(
                 "Cannot use output path of floating content-addressing derivation until we know what it is (e.g. by building it)",
@@ -170,8 +170,13 @@ fn related(
             if args.include_outputs {
                 let mut outputs = Vec::new();
                 for drv in found.iter().filter(|path| path.is_derivation()) {
-                    outputs
-                        .extend(store.derivation_outputs(activity, drv).map_err(store_error)?.into_values().flatten());
+                    outputs.extend(
+                        store
+                            .derivation_outputs(activity, drv)
+                            .map_err(store_error)?
+                            .into_iter()
+                            .filter_map(|(_, path)| path),
+                    );
                 }
                 let valid: Vec<StorePath> =
                     store.valid_paths(activity, &outputs).map_err(store_error)?.into_iter().collect();

@@ -158,12 +158,12 @@ fn whole(collected: &Collected, inputs: &Inputs<'_>, outputs: &[DraftOutput<'_>]
     Ok(Derivation {
         name: collected.name.clone(),
         outputs: outputs.iter().map(|output| (output.name.to_owned(), output.output.clone())).collect(),
-        input_drvs,
+        input_drvs: input_drvs.into_iter().collect(),
         input_srcs: inputs.srcs.iter().map(|path| (*path).clone()).collect(),
         platform: collected.platform.to_vec(),
         builder: collected.builder.to_vec(),
         args: collected.args.iter().map(|arg| arg.to_vec()).collect(),
-        env,
+        env: env.into_iter().collect(),
         structured_attrs,
     })
 }

@@ -10,10 +10,10 @@ use super::print::is_escaped;
 use crate::content_address::{ContentAddress, ContentAddressMethod};
 use crate::error::DerivationSyntax;
 use crate::hash::{Hash, HashAlgorithm};
+use crate::outputs::compact;
 use crate::store_dir::StoreDir;
-use crate::{Error, OutputName};
+use crate::{Error, OutputMap, OutputNames};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Outputs of outputs of outputs: more than anyone builds, less than a stack holds.
 const MAX_NESTING: usize = 64;
@@ -29,11 +29,7 @@ pub fn parse(store_dir: &StoreDir, bytes: &[u8], name: &str) -> Result<Derivatio
 }
 
 /// Reads the outputs alone, which stand first; what follows them is not looked at.
-pub fn parse_outputs(
-    store_dir: &StoreDir,
-    bytes: &[u8],
-    name: &str,
-) -> Result<BTreeMap<OutputName, DerivationOutput>, Error> {
+pub fn parse_outputs(store_dir: &StoreDir, bytes: &[u8], name: &str) -> Result<OutputMap<DerivationOutput>, Error> {
     let mut cursor = Cursor { bytes, at: 0, store_dir };
     cursor.start().and_then(|_| cursor.all_outputs()).map_err(|message| Error::DerivationSyntax {
         name: name.to_owned(),
@@ -62,15 +58,16 @@ impl<'a> Cursor<'a> {
         let outputs = self.all_outputs()?;
         let mut drv = Derivation { name: name.to_owned(), outputs, ..Derivation::default() };
         self.expect(",[")?;
+        let mut inputs = Vec::new();
         while !self.end_of_list() {
             self.expect("(")?;
             let path = self.path()?;
             let path = self.store_dir.parse_bytes(&path)?;
             self.expect(",")?;
-            let node = self.input(dynamic, 0)?;
-            drv.input_drvs.insert(path, node);
+            inputs.push((path, self.input(dynamic, 0)?));
             self.expect(")")?;
         }
+        drv.input_drvs = compact(inputs);
         self.expect(",[")?;
         while !self.end_of_list() {
             let path = self.path()?;
@@ -85,23 +82,27 @@ impl<'a> Cursor<'a> {
             drv.args.push(self.string()?.into_owned());
         }
         self.expect(",[")?;
+        let mut variables = Vec::new();
         while !self.end_of_list() {
-            self.variable(&mut drv)?;
+            variables.extend(self.variable(&mut drv)?);
         }
+        drv.env = compact(variables);
         self.expect(")")?;
         Ok(drv)
     }
 
-    fn all_outputs(&mut self) -> Outcome<BTreeMap<OutputName, DerivationOutput>> {
-        let mut outputs = BTreeMap::new();
+    fn all_outputs(&mut self) -> Outcome<OutputMap<DerivationOutput>> {
+        let mut outputs = Vec::new();
         self.expect("[")?;
         while !self.end_of_list() {
             self.expect("(")?;
             let output = self.output_name()?;
             let value = self.output()?;
-            outputs.entry(output).or_insert(value);
+            outputs.push((output, value));
         }
-        Ok(outputs)
+        // Of two with one name the first stays.
+        outputs.reverse();
+        Ok(compact(outputs))
     }
 
     /// The head; tells whether it is the form with nested outputs.
@@ -184,26 +185,28 @@ impl<'a> Cursor<'a> {
         Ok(node)
     }
 
-    fn outputs(&mut self) -> Outcome<BTreeSet<OutputName>> {
-        let mut names = BTreeSet::new();
+    fn outputs(&mut self) -> Outcome<OutputNames> {
+        let mut names = Vec::new();
         self.expect("[")?;
         while !self.end_of_list() {
-            names.insert(self.output_name()?);
+            names.push(self.output_name()?);
         }
-        Ok(names)
+        Ok(names.into_iter().collect())
     }
 
-    fn variable(&mut self, drv: &mut Derivation) -> Outcome<()> {
+    /// A variable, unless it is the structured attributes.
+    fn variable(&mut self, drv: &mut Derivation) -> Outcome<Option<(Vec<u8>, Vec<u8>)>> {
         self.expect("(")?;
         let name = self.string()?;
         self.expect(",")?;
         let value = self.string()?;
         if name.as_ref() == JSON_VARIABLE.as_bytes() {
             drv.structured_attrs = Some(StructuredAttrs::parse(&value).map_err(DerivationSyntax::StructuredAttrs)?);
-        } else {
-            drv.env.insert(name.into_owned(), value.into_owned());
+            self.expect(")")?;
+            return Ok(None);
         }
-        self.expect(")")
+        self.expect(")")?;
+        Ok(Some((name.into_owned(), value.into_owned())))
     }
 
     fn skip(&mut self, text: &str) -> bool {

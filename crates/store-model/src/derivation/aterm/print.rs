@@ -10,12 +10,12 @@ use crate::Error;
 use crate::hash::encoding::base16_digits;
 use crate::store_dir::StoreDir;
 use crate::store_path::StorePath;
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// What stands in the list of inputs.
 pub(in crate::derivation) enum Inputs<'a> {
     /// The derivations themselves.
-    Derivations(&'a BTreeMap<StorePath, InputOutputs>),
+    Derivations(&'a LiteMap<StorePath, InputOutputs>),
     /// Hashes modulo with the outputs used, sorted by hash and then output.
     Hashes(&'a [([u8; 32], &'a str)]),
 }
@@ -100,7 +100,7 @@ pub(in crate::derivation) fn print_output(
     out.push(b')');
 }
 
-fn print_inputs(out: &mut Vec<u8>, store_dir: &StoreDir, inputs: &BTreeMap<StorePath, InputOutputs>) {
+fn print_inputs(out: &mut Vec<u8>, store_dir: &StoreDir, inputs: &LiteMap<StorePath, InputOutputs>) {
     let mut list = Separator::default();
     for (path, node) in inputs {
         list.comma(out);
