@@ -16,6 +16,21 @@ let
     # The project has nothing for the first output.
     postInstall = "mkdir $out";
   };
+
+  jobs = arguments: project (arguments // {
+    buildPhase = ''
+      printf '%b\n' 'all: one two' 'one two:' '\t@+make -f $(firstword $(MAKEFILE_LIST)) flags-$@' \
+        'flags-%:' '\t@echo "$(MAKEFLAGS)" > $@' > jobs.mk
+      makefile=jobs.mk
+      runMake all 2> said || { cat said; exit 1; }
+      [ ! -s said ]
+      case $MAKEFLAGS in
+        *jobserver*) [ "$jobServer" = 1 ]; grep -q -e '--jobserver-auth=[0-9]*,[0-9]*' flags-one; grep -q jobserver flags-two ;;
+        *) grep -q -e "-j$NIX_BUILD_CORES " flags-one ;;
+      esac
+    '';
+    installPhase = "mkdir $out";
+  });
 in
 {
   one-output = project {
@@ -54,6 +69,11 @@ in
 
   make-flags = project { makeFlags = "bindir=$out/below 'CC=gcc -DUNUSED'"; postInstall = "[ -e $out/below/program ]"; };
   own-phase = project { buildPhase = "make program"; installPhase = "mkdir $out; cp program $out/"; };
+
+
+  # Make takes part where builds share their jobs, also below itself, and says nothing about it.
+  shared-jobs = jobs { jobServer = true; };
+  own-jobs = jobs { jobServer = false; };
 
   unknown-flag = failing (project { configureFlags = "--with-nothing"; }) "grep -q 'unknown argument: --with-nothing' $log";
   missing-script = failing (project { configureScript = "./setup"; }) "grep -q 'there is no ./setup' $log";

@@ -32,15 +32,34 @@ configurePhase() {
     esac
 }
 
-# runMake WORD...: make with the package's flags and these. A makefile there must be.
+# takePartInJobServer: a make before 4.4 knows a job server by two descriptors, not by the name of its pipe.
+takePartInJobServer() {
+    local pipe
+    case $MAKEFLAGS in
+        *--jobserver-auth=fifo:*)
+            pipe=${MAKEFLAGS##*--jobserver-auth=fifo:}
+            pipe=${pipe%% *}
+            exec {jobServerPipe}<>"$pipe"
+            MAKEFLAGS=${MAKEFLAGS/"fifo:$pipe"/$jobServerPipe,$jobServerPipe}
+            ;;
+    esac
+}
+takePartInJobServer
+
+# runMake WORD...: make with the package's flags and these. A makefile there must be. How many jobs it runs at a time is
+# its own choice unless builds share them.
 runMake() {
     local flags=()
+    case $MAKEFLAGS in
+        *--jobserver-auth=*) isTrue "$enableParallelBuilding" || flags+=(-j1) ;;
+        *) isTrue "$enableParallelBuilding" && flags+=(-j"$NIX_BUILD_CORES") ;;
+    esac
     if [ -z "$makefile" ] && [ ! -e Makefile ] && [ ! -e makefile ] && [ ! -e GNUmakefile ]; then
         echo "there is no makefile" >&2
         return 1
     fi
     readFlags "$makeFlags $*"
-    make ${makefile:+-f "$makefile"} ${enableParallelBuilding:+-j"$NIX_BUILD_CORES"} SHELL="$SHELL" "${flags[@]}" "${makeFlagsArray[@]}"
+    make ${makefile:+-f "$makefile"} SHELL="$SHELL" "${flags[@]}" "${makeFlagsArray[@]}"
 }
 buildPhase() { runMake $buildFlags; }
 checkPhase() { runMake $checkFlags ${checkTarget:-check}; }
