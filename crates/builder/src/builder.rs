@@ -1,12 +1,13 @@
 //! The builder of a local store, as everyone else sees it: wanted paths in, results out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use activity::{Activity, Silent};
 use store::{BuildMode, Builder, ErrorClass, LocalStore, MissingPaths, Realisations, Store, WriteOptions};
 use store_model::{
-    BuildResult, BuildStatus, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputMap, OutputName, OutputsSpec,
-    Realisation, SingleDerivedPath, StorePath,
+    BuildResult, BuildStatus, Derivation, DerivedPath, DrvOutput, Hash, HashAlgorithm, OutputMap, OutputName,
+    OutputsSpec, Realisation, SingleDerivedPath, StorePath,
 };
 use transfer::Transfer;
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result, WrongHash};
 use crate::known::Known;
 use crate::options::BuilderOptions;
 use crate::plan::{NodeId, Plan, State};
-use crate::run::{Run, Shared, Trouble, unobtainable};
+use crate::run::{Run, Shared, Times, Trouble, unobtainable};
 use crate::substitute::Substituters;
 
 /// Builds in a local store. Cheap to make; requests may come from several threads at once.
@@ -76,10 +77,50 @@ impl LocalBuilder {
         self.shared.trouble().built.get(wanted).cloned()
     }
 
-    fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
-        let mut plan = Plan::new(self.shared.store.store_dir().clone())
+    /// Builds a derivation that is given with its path; no file of it need be there. The outputs are told by the keys that
+    /// follow from it.
+    ///
+    /// # Errors
+    /// Faults of ours and of the machine; a build that fails is a result.
+    pub fn build_derivation(
+        &self,
+        activity: &Activity,
+        path: &StorePath,
+        derivation: Derivation,
+        mode: BuildMode,
+    ) -> store::Result<BuildResult> {
+        *self.shared.trouble() = Trouble::default();
+        self.build_given(activity, path, Arc::new(derivation), mode).map_err(Into::into)
+    }
+
+    fn build_given(
+        &self,
+        activity: &Activity,
+        path: &StorePath,
+        derivation: Arc<Derivation>,
+        mode: BuildMode,
+    ) -> Result<BuildResult> {
+        let mut plan = self.empty_plan();
+        let id = plan.want_given(path, Arc::clone(&derivation), mode);
+        let times = self.carry_out(activity, &mut plan)?;
+        let mut result = told(&plan, &times, (id, &OutputsSpec::All));
+        if !result.built_outputs.is_empty() {
+            let mut ids = self.shared.store.output_ids(activity, &derivation)?;
+            for (name, made) in &mut result.built_outputs {
+                made.id = ids.remove(name).unwrap_or_else(|| made.id.clone());
+            }
+        }
+        Ok(result)
+    }
+
+    fn empty_plan(&self) -> Plan {
+        Plan::new(self.shared.store.store_dir().clone())
             .substituting(self.shared.options.substitution)
-            .with_features(self.shared.options.features);
+            .with_features(self.shared.options.features)
+    }
+
+    fn planned<'a>(&self, wanted: &'a [DerivedPath], mode: BuildMode) -> (Plan, Vec<Wanted<'a>>) {
+        let mut plan = self.empty_plan();
         // What is wanted first begins first: C++ Nix's order, by names.
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_by_key(|at| wanted[*at].base().name());
@@ -95,36 +136,35 @@ impl LocalBuilder {
         (plan, nodes.into_iter().flatten().collect())
     }
 
+    /// Does what a plan needs, and notes what became known of outputs.
+    fn carry_out(&self, activity: &Activity, plan: &mut Plan) -> Result<HashMap<NodeId, Times>> {
+        self.shared.settle_or_refuse(activity, plan)?;
+        self.refuse_without_room(plan)?;
+        let mut times = Default::default();
+        if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
+            let known = Known::new(&self.shared.store);
+            times = Run::new(&self.shared, &known, plan, activity).drive()?;
+        }
+        // Nothing had to be built, or to be built last, for it.
+        self.shared.tell_found(activity, plan);
+        let learned = self.shared.signed(plan.take_learned());
+        self.shared.store.register_realisations(activity, &learned, &WriteOptions::default())?;
+        Ok(times)
+    }
+
     fn build_all(&self, activity: &Activity, asked: &[DerivedPath], mode: BuildMode) -> Result<Vec<BuildResult>> {
         if mode == BuildMode::Repair {
             self.fetch_anew(activity, asked)?;
             self.repair_inputs(activity, asked)?;
         }
         let (mut plan, wanted) = self.planned(asked, mode);
-        self.shared.settle_or_refuse(activity, &mut plan)?;
-        self.refuse_without_room(&plan)?;
-        let mut times = Default::default();
-        if !plan.to_build().is_empty() || !plan.to_substitute().is_empty() {
-            let known = Known::new(&self.shared.store);
-            times = Run::new(&self.shared, &known, &mut plan, activity).drive()?;
-        }
-        // Nothing had to be built, or to be built last, for it.
-        self.shared.tell_found(activity, &mut plan);
-        let learned = self.shared.signed(plan.take_learned());
-        self.shared.store.register_realisations(activity, &learned, &WriteOptions::default())?;
+        let times = self.carry_out(activity, &mut plan)?;
         let mut results: Vec<BuildResult> = wanted
             .iter()
             .map(|one| match one {
                 Wanted::Refused(why) => BuildResult::new(BuildStatus::MiscFailure, why.clone()),
                 Wanted::Path(path) => self.path_result(&plan, path),
-                Wanted::Node(id, outputs) => {
-                    let mut result = node_result(&plan, *id, outputs);
-                    if let Some(times) = times.get(&plan.end_of(*id)) {
-                        (result.start_time, result.stop_time, result.times_built) = (times.start, times.stop, 1);
-                        (result.cpu_user, result.cpu_system) = (times.cpu.user, times.cpu.system);
-                    }
-                    result
-                }
+                Wanted::Node(id, outputs) => told(&plan, &times, (*id, outputs)),
             })
             .collect();
         for ((path, one), result) in asked.iter().zip(&wanted).zip(&results) {
@@ -262,6 +302,16 @@ impl LocalBuilder {
 /// All outputs of a derivation.
 fn whole(drv: StorePath) -> DerivedPath {
     DerivedPath::Built { drv: SingleDerivedPath::Opaque(drv), outputs: OutputsSpec::All }
+}
+
+/// The result for some outputs of a derivation, with the times of its build.
+fn told(plan: &Plan, times: &HashMap<NodeId, Times>, (id, outputs): (NodeId, &OutputsSpec)) -> BuildResult {
+    let mut result = node_result(plan, id, outputs);
+    if let Some(times) = times.get(&plan.end_of(id)) {
+        (result.start_time, result.stop_time, result.times_built) = (times.start, times.stop, 1);
+        (result.cpu_user, result.cpu_system) = (times.cpu.user, times.cpu.system);
+    }
+    result
 }
 
 /// The result for some outputs of a derivation.

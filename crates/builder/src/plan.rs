@@ -215,6 +215,16 @@ impl Plan {
         }
     }
 
+    /// Adds all outputs of a derivation that is given with its path; no file of it need be there.
+    pub fn want_given(&mut self, path: &StorePath, derivation: Arc<Derivation>, mode: BuildMode) -> NodeId {
+        let id = self.new_node(path);
+        self.by_path.insert(path.clone(), id);
+        let node = &mut self.nodes[id.0 as usize];
+        (node.all_wanted, node.asked, node.mode) = (true, true, mode);
+        self.read(id, derivation);
+        id
+    }
+
     fn want_outputs(&mut self, path: &StorePath, outputs: &OutputsSpec, mode: BuildMode) -> NodeId {
         let id = self.node(path);
         self.want_more(id, outputs, mode);

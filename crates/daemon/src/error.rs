@@ -33,6 +33,38 @@ pub enum Error {
         /// How long it may be.
         longest: u64,
     },
+    /// A message that is longer than anybody needs.
+    #[error("a message on the stream is longer than {0} bytes")]
+    MessageTooLong(u64),
+    /// A number that does not fit where it stands.
+    #[error("serialised integer {0} is too large")]
+    NumberTooLarge(u64),
+    /// A string that must be text and is not.
+    #[error("the stream holds '{0}', which is not UTF-8")]
+    NotText(String),
+    /// Whoever speaks on the stream does not speak this protocol.
+    #[error("protocol mismatch")]
+    Protocol,
+    /// A request that no server knows.
+    #[error("unknown serve command {0}")]
+    UnknownCommand(u64),
+    /// A change that was not allowed when the server was started.
+    #[error("{0} paths is not allowed; start 'nix-store --serve' with '--write'")]
+    NotAllowed(&'static str),
+    /// Nobody builds several times and compares.
+    #[error("client requested repeating builds, but this is not currently implemented")]
+    Repeats,
+    /// An object is sent without its size.
+    #[error("narInfo of '{0}' is too old and missing the narSize field")]
+    NoSize(String),
+    /// An object is shorter than it was said to be.
+    #[error("the archive of '{path}' ends {missing} bytes before its size")]
+    Short {
+        /// Which.
+        path: String,
+        /// How many bytes did not come.
+        missing: u64,
+    },
     /// The zero bytes that fill a string up are others.
     #[error("the stream has bytes other than zero behind a string")]
     Padding,

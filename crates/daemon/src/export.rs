@@ -4,12 +4,12 @@
 //! stream  = { 1 archive magic path references deriver 0 } 0
 //! ```
 //!
-//! Numbers are eight bytes, the lowest first; strings are their length, their bytes, and zeros up to a multiple of eight. A
-//! path follows its archive, so what is imported has to wait until its name is known: small archives in memory, large ones
-//! in a file that has no name.
+//! Numbers and strings are those of `wire.rs`. A path follows its archive, so what is imported has to wait until its name is
+//! known: small archives in memory, large ones in a file that has no name.
 //!
 //! Absent: signatures, which the form once had and readers pass over; content addresses, which it never had.
 
+use crate::wire::{WireReader, number, path_or_none, paths, string};
 use crate::{Error, Result};
 use activity::Activity;
 use std::collections::BTreeSet;
@@ -23,7 +23,6 @@ use store_model::{HashAlgorithm, Hasher, PathInfo, StorePath};
 const MAGIC: u64 = 0x4558_494e;
 /// Archives up to this size wait in memory.
 const IN_MEMORY: usize = 8 << 20;
-const LONGEST_PATH: u64 = 4096;
 const LONGEST_SIGNATURE: u64 = 1 << 20;
 
 /// Writes the objects of valid paths.
@@ -33,10 +32,10 @@ const LONGEST_SIGNATURE: u64 = 1 << 20;
 pub fn export_paths(
     store: &dyn Store,
     activity: &Activity,
-    paths: &BTreeSet<StorePath>,
+    wanted: &BTreeSet<StorePath>,
     out: &mut dyn Write,
 ) -> Result<()> {
-    for path in closure::references_first(store, activity, paths)? {
+    for path in closure::references_first(store, activity, wanted)? {
         number(out, 1)?;
         export_path(store, activity, &path, out)?;
     }
@@ -56,11 +55,8 @@ fn export_path(store: &dyn Store, activity: &Activity, path: &StorePath, out: &m
     }
     number(out, MAGIC)?;
     string(out, dir.print(path).as_bytes())?;
-    number(out, info.references.len() as u64)?;
-    for reference in &info.references {
-        string(out, dir.print(reference).as_bytes())?;
-    }
-    string(out, info.deriver.map(|deriver| dir.print(&deriver)).unwrap_or_default().as_bytes())?;
+    paths(out, dir, &info.references)?;
+    path_or_none(out, dir, info.deriver.as_ref())?;
     number(out, 0)
 }
 
@@ -75,11 +71,22 @@ pub fn import_paths(
     input: &mut dyn Read,
     scratch: &Path,
 ) -> Result<Vec<StorePath>> {
+    import_from(store, activity, &mut WireReader::new(input), scratch)
+}
+
+/// The same from a stream that goes on behind it.
+pub(crate) fn import_from(
+    store: &dyn WritableStore,
+    activity: &Activity,
+    wire: &mut WireReader<'_>,
+    scratch: &Path,
+) -> Result<Vec<StorePath>> {
     let mut imported = Vec::new();
     loop {
-        match read_number(input)? {
+        wire.next_message();
+        match wire.number()? {
             0 => return Ok(imported),
-            1 => imported.push(import_path(store, activity, input, scratch)?),
+            1 => imported.push(import_path(store, activity, wire, scratch)?),
             _ => return Err(Error::NotExported),
         }
     }
@@ -88,29 +95,25 @@ pub fn import_paths(
 fn import_path(
     store: &dyn WritableStore,
     activity: &Activity,
-    input: &mut dyn Read,
+    wire: &mut WireReader<'_>,
     scratch: &Path,
 ) -> Result<StorePath> {
     let dir = store.store_dir().clone();
     let hasher = Hasher::new(HashAlgorithm::Sha256);
-    let mut archive = Waiting { input, activity, hasher, scratch, place: Place::Memory(Vec::new()) };
+    let place = Place::Memory(Vec::new());
+    let mut archive = Waiting { input: wire.raw(), activity, hasher, scratch, place };
     file_tree::read_nar(&mut archive, &mut Nowhere)?;
     let Waiting { hasher, place, .. } = archive;
-    if read_number(input)? != MAGIC {
+    if wire.number()? != MAGIC {
         return Err(Error::WrongMagic);
     }
-    let path = dir.parse_bytes(&read_string(input, LONGEST_PATH)?)?;
+    let path = wire.path(&dir)?;
     let size = hasher.bytes();
     let mut info = PathInfo::new(path, hasher.finish(), size);
-    for _ in 0..read_number(input)? {
-        info.references.insert(dir.parse_bytes(&read_string(input, LONGEST_PATH)?)?);
-    }
-    let deriver = read_string(input, LONGEST_PATH)?;
-    if !deriver.is_empty() {
-        info.deriver = Some(dir.parse_bytes(&deriver)?);
-    }
-    if read_number(input)? == 1 {
-        read_string(input, LONGEST_SIGNATURE)?;
+    info.references = wire.paths(&dir)?;
+    info.deriver = wire.path_or_none(&dir)?;
+    if wire.number()? == 1 {
+        wire.bytes(LONGEST_SIGNATURE)?;
     }
     let options = WriteOptions::default();
     match place {
@@ -190,35 +193,4 @@ impl Write for Hashed<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-fn number(out: &mut dyn Write, value: u64) -> Result<()> {
-    Ok(out.write_all(&value.to_le_bytes())?)
-}
-
-fn string(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    number(out, bytes.len() as u64)?;
-    out.write_all(bytes)?;
-    Ok(out.write_all(&[0; 8][..bytes.len().next_multiple_of(8) - bytes.len()])?)
-}
-
-fn read_number(input: &mut dyn Read) -> Result<u64> {
-    let mut bytes = [0; 8];
-    input.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-fn read_string(input: &mut dyn Read, longest: u64) -> Result<Vec<u8>> {
-    let length = read_number(input)?;
-    if length > longest {
-        return Err(Error::TooLong { length, longest });
-    }
-    let length = length as usize;
-    let mut bytes = vec![0; length.next_multiple_of(8)];
-    input.read_exact(&mut bytes)?;
-    if bytes[length..].iter().any(|byte| *byte != 0) {
-        return Err(Error::Padding);
-    }
-    bytes.truncate(length);
-    Ok(bytes)
 }

@@ -1,3 +1,4 @@
 //! Streams between stores.
 
 mod export;
+mod serve;

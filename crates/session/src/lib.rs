@@ -23,6 +23,7 @@ mod profiles;
 mod realised;
 mod registries;
 mod repair;
+mod serving;
 #[allow(clippy::module_inception, reason = "the type gives the crate its name")]
 mod session;
 mod source;
@@ -37,6 +38,7 @@ pub use paths::without_dots;
 pub use prefetch::Prefetch;
 pub use realised::Realised;
 pub use registries::RegistryEntry;
+pub use serving::Serving;
 pub use session::Session;
 pub use settings::Settings;
 pub use stores::{CachePlace, OpenStore, StoreKind, StorePlace};

@@ -119,9 +119,12 @@ pub fn faults(settings: &Settings) -> FaultPoints {
     })
 }
 
-/// Opens the builder over a session's store.
-pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBuilder, SessionError> {
-    let settings = &session.settings;
+/// Opens a builder over a session's store, by settings that may be others than the session's.
+pub fn open_builder(
+    session: &Session,
+    settings: &Settings,
+    store: Arc<LocalStore>,
+) -> Result<LocalBuilder, SessionError> {
     let mut options = BuilderOptions::new(OWN_BINARY, settings.system());
     options.extra_platforms = settings.list("extra-platforms").into_iter().collect();
     options.system_features = settings.list("system-features").into_iter().collect();
@@ -182,13 +185,16 @@ pub fn open_builder(session: &Session, store: Arc<LocalStore>) -> Result<LocalBu
     options.mirrors = mirrors_of_user(&settings.around, Path::new("/"), settings.list("hashed-mirrors"));
     options.impure_variables = environment(settings);
     options.ca_file = certificates(settings);
-    let substituters = substituters(session, &mut options)?;
+    let substituters = substituters(session, settings, &mut options)?;
     Ok(LocalBuilder::with_substituters(store, options, session.transfer(), substituters))
 }
 
 /// The stores of `substituters`, opened when the first path is looked for, and whether they are used.
-fn substituters(session: &Session, options: &mut BuilderOptions) -> Result<Substituters, SessionError> {
-    let settings = &session.settings;
+fn substituters(
+    session: &Session,
+    settings: &Settings,
+    options: &mut BuilderOptions,
+) -> Result<Substituters, SessionError> {
     let uris = settings.list("substituters");
     options.substitution = Substitution {
         enabled: settings.flag("substitute") && !uris.is_empty(),

@@ -135,9 +135,21 @@ impl Session {
         if let Some(builder) = &*slot {
             return Ok(Arc::clone(builder));
         }
-        let builder = Arc::new(crate::options::open_builder(self, store)?);
+        let builder = Arc::new(crate::options::open_builder(self, &self.settings, store)?);
         *slot = Some(Arc::clone(&builder));
         Ok(builder)
+    }
+
+    /// A builder of its own over that store, for which some settings are others.
+    ///
+    /// # Errors
+    /// As [`Session::builder`], and settings that have no such value.
+    pub fn builder_with(&self, activity: &Activity, others: &[(&str, String)]) -> Result<LocalBuilder, SessionError> {
+        let mut settings = self.settings.clone();
+        for (name, value) in others {
+            settings.set(name, value)?;
+        }
+        crate::options::open_builder(self, &settings, self.store(activity)?)
     }
 
     /// What outputs became in the last request to build, where nobody could find that out again: those of impure

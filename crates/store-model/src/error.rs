@@ -163,6 +163,14 @@ pub enum Error {
         /// Where.
         offset: usize,
     },
+    /// A derivation that came in parts has one that no derivation may have.
+    #[error("error in derivation '{name}': {message}")]
+    DerivationPart {
+        /// The derivation's name.
+        name: String,
+        /// Which, and why not.
+        message: DerivationSyntax,
+    },
     /// The JSON form of a derivation, path or realisation is broken.
     #[error("invalid JSON of {noun}: {message}")]
     Json {

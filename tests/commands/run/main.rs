@@ -1,5 +1,6 @@
 //! Replays every case.
 
+mod serve;
 mod signals;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! `tests/properties.rs` runs them under `cargo test`; the targets in `tests/fuzz` hand them to a fuzzer.
 
 mod lossless;
+mod requests;
 mod stores;
 
 use std::io::{Seek as _, Write as _};
@@ -24,6 +25,7 @@ use store_model::{
     ContentAddress, DerivedPath, DrvOutput, Hash, NarInfo, OutputsSpec, Realisation, Signature, StoreDir, StorePath,
 };
 
+pub use requests::{requests, serve};
 pub use stores::{database, export, exported, registered, registrations};
 
 fn store_dir() -> StoreDir {

@@ -264,6 +264,7 @@ proptest! {
         hostile::export(&bytes);
         hostile::manifest(&bytes);
         hostile::registrations(&bytes);
+        hostile::serve(&bytes);
         hostile::derivation_json(&bytes);
         hostile::packed(&bytes);
         hostile::references(&bytes);
@@ -288,6 +289,11 @@ proptest! {
     #[test]
     fn damaged_streams(bytes in damaged(hostile::exported())) {
         hostile::export(&bytes);
+    }
+
+    #[test]
+    fn damaged_requests(bytes in damaged(hostile::requests())) {
+        hostile::serve(&bytes);
     }
 
     #[test]
@@ -415,6 +421,13 @@ fn seeds_of_export() {
     let stream = hostile::exported();
     hostile::export(&stream);
     seeds(&stream);
+}
+
+#[test]
+fn seeds_of_serve() {
+    let requests = hostile::requests();
+    hostile::serve(&requests);
+    seeds(&requests);
 }
 
 #[test]

@@ -26,6 +26,7 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
             "activity",
             "binary-cache",
             "builder",
+            "daemon",
             "evaluator",
             "fetchers",
             "file-tree",

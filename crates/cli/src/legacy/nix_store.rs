@@ -7,6 +7,7 @@ mod exchange;
 mod keys;
 mod query;
 mod registry;
+mod serve;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -72,6 +73,9 @@ pub struct Args {
     /// Operation: add what --export wrote, from standard input
     #[arg(long)]
     import: bool,
+    /// Operation: answer a client that speaks the serve protocol on standard input and output, as over ssh
+    #[arg(long)]
+    serve: bool,
     /// Operation: check the contents of paths
     #[arg(long)]
     verify_path: bool,
@@ -197,6 +201,9 @@ pub struct Args {
     /// With --register-validity: hash and size are given
     #[arg(long)]
     hash_given: bool,
+    /// With --serve: the client may also add and build
+    #[arg(long)]
+    write: bool,
     /// With --check-validity: print the paths that are not, instead of failing
     #[arg(long)]
     print_invalid: bool,
@@ -216,7 +223,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     let words = parse::<Args>(words, &[])?;
     let args = words.args;
     type Operation = fn(&Opened<'_>, &Args) -> CommandResult;
-    let operations: [(bool, Operation); 23] = [
+    let operations: [(bool, Operation); 24] = [
         (args.realise, realise_paths),
         (args.query, query::run),
         (args.add, add::add),
@@ -230,6 +237,7 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         (args.delete, collect::delete),
         (args.export, exchange::export),
         (args.import, exchange::import),
+        (args.serve, serve::run),
         (args.optimise, registry::optimise),
         (args.repair_path, registry::repair_path),
         (args.verify, registry::verify),

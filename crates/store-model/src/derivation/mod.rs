@@ -2,7 +2,7 @@
 //!
 //! `aterm.rs` reads and prints the form on disk, `draft.rs` makes it from an expression's parts, `json.rs` the form for people and tools, `hash_modulo.rs` computes the
 //! hash that input-addressed output paths come from and fills those paths in, `options.rs` reads the attributes that
-//! the builder obeys, `resolve.rs` puts paths in the place of inputs. Strings that builders see are bytes; names of outputs and of the derivation are text.
+//! the builder obeys, `resolve.rs` puts paths in the place of inputs, `parts.rs` takes what one store sends another. Strings that builders see are bytes; names of outputs and of the derivation are text.
 //!
 //! Absent: running anything; finding out what outputs became; reading `.drv` files from a store.
 
@@ -11,12 +11,14 @@ pub mod draft;
 pub mod hash_modulo;
 pub mod json;
 pub mod options;
+pub mod parts;
 pub mod resolve;
 mod structured_attrs;
 
 pub use draft::{DerivationDraft, DraftBuffers, DraftOutput, Instantiated};
 pub use hash_modulo::HashModulo;
 pub use options::DerivationOptions;
+pub use parts::DerivationParts;
 pub use structured_attrs::StructuredAttrs;
 
 use crate::content_address::{ContentAddress, ContentAddressMethod, References};

@@ -263,6 +263,12 @@ impl Scratch<'_> {
     }
 }
 
+impl AsRef<Path> for Scratch<'_> {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         let _ = self.store.files.remove_tree(&self.path);

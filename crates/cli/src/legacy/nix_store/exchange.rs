@@ -9,7 +9,8 @@ use super::Args;
 use crate::command::{CommandError, CommandResult};
 use crate::output::build::{Opened, store_error};
 
-fn stream_error(error: daemon::Error) -> CommandError {
+/// An error on a stream between stores as a command's.
+pub(super) fn stream_error(error: daemon::Error) -> CommandError {
     match error {
         daemon::Error::Store(error) => store_error(error),
         error => CommandError::failed(error.to_string()),

@@ -6,7 +6,9 @@
 mod parse;
 mod print;
 
+pub(super) use parse::output_of;
 pub use parse::{parse, parse_outputs};
+pub(super) use print::is_escaped;
 pub(super) use print::{Inputs, escaped, names, plain, print_hashes, print_output, print_with};
 
 use super::Derivation;

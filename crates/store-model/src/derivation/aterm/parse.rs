@@ -9,7 +9,7 @@ use super::super::{Derivation, DerivationOutput, InputOutputs, StructuredAttrs};
 use super::print::is_escaped;
 use crate::content_address::{ContentAddress, ContentAddressMethod};
 use crate::error::DerivationSyntax;
-use crate::hash::{Hash, HashAlgorithm};
+use crate::hash::Hash;
 use crate::outputs::compact;
 use crate::store_dir::StoreDir;
 use crate::{Error, OutputMap, OutputNames};
@@ -129,35 +129,7 @@ impl<'a> Cursor<'a> {
         self.expect(",")?;
         let digits = self.text("the hash of an output")?;
         self.expect(")")?;
-        if method.is_empty() {
-            if path.is_empty() {
-                return Ok(DerivationOutput::Deferred);
-            }
-            validate_path(&path)?;
-            return Ok(DerivationOutput::InputAddressed(self.store_dir.parse_bytes(&path)?));
-        }
-        let (method, algorithm) = ContentAddressMethod::parse_with_algorithm(&method)?;
-        self.addressed_output(&path, method, algorithm, &digits)
-    }
-
-    fn addressed_output(
-        &self,
-        path: &[u8],
-        method: ContentAddressMethod,
-        algorithm: HashAlgorithm,
-        digits: &str,
-    ) -> Outcome<DerivationOutput> {
-        match digits {
-            "impure" if !path.is_empty() => Err(DerivationSyntax::PathNotAllowed("impure")),
-            "impure" => Ok(DerivationOutput::Impure { method, algorithm }),
-            "" if !path.is_empty() => Err(DerivationSyntax::PathNotAllowed("content-addressing")),
-            "" => Ok(DerivationOutput::CAFloating { method, algorithm }),
-            digits => {
-                validate_path(path)?;
-                let hash = Hash::parse_unprefixed(digits, algorithm)?;
-                Ok(DerivationOutput::CAFixed(ContentAddress { method, hash }))
-            }
-        }
+        output_of(self.store_dir, &path, &method, &digits)
     }
 
     fn input(&mut self, dynamic: bool, depth: usize) -> Outcome<InputOutputs> {
@@ -282,6 +254,34 @@ impl<'a> Cursor<'a> {
         }
         self.at += at + 1;
         Ok(Cow::Owned(value))
+    }
+}
+
+/// An output by the three texts that stand for it, here and on the wire: path, method with algorithm, digits or `impure`.
+pub(in crate::derivation) fn output_of(
+    store_dir: &StoreDir,
+    path: &[u8],
+    method: &str,
+    digits: &str,
+) -> Outcome<DerivationOutput> {
+    if method.is_empty() {
+        if path.is_empty() {
+            return Ok(DerivationOutput::Deferred);
+        }
+        validate_path(path)?;
+        return Ok(DerivationOutput::InputAddressed(store_dir.parse_bytes(path)?));
+    }
+    let (method, algorithm) = ContentAddressMethod::parse_with_algorithm(method)?;
+    match digits {
+        "impure" if !path.is_empty() => Err(DerivationSyntax::PathNotAllowed("impure")),
+        "impure" => Ok(DerivationOutput::Impure { method, algorithm }),
+        "" if !path.is_empty() => Err(DerivationSyntax::PathNotAllowed("content-addressing")),
+        "" => Ok(DerivationOutput::CAFloating { method, algorithm }),
+        digits => {
+            validate_path(path)?;
+            let hash = Hash::parse_unprefixed(digits, algorithm)?;
+            Ok(DerivationOutput::CAFixed(ContentAddress { method, hash }))
+        }
     }
 }
 

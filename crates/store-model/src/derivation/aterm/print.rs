@@ -248,7 +248,7 @@ fn escapes_in(word: u64) -> u64 {
 }
 
 /// Whether a byte is written with a backslash.
-pub(super) fn is_escaped(byte: u8) -> bool {
+pub(in crate::derivation) fn is_escaped(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte == b'\n') | (byte == b'\r') | (byte == b'\t')
 }
 
