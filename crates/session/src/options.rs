@@ -135,6 +135,9 @@ pub fn open_builder(
     if !settings.is_given("system-features") {
         options.system_features.insert("jobserver".to_owned());
     }
+    if let Some(features) = &session.place().system_features {
+        options.system_features = features.iter().cloned().collect();
+    }
     options.control_groups = settings.flag("use-cgroups");
     options.cpu_weight = id(settings, "build-cpu-weight").min(10_000);
     options.admission = AdmissionLimits {

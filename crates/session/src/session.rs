@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use activity::Activity;
@@ -31,6 +32,7 @@ pub struct Session {
     builder: Mutex<Option<Arc<LocalBuilder>>>,
     transfer: OnceLock<Arc<Transfer>>,
     suspension: Arc<Suspension>,
+    mends: AtomicBool,
 }
 
 impl Session {
@@ -41,8 +43,29 @@ impl Session {
     pub fn open(settings: Settings, read_only: bool) -> Result<Arc<Self>, SessionError> {
         let place = StorePlace::of(&settings)?;
         let store_dir = place.store_dir()?;
-        let (store, writable, builder, transfer, suspension) = Default::default();
-        Ok(Arc::new(Self { settings, place, store_dir, read_only, store, writable, builder, transfer, suspension }))
+        let (store, writable, builder, transfer, suspension, mends) = Default::default();
+        Ok(Arc::new(Self {
+            settings,
+            place,
+            store_dir,
+            read_only,
+            store,
+            writable,
+            builder,
+            transfer,
+            suspension,
+            mends,
+        }))
+    }
+
+    /// From now on what evaluation makes and finds broken in the store is written anew (`--repair`).
+    pub fn mend(&self) {
+        self.mends.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether evaluation mends what it makes.
+    pub fn mends(&self) -> bool {
+        self.mends.load(Ordering::Relaxed)
     }
 
     /// Where the store lies.

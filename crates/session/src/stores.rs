@@ -32,6 +32,8 @@ pub struct StorePlace {
     pub read_only: bool,
     /// The URI that it came from, as it is shown.
     pub uri: String,
+    /// What builds in it may ask for, where its URI says so (`system-features`).
+    pub system_features: Option<Vec<String>>,
     /// Whether it is believed without signatures (`?trusted=1`).
     pub trusted: bool,
     /// Which kind of store it is.
@@ -272,6 +274,7 @@ fn automatic(settings: &Settings) -> StorePlace {
         log_dir: places.log.clone(),
         read_only: false,
         uri: "local".to_owned(),
+        system_features: None,
         trusted: false,
         kind: StoreKind::Local,
         notice: None,
@@ -299,6 +302,7 @@ fn nowhere(places: &Places, parameters: &[(String, String)], kind: StoreKind) ->
         log_dir: below.join("log"),
         read_only: false,
         uri: String::new(),
+        system_features: None,
         trusted: false,
         kind,
         notice: None,
@@ -313,6 +317,7 @@ fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace,
         log_dir: places.log.clone(),
         read_only: false,
         uri: "local".to_owned(),
+        system_features: None,
         trusted: false,
         kind: StoreKind::Local,
         notice: None,
@@ -334,6 +339,7 @@ fn local(places: &Places, parameters: &[(String, String)]) -> Result<StorePlace,
             *folder = PathBuf::from(given);
         }
     }
+    place.system_features = value("system-features").map(|list| list.split_whitespace().map(str::to_owned).collect());
     place.read_only = value("read-only").is_some_and(|value| matches!(value, "true" | "1" | "yes"));
     Ok(place)
 }

@@ -15,17 +15,18 @@ use activity::Activity;
 use evaluator::{CopyRequest, FetchRequest, Fetched, PathFilter, PathType, World, WorldError, WorldErrorClass};
 use file_tree::{DiskAccessor, FileType, TreePath};
 use store::{
-    AddTree, BuildMode, Builder as _, Store as _, TemporaryRoots as _, TreeObject, WritableStore as _, WriteOptions,
+    AddTree, BuildMode, Builder as _, LocalStore, Store as _, TemporaryRoots as _, TreeObject, WritableStore as _,
+    WriteOptions,
 };
 use store_model::derivation::aterm;
 use store_model::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, References, SingleDerivedPath,
-    StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivedPath, Hash, HashAlgorithm, PathInfo, References,
+    SingleDerivedPath, StoreDir, StorePath,
 };
 
 use crate::error::SessionError;
 use crate::fetching::Fetching;
-use crate::pending::{PendingObjects, PendingText};
+use crate::pending::{Batch, PendingObjects, PendingText};
 use crate::session::Session;
 use crate::source::read_source;
 
@@ -119,9 +120,38 @@ impl SessionWorld {
                 references,
                 filter: &mut |path, kind| request.takes(path, kind),
             },
-            &WriteOptions::default(),
+            &WriteOptions { repair: self.session.mends(), ..WriteOptions::default() },
         );
         Ok(info.map_err(store_error)?.path)
+    }
+
+    fn is_to_be_mended(&self, activity: &Activity, path: &StorePath) -> Result<bool, WorldError> {
+        if !self.session.mends() {
+            return Ok(false);
+        }
+        let store = self.session.store(activity).map_err(session_error)?;
+        Ok(!store.check_contents(activity, std::slice::from_ref(path)).map_err(store_error)?.is_empty())
+    }
+
+    /// Writes what is not there, and where that is wanted what is broken.
+    fn write(&self, store: &LocalStore, activity: &Activity, batch: &Batch) -> store::Result<()> {
+        store.write_batch(activity, &batch.trees, &batch.texts)?;
+        if !self.session.mends() {
+            return Ok(());
+        }
+        let trees = batch.trees.iter().map(|tree| &tree.path);
+        let all: Vec<StorePath> = trees.chain(batch.texts.iter().map(|text| &text.path)).cloned().collect();
+        let broken = store.check_contents(activity, &all)?;
+        let options = WriteOptions { repair: true, ..WriteOptions::default() };
+        for tree in batch.trees.iter().filter(|tree| broken.contains(&tree.path)) {
+            let found = (Hash::of(HashAlgorithm::Sha256, &tree.archive), tree.archive.len() as u64);
+            let info = PathInfo::addressed(tree.path.clone(), found, tree.address, References::default());
+            store.add_nar(activity, &info, &mut tree.archive.as_slice(), &options)?;
+        }
+        for text in batch.texts.iter().filter(|text| broken.contains(&text.path)) {
+            store.add_text(activity, text, &options)?;
+        }
+        Ok(())
     }
 }
 
@@ -286,7 +316,7 @@ impl World for SessionWorld {
             if waiting > MOST_WAITING {
                 self.flush(activity)?;
             }
-        } else if !valid(&path)? {
+        } else if !valid(&path)? || self.is_to_be_mended(activity, &path)? {
             // Reading twice costs little beside copying what is there already.
             let added = self.add(activity, &mut copying, references.clone())?;
             if added != path {
@@ -331,8 +361,7 @@ impl World for SessionWorld {
         let _alone = Self::kept(&self.flushing);
         let Some(batch) = Self::kept(&self.pending).begin() else { return Ok(()) };
         let store = self.session.store(activity).map_err(session_error);
-        let written =
-            store.and_then(|store| store.write_batch(activity, &batch.trees, &batch.texts).map_err(store_error));
+        let written = store.and_then(|store| self.write(&store, activity, &batch).map_err(store_error));
         let mut pending = Self::kept(&self.pending);
         match &written {
             Ok(()) => pending.written(),

@@ -319,6 +319,21 @@ fn an_interrupt_ends_the_reading_of_a_file_that_is_large() {
 }
 
 #[test]
+fn an_interrupt_ends_the_look_at_a_source_that_was_remembered() {
+    let place = Place::new();
+    place.small();
+    fs::write(place.at("x.nix"), "\"${./small}\"").expect("an expression");
+    let words = ["nix-instantiate", "--eval", "x.nix"];
+    place.run(&words);
+    // Hashing it takes hours, which nobody waits for.
+    let grown = File::options().write(true).open(place.at("small")).and_then(|file| file.set_len(8 << 40));
+    if grown.is_err() {
+        return;
+    }
+    interrupt_at_work(&place, &words);
+}
+
+#[test]
 fn an_interrupt_ends_the_reading_of_an_object_that_is_large() {
     let place = Place::new();
     let Some(size) = large(&place) else { return };

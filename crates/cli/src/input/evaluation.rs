@@ -272,8 +272,9 @@ impl Question<'_> {
         work: &mut W,
     ) -> Result<(), CommandError> {
         let activity = surface.activity.with_token(surface.cancel.clone());
-        // What comes from elsewhere than the tree is not asked for again, and who counts wants it done.
+        // What comes from elsewhere than the tree is not asked for again, and who counts or mends wants it done.
         if is_watched(&session.settings)
+            || session.mends()
             || !args.arg_from_file.is_empty()
             || args.arg_from_stdin.is_some()
             || self.sources.iter().any(|source| source == "-")

@@ -81,6 +81,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
         words.args.arguments.push("./default.nix".to_owned());
     }
     let session = open(surface, &words.given, &words.args.common)?;
+    if words.args.repair {
+        session.mend();
+    }
     let opened = Opened { surface, session };
     let wanted = with_large_stack(|| wanted(&opened, &words))?;
     build(&opened, &words.args, wanted)

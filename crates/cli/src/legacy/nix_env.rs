@@ -295,6 +295,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     // A query evaluates without writing derivations.
     words.args.common.readonly_mode |= operation == Query;
     let session = open(surface, &words.given, &words.args.common)?;
+    if words.args.repair {
+        session.mend();
+    }
     let opened = Opened { surface, session };
     let args = &words.args;
     if args.dry_run {

@@ -59,6 +59,9 @@ struct Args {
     /// Write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Write anew what is broken of derivations and sources
+    #[arg(long)]
+    repair: bool,
     /// Make a link to the derivation, which keeps it from being collected
     #[arg(long, value_name = "PATH")]
     add_root: Option<PathBuf>,
@@ -95,6 +98,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
 fn evaluate(surface: &Surface, words: &Words<Args>) -> CommandResult {
     let args = &words.args;
     let session = open(surface, &words.given, &args.common)?;
+    if args.repair {
+        session.mend();
+    }
     let opened = Opened { surface, session: Arc::clone(&session) };
     if args.find_file || args.parse {
         let mut evaluation = Evaluation::open(surface, &session, &args.evaluation)?;

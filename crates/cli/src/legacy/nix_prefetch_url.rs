@@ -38,6 +38,9 @@ struct Args {
     /// Take URL and name from the source at this attribute path; the first argument is a file then
     #[arg(short = 'A', long = "attr", value_name = "PATH")]
     attribute: Option<String>,
+    /// With -A: write anew what is broken of derivations and sources
+    #[arg(long)]
+    repair: bool,
     #[command(flatten)]
     evaluation: EvaluationArgs,
     #[command(flatten)]
@@ -59,6 +62,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
 fn prefetch(surface: &Surface, words: Words<Args>) -> CommandResult {
     let args = words.args;
     let opened = Opened { surface, session: open(surface, &words.given, &args.common)? };
+    if args.repair {
+        opened.session.mend();
+    }
     let settings = &opened.session.settings;
     let mut request = Prefetch {
         url: String::new(),

@@ -110,6 +110,9 @@ pub fn run(surface: &Surface, words: Vec<OsString>) -> CommandResult {
     // Expressions may look at it.
     around.variables.insert("IN_NIX_SHELL".into(), kind.into());
     let session = open_in(surface, around, &words.given, &words.args.common)?;
+    if words.args.repair {
+        session.mend();
+    }
     if let Some(shebang) = &shebang
         && session.settings.flag("nix-shell-shebang-arguments-relative-to-script")
     {

@@ -98,11 +98,17 @@ impl Asked<'_> {
     /// Asks again what a record's evaluation asked; renews its stamps.
     fn standing(&self, record: &mut Record) -> Standing {
         let world = SessionWorld::new(Arc::clone(self.session));
-        let checker = Checker { world: &world, clock: &self.memory.clock, contents_read: Cell::new(0) };
+        let (activity, clock) = (self.activity, &*self.memory.clock);
+        let checker = Checker { activity, world: &world, clock, contents_read: Cell::new(0) };
         let mut changed = vec![false; record.reads.len()];
         let mut restamped = false;
         let mut all_stale = false;
         for (at, seen) in record.reads.iter_mut().enumerate() {
+            // Who wants the end is heard by the evaluation that begins then.
+            if activity.check().is_err() {
+                all_stale = true;
+                break;
+            }
             match checker.check(seen) {
                 Verdict::Same => {}
                 Verdict::Restamped(now) => {

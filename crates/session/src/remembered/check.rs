@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use activity::Activity;
-use evaluator::{PathType, World as _};
+use evaluator::{PathType, World as _, WorldError, WorldErrorClass};
 use store_model::{References, StorePath};
 
 use super::bytes::digest;
@@ -39,6 +39,8 @@ impl Verdict {
 
 /// Asks again.
 pub(super) struct Checker<'a> {
+    /// Whether to go on: what is not looked at to its end counts as another.
+    pub(super) activity: &'a Activity,
     /// Where to ask.
     pub(super) world: &'a SessionWorld,
     /// Which stamps to trust.
@@ -97,7 +99,7 @@ impl Checker<'_> {
     }
 
     fn file(&self, place: &Path) -> Option<Contents> {
-        let (bytes, stamp) = self.clock.read(place)?;
+        let (bytes, stamp) = self.clock.read(self.activity, place)?;
         self.contents_read.set(self.contents_read.get() + 1);
         Some(Contents { digest: digest(&bytes), stamp })
     }
@@ -115,7 +117,11 @@ impl Checker<'_> {
     fn copied(&self, copied: &Copied) -> Verdict {
         let Ok(place) = self.world.real(&copied.path, false) else { return Verdict::Changed };
         let refused = refused(copied);
-        let mut takes = |below: &[u8], _: PathType| Ok(!refused.contains(below));
+        let mut takes = |below: &[u8], _: PathType| {
+            let wish = self.activity.check();
+            wish.map_err(|wish| WorldError::new(WorldErrorClass::Cancelled, wish.to_string()))?;
+            Ok(!refused.contains(below))
+        };
         let Ok(Some(now)) = look(&place, self.clock, &mut takes) else { return Verdict::Changed };
         if now.shape != copied.shape {
             return Verdict::Changed;
@@ -141,10 +147,9 @@ impl Checker<'_> {
     fn store_path(&self, copied: &Copied, place: &Path) -> Option<StorePath> {
         self.contents_read.set(self.contents_read.get() + 1);
         let refused = refused(copied);
-        let hash = source_hash(&Activity::silent(), place, copied.method, &mut |path, _| {
-            Ok(!refused.contains(path.as_bytes()))
-        })
-        .ok()?;
+        let hash =
+            source_hash(self.activity, place, copied.method, &mut |path, _| Ok(!refused.contains(path.as_bytes())))
+                .ok()?;
         let none = References::default();
         self.world.store_dir().fixed_output_path(copied.method, &hash, &copied.name, &none).ok()
     }

@@ -239,7 +239,7 @@ impl World for Recorder {
 
     fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, WorldError> {
         let place = self.world.real(path, true)?;
-        match self.clock.read(&place) {
+        match self.clock.read(&Activity::silent(), &place) {
             Some((bytes, stamp)) => {
                 self.contents_read.fetch_add(1, Ordering::Relaxed);
                 self.note(Seen::File(path.to_vec(), Contents { digest: digest(&bytes), stamp }));

@@ -14,6 +14,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use activity::Activity;
+
 use super::bytes::{Put as _, Take};
 
 /// By what a file is known again.
@@ -31,6 +33,9 @@ pub(super) struct Stamp {
 type Nanoseconds = i128;
 
 const SECOND: Nanoseconds = 1_000_000_000;
+
+/// So many bytes are read without asking whether the user wants the end.
+const MOST_AT_ONCE: u64 = 16 << 20;
 
 fn nanoseconds(seconds: i64, rest: i64) -> Nanoseconds {
     Nanoseconds::from(seconds) * SECOND + Nanoseconds::from(rest)
@@ -102,12 +107,17 @@ impl Clock {
 
     /// The bytes of a file, with its stamp if that is firm. `None` if it is no plain file, cannot be read, or changed
     /// meanwhile.
-    pub(super) fn read(&self, place: &Path) -> Option<(Vec<u8>, Option<Stamp>)> {
+    pub(super) fn read(&self, activity: &Activity, place: &Path) -> Option<(Vec<u8>, Option<Stamp>)> {
         let started = now();
         let mut file = File::open(place).ok()?;
         let before = file.metadata().ok().filter(Metadata::is_file)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).ok()?);
-        file.read_to_end(&mut bytes).ok()?;
+        let mut bytes = Vec::with_capacity(usize::try_from(before.len().min(MOST_AT_ONCE)).ok()?);
+        while (bytes.len() as u64).is_multiple_of(MOST_AT_ONCE) {
+            activity.check().ok()?;
+            if (&mut file).take(MOST_AT_ONCE).read_to_end(&mut bytes).ok()? == 0 {
+                break;
+            }
+        }
         let (before, after) = (Stamp::of(&before), Stamp::of(&file.metadata().ok()?));
         (before == after).then(|| (bytes, self.firm(before, place, started)))
     }
