@@ -441,6 +441,10 @@ impl Eval {
             Err(ThunkState::Failed(failure)) => return Err(self.failure(failure)),
             // Whoever evaluates it is below us on this very stack.
             Err(ThunkState::Running(owner)) if owner == self.owner => {
+                // C++ Nix makes the call anew: only an expression in the circle, or its depth, ends it.
+                if let Some((function, argument)) = thunk.running_call() {
+                    return self.call_at(function, &[argument], place.pos());
+                }
                 return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
             }
             Err(ThunkState::Running(_)) => {

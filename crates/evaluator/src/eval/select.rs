@@ -64,11 +64,7 @@ impl Eval {
         path: impl FnOnce() -> SelectedPath,
         env: Env,
     ) -> EvalError {
-        let error = if matches!(error.kind(), ErrorKind::InfiniteRecursion) && error.pos() == Pos::NONE {
-            error.at(if attr_pos == Pos::NONE { code.pos(id) } else { attr_pos })
-        } else {
-            error
-        };
+        let error = circle_at(error, if attr_pos == Pos::NONE { code.pos(id) } else { attr_pos });
         self.trace_selection(error, attr_pos, path, code, env)
     }
 
@@ -173,7 +169,7 @@ impl Eval {
     ) -> Result<Option<(Value, Pos)>, EvalError> {
         let hint = code.name_hint(name);
         let name = self.attr_name(code, code.names[name], env)?;
-        let value = self.force(value)?;
+        let value = self.force_from(value, Place::Node(code, id)).map_err(|error| circle_at(error, code.pos(id)))?;
         let Some(set) = value.as_attrs() else {
             return if optional { Ok(None) } else { Err(self.not_a_set(value, code.pos(id))) };
         };
@@ -255,6 +251,12 @@ impl Eval {
 
 /// The attribute's own place, else that of the selection.
 #[inline(always)]
+/// An infinite recursion without a place was met at this one.
+fn circle_at(error: EvalError, pos: Pos) -> EvalError {
+    let placeless = matches!(error.kind(), ErrorKind::InfiniteRecursion) && error.pos() == Pos::NONE;
+    if placeless { error.at(pos) } else { error }
+}
+
 fn place_of(attr_pos: Pos, code: &'static Code, id: NodeId) -> Place {
     if attr_pos == Pos::NONE { Place::Node(code, id) } else { Place::At(attr_pos) }
 }

@@ -186,6 +186,16 @@ impl Thunk {
         NonZeroU64::new(payload).map(Value)
     }
 
+    /// The call that is being made for a thunk which its caller itself evaluates, if it is one.
+    pub(crate) fn running_call(self) -> Option<(Value, Value)> {
+        if self.state_word().load(Ordering::Acquire) & WIDE == 0 {
+            return None;
+        }
+        // SAFETY: it is a call, and its words are those that were written first until its one owner, the caller, ends it.
+        let word = |index| NonZeroU64::new(unsafe { self.0.add(index).read() }).map(Value);
+        Some((word(1)?, word(2)?))
+    }
+
     /// Takes the thunk to evaluate it as `owner`; gives the work and the word for `restore`, or how far it is already.
     /// `alone` says that no other thread evaluates: then nothing can come between looking and taking, and the exchange,
     /// which costs as much as all the rest of a short evaluation, is left out.
