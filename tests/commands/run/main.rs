@@ -1,5 +1,6 @@
 //! Replays every case.
 
+mod certificates;
 mod serve;
 mod signals;
 

@@ -42,6 +42,7 @@ pub const TESTS: &[Test] = &[
     ("security::builders_with_a_network_do_not_meet", builders_with_a_network_do_not_meet),
     ("security::links_beside_an_output_lead_nowhere", links_beside_an_output_lead_nowhere),
     ("security::folders_of_a_build_are_closed", folders_of_a_build_are_closed),
+    ("security::outputs_of_other_owners_are_refused", outputs_of_other_owners_are_refused),
     ("security::builds_do_not_lie_where_others_can_write", builds_do_not_lie_where_others_can_write),
     ("security::a_failed_build_leaves_nothing_to_others", a_failed_build_leaves_nothing_to_others),
     ("security::repair_keeps_what_is_there_until_there_is_better", repair_keeps_what_is_there),
@@ -507,6 +508,46 @@ fn folders_of_a_build_are_closed() -> Verdict {
     }
     let ours = rustix::process::geteuid().as_raw();
     assert_eq!(found, Some([(0o700, ours), (0o700, ours)]));
+    Verdict::Passed
+}
+
+/// The owner of an output changes while its builder waits, as if somebody else had put it there.
+fn outputs_of_other_owners_are_refused() -> Verdict {
+    if !rustix::process::geteuid().is_root() {
+        return lacks("root", "only root has build users, and can make an output another one's");
+    }
+    for (owner, is_theirs) in [(None, true), (Some(54_323), false)] {
+        let rig = Rig::boxed();
+        let script = "echo fine > $out; chmod 777 /build; until test -e /build/go; do sleep 0.02; done";
+        let drv = rig.shell("slow", script).write();
+        let output = rig.output(&drv, "out");
+        let result = std::thread::scope(|scope| {
+            let build = scope.spawn(|| rig.build_in(BuildMode::Normal, &[&drv]));
+            let builds = rig.dir.path().join("state/builds");
+            let opened = || {
+                let top = only(&builds, "")?;
+                let open = std::fs::metadata(top.join("build")).ok()?.mode() & 0o777 == 0o777;
+                open.then_some(top)
+            };
+            if let Some(top) = until(|| opened().map(Some).or_else(|| build.is_finished().then_some(None))) {
+                let chroot = only(rig.store.real_dir(), ".chroot").unwrap();
+                let made = chroot.join("root/nix/store").join(output.as_str());
+                std::os::unix::fs::chown(made, owner, None).unwrap();
+                std::fs::write(top.join("build/go"), "").unwrap();
+            }
+            build.join().unwrap()
+        });
+        let result = match result {
+            Err(error) => return crate::build::no_isolation(&error),
+            Ok(mut results) => results.remove(0),
+        };
+        assert_eq!(rig.is_valid(&output), is_theirs, "{}", result.error_message);
+        if !is_theirs {
+            assert_eq!(result.status, BuildStatus::OutputRejected, "{}", result.error_message);
+            assert!(result.error_message.contains("suspicious ownership"), "{}", result.error_message);
+        }
+        rig.assert_clean();
+    }
     Verdict::Passed
 }
 
