@@ -81,7 +81,7 @@ impl Serving {
         }
         activity.message(Verbosity::Error, &format!("error: {}", first.error_message));
         let names: BTreeSet<String> =
-            failed.iter().map(|(path, _)| format!("'{}'", path.print(self.session.store_dir()))).collect();
+            failed.iter().map(|(path, _)| format!("'{}'", self.session.store_dir().print(path.base()))).collect();
         let names: Vec<String> = names.into_iter().collect();
         Ok(Err(BuildFailure { status, message: format!("build of {} failed", names.join(", ")) }))
     }

@@ -95,6 +95,7 @@ in rec {
   low = make "low" "echo low > $out";
   high = make "high" "echo ${low} > $out; echo building >&2";
   bad = make "bad" "exit 3";
+  worse = make "worse" "exit 4";
 }
 "#;
 
@@ -105,7 +106,7 @@ fn answered(scenario: impl Fn(&Place, &[&str])) {
     let oracle = oracle.as_ref().map(|program| vec![program.to_str().expect("a plain name")]);
     for server in [Some(OURS.to_vec()), oracle].into_iter().flatten() {
         let place = Place { folder: folder.path().join("place") };
-        fs::create_dir(&place.folder).expect("a folder");
+        fs::create_dir_all(place.folder.join("etc")).expect("a folder");
         fs::write(place.folder.join("x.nix"), EXPRESSION).expect("an expression");
         fs::write(place.folder.join("small"), "small").expect("a file");
         scenario(&place, &server);
@@ -191,6 +192,16 @@ fn builds_are_done_and_their_failures_told() {
         let errors = String::from_utf8_lossy(&output_of_builds.stderr);
         assert!(errors.contains("building") && !errors.contains(&high), "{errors}");
         place.run(&["nix-store", "--check-validity", &output(&low), &output(&high)]);
+        // Of several that failed the names are told.
+        let worse = drv("worse");
+        fs::write(place.folder.join("etc/nix.conf"), "keep-going = true\n").expect("settings");
+        let several = place.serve(server, true, &hello().numbers(&[6]).texts(&[&worse, &bad]).numbers(&SETTINGS));
+        let text = String::from_utf8_lossy(&several.stdout).into_owned();
+        assert!(several.stdout.starts_with(&Bytes::default().numbers(&ANSWER).numbers(&[100]).0), "{text}");
+        assert!(
+            text.contains(&format!("'{bad}', '{worse}'")) || text.contains(&format!("'{worse}', '{bad}'")),
+            "{text}"
+        );
         // The derivation by its parts, of a client that hears no times; its inputs are paths.
         let (low, high) = (output(&low), output(&high));
         place.run(&["nix-store", "--delete", &high]);

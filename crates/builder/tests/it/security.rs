@@ -100,6 +100,11 @@ fn made(folder: &Path) -> Vec<&'static str> {
             found.push(name);
         }
     }
+    // `io_uring_setup`, which has no safe name here; a perl can call it, where there is one.
+    let ring = "exit(syscall(425, 1, my $room = \"\\0\" x 120) < 0)";
+    if std::process::Command::new("perl").args(["-e", ring]).status().is_ok_and(|status| status.success()) {
+        found.push("io_uring");
+    }
     found
 }
 
