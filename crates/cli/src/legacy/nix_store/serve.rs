@@ -1,6 +1,7 @@
 //! `nix-store --serve`: requests on standard input, answers on standard output, everything else on standard error.
 
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::thread::Thread;
 use std::time::Duration;
 
 use activity::{Activity, CancelToken};
@@ -91,11 +92,23 @@ impl Attended<'_> {
                     std::thread::park_timeout(WATCH);
                 }
             });
-            let built = build(&activity.with_token(token.clone()));
-            over.cancel();
-            watch.thread().unpark();
-            built
+            // On a panic too: the scope waits for the watch.
+            let _end = EndOfWatch { over: &over, watch: watch.thread() };
+            build(&activity.with_token(token.clone()))
         })
+    }
+}
+
+/// Ends the watch when it is dropped.
+struct EndOfWatch<'a> {
+    over: &'a CancelToken,
+    watch: &'a Thread,
+}
+
+impl Drop for EndOfWatch<'_> {
+    fn drop(&mut self) {
+        self.over.cancel();
+        self.watch.unpark();
     }
 }
 
