@@ -228,7 +228,30 @@ impl<S: WritableStore + TemporaryRoots + BuildLogs + GarbageCollector> Suite<'_,
         let found = found[0].as_ref().ok_or("the path is valid")?;
         promise(found.references == info.references, "references to itself are kept")?;
         let referrers = worked(self.store.referrers(a, &info.path), "referrers")?;
-        promise(referrers.contains(&info.path), "a path may refer to itself")
+        promise(referrers.contains(&info.path), "a path may refer to itself")?;
+        self.what_is_valid_stays(&info, &archive)
+    }
+
+    /// Other contents for a path, and contents that refer to nothing, even where it is to be replaced.
+    fn what_is_valid_stays(&self, info: &PathInfo, archive: &[u8]) -> Result<(), String> {
+        let a = &self.activity;
+        let mut others = Vec::new();
+        worked(nar::dump_bytes(b"other contents", &mut others).map_err(Error::from), "packing")?;
+        let mut other = PathInfo::new(info.path.clone(), Hash::of(HashAlgorithm::Sha256, &others), others.len() as u64);
+        let stays = |when: &str| {
+            let mut nar = Vec::new();
+            worked(self.store.nar(a, &info.path, &mut nar), "reading")?;
+            let known = worked(self.store.path_infos(a, std::slice::from_ref(&info.path)), "infos")?;
+            let same = known[0].as_ref().is_some_and(|known| known.nar_hash == info.nar_hash);
+            promise(same && nar == archive, when)
+        };
+        worked(self.store.add_nar(a, &other, &mut others.as_slice(), &WriteOptions::default()), "adding again")?;
+        stays("what is valid is not replaced")?;
+        other.references.insert(self.nowhere());
+        let repair = WriteOptions { repair: true, ..WriteOptions::default() };
+        let refused = self.store.add_nar(a, &other, &mut others.as_slice(), &repair);
+        promise(refused.is_err(), "a reference to nothing is refused")?;
+        stays("what is valid stays when its replacement is refused")
     }
 
     fn derivations_have_outputs(&self, source: &StorePath) -> Result<(), String> {

@@ -51,11 +51,11 @@ impl MemoryStore {
     }
 
     fn insert(&self, info: PathInfo, nar: Vec<u8>) -> Result<()> {
-        self.put_nar(info.path.clone(), nar);
-        self.insert_infos(&[info])
+        self.insert_infos(&[info], Some(nar))
     }
 
-    fn insert_infos(&self, infos: &[PathInfo]) -> Result<()> {
+    /// Makes paths valid, the first perhaps with its archive; nothing changes unless all of it is in order.
+    fn insert_infos(&self, infos: &[PathInfo], nar: Option<Vec<u8>>) -> Result<()> {
         let mut inner = self.inner();
         let new: FxHashMap<&StorePath, &PathInfo> = infos.iter().map(|info| (&info.path, info)).collect();
         for info in infos {
@@ -70,6 +70,9 @@ impl MemoryStore {
         topological_order(&self.store_dir, new.keys().map(|path| (*path).clone()), |path| {
             new.get(path).map(|info| info.references.iter().cloned().collect()).unwrap_or_default()
         })?;
+        if let (Some(nar), Some(info)) = (nar, infos.first()) {
+            inner.trees.insert(info.path.clone(), nar);
+        }
         for info in infos {
             inner.valid.insert(info.path.clone(), info.clone());
             inner.roots.insert(info.path.clone());
@@ -218,6 +221,9 @@ impl WritableStore for MemoryStore {
             let got = archive.len() as u64;
             return Err(Error::SizeMismatch { path: printed(), specified: info.nar_size, got });
         }
+        if !options.repair && self.inner().valid.contains_key(&info.path) {
+            return Ok(());
+        }
         self.insert(info.clone(), archive)
     }
 
@@ -226,7 +232,7 @@ impl WritableStore for MemoryStore {
         if let Some(info) = infos.iter().find(|info| !self.inner().trees.contains_key(&info.path)) {
             return Err(Error::MissingObject(self.store_dir.print(&info.path)));
         }
-        self.insert_infos(infos)
+        self.insert_infos(infos, None)
     }
 
     fn add_signatures(&self, activity: &Activity, more: &[(StorePath, BTreeSet<Signature>)]) -> Result<usize> {

@@ -69,9 +69,13 @@ impl WritableStore for LocalStore {
             return Ok(info);
         }
         self.refuse_without_room(source.to_write(), || format!("'{}'", self.options.store_dir.print(&info.path)))?;
-        let added = self
-            .put(activity, &info.path, options.repair, |place| source.place(activity, place))
-            .and_then(|()| self.finish(activity, &info));
+        let added = self.put(
+            activity,
+            &info.path,
+            options.repair,
+            |place| source.place(activity, place),
+            || self.finish(activity, &info),
+        );
         if added.is_err() {
             self.discard(std::slice::from_ref(&info.path));
         }
@@ -96,9 +100,13 @@ impl WritableStore for LocalStore {
             return skip_nar(activity, &mut nar.take(info.nar_size));
         }
         self.refuse_without_room(info.nar_size, || format!("'{}'", printed()))?;
-        let restored = self
-            .put(activity, &info.path, options.repair, |place| self.restore(activity, info, nar, place))
-            .and_then(|()| self.finish(activity, info));
+        let restored = self.put(
+            activity,
+            &info.path,
+            options.repair,
+            |place| self.restore(activity, info, nar, place),
+            || self.finish(activity, info),
+        );
         if restored.is_err() {
             self.discard(std::slice::from_ref(&info.path));
         }
@@ -142,25 +150,32 @@ impl LocalStore {
     }
 
     /// Lets an object be written at its place. What is in the way there was left by a killed process; but in a `repair` it may
-    /// be valid, and stays until all of the new one is written and was found right.
+    /// be valid, and stays until all of the new one is written and was found right; it comes back if that is not registered.
     pub(super) fn put(
         &self,
         activity: &Activity,
         path: &StorePath,
         repair: bool,
         write: impl FnOnce(&Path) -> Result<()>,
+        register: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let real = self.real_path(path);
         if !repair || fs::symlink_metadata(&real).is_err() {
             self.files.remove_tree(&real)?;
             self.files.faults.pass("object-begin")?;
-            return write(&real);
+            write(&real)?;
+            return register();
         }
         let scratch = self.create_scratch(activity)?;
         let made = scratch.path().join("x");
         self.files.faults.pass("object-begin")?;
         write(&made)?;
-        self.replace_tree(&made, &real)
+        self.replace_tree(&made, &real)?;
+        let registered = register();
+        if registered.is_err() {
+            self.replace_tree(&made, &real)?;
+        }
+        registered
     }
 
     /// Removes objects whose registration failed: they are in nobody's way, but take space. Asks first, as a commit that

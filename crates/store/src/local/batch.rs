@@ -134,7 +134,7 @@ impl LocalStore {
             };
             // What lies at the place of a text is found out by writing it.
             if repair {
-                self.put(activity, object.path(), repair, write)?
+                self.put(activity, object.path(), repair, write, || Ok(()))?
             } else {
                 write(&real)?
             }
