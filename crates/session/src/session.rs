@@ -13,7 +13,7 @@ use builder::sandbox::{EnterRequest, enter};
 use builder::{LocalBuilder, Suspension};
 use store::LocalStore;
 use store_model::{DerivedPath, OutputMap, PublicKey, PublicKeys, SecretKey, StoreDir, StorePath};
-use transfer::Transfer;
+use transfer::{Request, Transfer};
 
 use crate::error::SessionError;
 use crate::settings::Settings;
@@ -190,6 +190,12 @@ impl Session {
     pub fn transfer(&self) -> Arc<Transfer> {
         let make = || Arc::new(Transfer::new(crate::options::transfer_options(&self.settings)));
         Arc::clone(self.transfer.get_or_init(make))
+    }
+
+    /// Where a URL leads by redirects; itself where its server does not answer.
+    pub fn redirected(&self, activity: &Activity, url: &str) -> String {
+        let answer = self.transfer().download(activity, &Request::get(url), &mut std::io::sink());
+        answer.map_or_else(|_| url.to_owned(), |answer| answer.url)
     }
 
     /// The keys whose signatures count: those of the settings, and the public halves of our own.

@@ -17,6 +17,17 @@ pub trait Receiver {
     fn restart(&mut self) -> io::Result<()>;
 }
 
+/// For who only wants to know where the bytes are.
+impl Receiver for io::Sink {
+    fn data(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Receiver for Vec<u8> {
     fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.extend_from_slice(bytes);

@@ -1,6 +1,7 @@
 //! Replays every case.
 
 mod certificates;
+mod channels;
 mod serve;
 mod signals;
 

@@ -239,6 +239,9 @@ fn fetch(opened: &Opened<'_>, url: &str) -> Result<StorePath, CommandError> {
     let found = if is_archive(url) {
         get(url)
     } else {
+        // The release that the server means now, and all of it from there, even if it means another one a moment later.
+        let remote = ["http://", "https://"].iter().any(|start| url.starts_with(start));
+        let url = if remote { &opened.session.redirected(opened.activity(), url) } else { url };
         get(&format!("{url}/nixexprs.tar.xz")).or_else(|_| get(&format!("{url}/nixexprs.tar.bz2")))
     };
     found.map_err(|error| CommandError::failed(error.to_string()))
