@@ -13,7 +13,7 @@ const FULL: [&str; 5] = [
 ];
 
 /// What to do about an error whose cause may come from any depth.
-fn way_out(message: &str) -> Option<&'static str> {
+pub(super) fn way_out(message: &str) -> Option<&'static str> {
     let full = FULL.iter().any(|text| message.contains(text));
     full.then_some(
         "Make room and try again: 'nix-store --gc' deletes what nothing needs, and works on a full disk too.",

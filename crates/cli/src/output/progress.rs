@@ -264,7 +264,11 @@ impl State {
         let text = match level {
             // `builtins.warn` says itself what it is, and says nothing of an empty text.
             Verbosity::Warn if text.is_empty() || text.starts_with("evaluation warning: ") => text.to_owned(),
-            Verbosity::Warn => format!("warning: {}", super::diagnostic::without_numbers(text)),
+            Verbosity::Warn => {
+                let text = super::diagnostic::without_numbers(text);
+                let hint = super::error::way_out(&text).filter(|hint| !text.contains(hint));
+                format!("warning: {text}{}", hint.map_or(String::new(), |hint| format!("\n{hint}")))
+            }
             // What is said at this level (traces, notes, complaints) says itself what it is.
             _ => text.to_owned(),
         };
