@@ -80,6 +80,8 @@ struct Amounts {
 }
 
 struct State {
+    /// Whether standard error is one; asked once.
+    terminal: bool,
     format: LogFormat,
     verbosity: Verbosity,
     legacy: bool,
@@ -108,10 +110,12 @@ const PATIENCE: Duration = Duration::from_millis(250);
 impl Progress {
     /// A display: the older programs show builders' output and more lines than the newer ones.
     pub fn new(legacy: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
         let state = State {
+            terminal,
             format: if legacy { LogFormat::RawWithLogs } else { LogFormat::Multiline },
             // On a terminal the live display says what runs.
-            verbosity: match legacy || !std::io::stderr().is_terminal() {
+            verbosity: match legacy || !terminal {
                 true => Verbosity::Info,
                 false => Verbosity::Notice,
             },
@@ -246,13 +250,13 @@ impl Reporter for Progress {
 impl State {
     fn live(&self) -> bool {
         use LogFormat::{Bar, BarWithLogs, Multiline, MultilineWithLogs};
-        matches!(self.format, Bar | BarWithLogs | Multiline | MultilineWithLogs) && std::io::stderr().is_terminal()
+        matches!(self.format, Bar | BarWithLogs | Multiline | MultilineWithLogs) && self.terminal
     }
 
     fn line(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| write_line(text)),
-            None if std::io::stderr().is_terminal() => write_line(text),
+            None if self.terminal => write_line(text),
             None => write_line(&super::plain::plain(text)),
         }
     }

@@ -14,24 +14,30 @@
 use super::graph::{Graph, Node};
 use super::live::{Live, Policy};
 use super::socket::{Server, Shared};
-use super::trash::{Taken, Trash, measure};
+use super::trash::{Trash, measure};
 use crate::local::lock::{open_lock_file, try_flock, wait_flock};
 use crate::local::{LocalStore, last_use};
 use crate::{Error, GcAction, GcOptions, GcResults, Result};
 use activity::{Activity, Verbosity};
 use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use store_model::StorePath;
 
 /// Paths that are deleted together: a client that wants one of them waits for all, about half a second. The rows of a batch
 /// lie all over the database, so many small ones would write every page of it many times.
 const BATCH: usize = 8192;
+/// Paths that are worth a second thread.
+const MANY: usize = 64;
+/// Threads that unlink small files: on a disk they wait more than they work.
+const UNLINKERS: usize = 4;
 
 /// One collection.
 pub(super) struct Collection<'a> {
@@ -189,7 +195,7 @@ impl Collection<'_> {
         self.activity.message(Verbosity::Info, text);
     }
 
-    fn logical(&self, name: &std::ffi::OsStr) -> PathBuf {
+    fn logical(&self, name: &OsStr) -> PathBuf {
         Path::new(self.store.options.store_dir.as_str()).join(name)
     }
 
@@ -349,7 +355,7 @@ impl Collection<'_> {
     }
 
     /// Whether another process holds the lock of a folder for what is not finished.
-    fn is_in_use(&self, name: &std::ffi::OsStr) -> bool {
+    fn is_in_use(&self, name: &OsStr) -> bool {
         let path = self.store.options.real_dir.join(name);
         match File::open(&path) {
             // The lock is ours until the file is closed; by then the folder has another name.
@@ -404,16 +410,10 @@ impl Collection<'_> {
         faults.pass("gc-transaction-committed")?;
         self.store.database.sync()?;
         faults.pass("gc-transaction-synced")?;
-        let mut failed = Ok(());
-        for node in gone {
-            self.deleted[node as usize] = true;
-            let graph = Arc::clone(&self.graph);
-            let done = self.take(trash, graph.path(node).as_str().as_ref());
-            // The others' rows are gone too: their objects go whatever happens to this one.
-            if failed.is_ok() {
-                failed = done;
-            }
-        }
+        let graph = Arc::clone(&self.graph);
+        let names: Vec<&OsStr> = gone.iter().map(|node| graph.path(*node).as_str().as_ref()).collect();
+        gone.iter().for_each(|node| self.deleted[*node as usize] = true);
+        let failed = self.take_many(trash, &names);
         self.store.files.faults.pass("gc-renamed")?;
         failed
     }
@@ -444,23 +444,47 @@ impl Collection<'_> {
         Ok(gone)
     }
 
-    /// Takes an object from its place.
-    fn take(&mut self, trash: &mut Trash, name: &std::ffi::OsStr) -> Result<(), Stop> {
+    /// Takes objects from their places. The rows of all are gone: they go whatever happens to one of them.
+    fn take_many(&mut self, trash: &mut Trash, names: &[&OsStr]) -> Result<(), Stop> {
+        if names.len() < MANY || self.options.max_freed != u64::MAX {
+            return names.iter().fold(Ok(()), |done, name| done.and(self.take(trash, name)));
+        }
+        let share = names.len().div_ceil(UNLINKERS);
+        let shares = std::thread::scope(|scope| {
+            let trash = &*trash;
+            let taking = names.chunks(share).map(|names| scope.spawn(move || trash.take_all_small(names)));
+            let threads: Vec<_> = taking.collect();
+            names.iter().for_each(|name| self.tell_deletion(name));
+            let end = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            threads.into_iter().map(end).collect::<Vec<_>>()
+        });
+        shares.into_iter().fold(Ok(()), |done, (others, failed)| {
+            let rest = others.into_iter().map(|name| trash.take(name)).fold(failed, Result::and);
+            done.and(rest.map_err(Stop::from))
+        })
+    }
+
+    /// Tells that an object is deleted.
+    fn tell_deletion(&mut self, name: &OsStr) {
         let path = self.logical(name);
+        self.message(&format!("deleting '{}'", path.display()));
+        self.results.paths.push(path);
+    }
+
+    /// Takes an object from its place.
+    fn take(&mut self, trash: &mut Trash, name: &OsStr) -> Result<(), Stop> {
         if self.options.max_freed != u64::MAX {
             self.measured += self.measure(name);
         }
-        self.message(&format!("deleting '{}'", path.display()));
-        match trash.take(name)? {
-            Taken::Gone | Taken::Missing => self.results.paths.push(path),
-        };
+        self.tell_deletion(name);
+        trash.take(name)?;
         if self.options.max_freed != u64::MAX && self.measured > self.options.max_freed {
             return Err(Stop::Enough);
         }
         Ok(())
     }
 
-    fn measure(&self, name: &std::ffi::OsStr) -> u64 {
+    fn measure(&self, name: &OsStr) -> u64 {
         let measured = || {
             let folder = File::open(&self.store.options.real_dir).ok()?;
             measure(folder.as_fd(), &CString::new(name.as_bytes()).ok()?).ok()

@@ -42,14 +42,6 @@ pub(super) struct Trash {
     unlinkers: Unlinkers,
 }
 
-/// What one object's deletion came to.
-pub(super) enum Taken {
-    /// It was there, and is gone from its place.
-    Gone,
-    /// It was not there.
-    Missing,
-}
-
 impl Trash {
     /// Makes the folder. On a disk without a free block there may be none, and objects are unlinked where they are.
     pub(super) fn create(activity: &Activity, real_dir: &Path, name: &str) -> Result<Trash> {
@@ -79,28 +71,49 @@ impl Trash {
         })
     }
 
-    /// Takes an object from its place. To unlink a small file costs no more than to rename it.
-    pub(super) fn take(&mut self, name: &OsStr) -> Result<Taken> {
-        let found = match rustix::fs::statat(&self.store, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(Taken::Missing),
-            found => found.map_err(Error::system("getting status of", &self.real_dir.join(name)))?,
-        };
+    /// Takes an object from its place.
+    pub(super) fn take(&mut self, name: &OsStr) -> Result<()> {
+        let Some(found) = self.take_small(name)? else { return Ok(()) };
         let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
-        if !is_folder && found.st_size <= SMALL {
-            let removed = rustix::fs::unlinkat(&self.store, name, AtFlags::empty());
-            removed.map_err(Error::system("deleting", &self.real_dir.join(name)))?;
-            self.unlinkers.count(freed(&found));
-            return Ok(Taken::Gone);
-        }
         // No space for a name, a mount, a quota: it is unlinked where it is.
         if self.move_away(name, is_folder && found.st_mode & 0o200 == 0).is_ok() {
-            return Ok(Taken::Gone);
+            return Ok(());
         }
         let c_name = c_name(name);
         let freed = Unlinker::new(self.store.as_fd()).unlink(self.store.as_fd(), &c_name, None, 0);
         let path = self.real_dir.join(name);
         self.unlinkers.count(freed.map_err(Error::system("deleting", &path))?);
-        Ok(Taken::Gone)
+        Ok(())
+    }
+
+    /// Takes the small files among objects; tells the others, and the first thing that failed, which keeps nothing else.
+    pub(super) fn take_all_small<'n>(&self, names: &[&'n OsStr]) -> (Vec<&'n OsStr>, Result<()>) {
+        let mut others = Vec::new();
+        let mut result = Ok(());
+        for &name in names {
+            match self.take_small(name) {
+                Ok(Some(_)) => others.push(name),
+                Ok(None) => {}
+                Err(error) if result.is_ok() => result = Err(error),
+                Err(_) => {}
+            }
+        }
+        (others, result)
+    }
+
+    /// Takes an object if it is a small file, which costs no more to unlink than to rename; else tells what it is.
+    fn take_small(&self, name: &OsStr) -> Result<Option<rustix::fs::Stat>> {
+        let found = match rustix::fs::statat(&self.store, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(None),
+            found => found.map_err(Error::system("getting status of", &self.real_dir.join(name)))?,
+        };
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory || found.st_size > SMALL {
+            return Ok(Some(found));
+        }
+        let removed = rustix::fs::unlinkat(&self.store, name, AtFlags::empty());
+        removed.map_err(Error::system("deleting", &self.real_dir.join(name)))?;
+        self.unlinkers.count(freed(&found));
+        Ok(None)
     }
 
     fn move_away(&mut self, name: &OsStr, is_closed: bool) -> Result<(), Errno> {

@@ -159,15 +159,15 @@ impl LocalStore {
     /// # Errors
     /// Of the database, and the user's wish to end; an object that cannot be read is told like one with other contents.
     pub fn check_contents(&self, activity: &Activity, paths: &[StorePath]) -> Result<BTreeSet<StorePath>> {
-        let infos = self.path_infos(activity, paths)?;
+        // A path collected meanwhile by hand is nothing to complain about.
+        let mut infos: Vec<PathInfo> = self.path_infos(activity, paths)?.into_iter().flatten().collect();
+        // The largest first: one that is begun last would be waited for.
+        infos.sort_by_key(|info| std::cmp::Reverse(info.nar_size));
         let next = AtomicUsize::new(0);
         let work = || {
             let mut found = BTreeMap::new();
             while let Some(info) = infos.get(next.fetch_add(1, Ordering::Relaxed)) {
-                // A path collected meanwhile by hand is nothing to complain about.
-                if let Some(info) = info
-                    && let Some(complaint) = self.complaint(activity, info)?
-                {
+                if let Some(complaint) = self.complaint(activity, info)? {
                     found.insert(info.path.clone(), complaint);
                 }
             }
