@@ -447,7 +447,11 @@ impl Collection<'_> {
     /// Takes objects from their places. The rows of all are gone: they go whatever happens to one of them.
     fn take_many(&mut self, trash: &mut Trash, names: &[&OsStr]) -> Result<(), Stop> {
         if names.len() < MANY || self.options.max_freed != u64::MAX {
-            return names.iter().fold(Ok(()), |done, name| done.and(self.take(trash, name)));
+            let mut done = Ok(());
+            for name in names {
+                done = done.and(self.take(trash, name));
+            }
+            return done;
         }
         let share = names.len().div_ceil(UNLINKERS);
         let shares = std::thread::scope(|scope| {
@@ -458,10 +462,14 @@ impl Collection<'_> {
             let end = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             threads.into_iter().map(end).collect::<Vec<_>>()
         });
-        shares.into_iter().fold(Ok(()), |done, (others, failed)| {
-            let rest = others.into_iter().map(|name| trash.take(name)).fold(failed, Result::and);
-            done.and(rest.map_err(Stop::from))
-        })
+        let mut done = Ok(());
+        for (others, small) in shares {
+            done = done.and(small.map_err(Stop::from));
+            for name in others {
+                done = done.and(trash.take(name).map_err(Stop::from));
+            }
+        }
+        done
     }
 
     /// Tells that an object is deleted.
