@@ -48,7 +48,7 @@ impl<'a> Realised<'a> {
 
     fn ask(&self, derivation: &Derivation) -> store::Result<OutputMap<Realisation>> {
         let ids: Vec<DrvOutput> =
-            self.store.output_ids(self.activity, derivation)?.into_iter().map(|(_, value)| value).collect();
+            self.store.output_ids(self.activity, derivation)?.into_iter().map(|(_, id)| id).collect();
         let answers = self.elsewhere.realisations(self.activity, &ids)?;
         Ok(answers.into_iter().flatten().map(|one| (one.id.output.clone(), one)).collect())
     }

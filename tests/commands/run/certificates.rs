@@ -13,6 +13,8 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use commands::in_own_store;
+
 fn certificate(name: &str) -> String {
     format!("{}/../transfer/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -49,26 +51,16 @@ fn serve(name: &str) -> (u16, Arc<AtomicUsize>) {
 /// Builds what a server has, in a new store.
 fn build(program: &[&str], port: u16, variable: Option<&str>, setting: Option<&str>) -> Output {
     let folder = tempfile::Builder::new().prefix("firn-certificates-").tempdir().expect("a folder");
-    let at = |name: &str| folder.path().join(name);
     let expression = format!(
         "derivation {{ name = \"hello\"; system = \"builtin\"; builder = \"builtin:fetchurl\"; \
          url = \"https://localhost:{port}/hello\"; outputHashMode = \"flat\"; outputHashAlgo = \"sha256\"; \
          outputHash = builtins.hashString \"sha256\" \"hello\"; }}"
     );
     let mut command = Command::new(program[0]);
-    command
+    in_own_store(&mut command, folder.path(), "")
         .args(&program[1..])
         .args(["--no-out-link", "--option", "download-attempts", "1", "-E", &expression])
-        .current_dir(folder.path())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", at("home"))
-        .env("NIX_STORE_DIR", at("store"))
-        .env("NIX_STATE_DIR", at("var/nix"))
-        .env("NIX_LOG_DIR", at("var/log"))
-        .env("NIX_CONF_DIR", at("etc"))
-        .env("NIX_USER_CONF_FILES", "")
-        .env("NIX_CONFIG", "sandbox = false\nbuild-users-group =\nsubstituters =\n");
+        .current_dir(folder.path());
     if let Some(name) = variable {
         command.env("NIX_SSL_CERT_FILE", certificate(name));
     }

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use commands::Programs;
+use commands::{Programs, in_own_store};
 
 /// A server with one release of a channel; answers its port.
 fn serve(release: Vec<u8>) -> u16 {
@@ -40,18 +40,10 @@ fn serve(release: Vec<u8>) -> u16 {
 fn said(programs: &Path, world: &Path, line: &str) -> String {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::iter::once(programs.to_owned()).chain(std::env::split_paths(&paths));
-    let output = Command::new("sh")
+    let output = in_own_store(&mut Command::new("sh"), world, "download-attempts = 1\n")
         .args(["-c", line])
         .current_dir(world)
-        .env_clear()
         .env("PATH", std::env::join_paths(paths).expect("a search path"))
-        .env("HOME", world.join("home"))
-        .env("NIX_STORE_DIR", world.join("store"))
-        .env("NIX_STATE_DIR", world.join("var/nix"))
-        .env("NIX_LOG_DIR", world.join("var/log"))
-        .env("NIX_CONF_DIR", world.join("etc"))
-        .env("NIX_USER_CONF_FILES", "")
-        .env("NIX_CONFIG", "sandbox = false\nbuild-users-group =\nsubstituters =\ndownload-attempts = 1\n")
         .output()
         .expect("sh runs");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

@@ -8,6 +8,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use commands::in_own_store;
+
 const HELLO: [u64; 2] = [0x390c_9deb, 0x207];
 const ANSWER: [u64; 2] = [0x5452_eecb, 0x207];
 
@@ -52,20 +54,8 @@ struct Place {
 
 impl Place {
     fn command(&self, program: &Path, words: &[&str]) -> Command {
-        let at = |name: &str| self.folder.join(name);
         let mut command = Command::new(program);
-        command
-            .args(words)
-            .current_dir(&self.folder)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", at("home"))
-            .env("NIX_STORE_DIR", at("store"))
-            .env("NIX_STATE_DIR", at("var/nix"))
-            .env("NIX_LOG_DIR", at("var/log"))
-            .env("NIX_CONF_DIR", at("etc"))
-            .env("NIX_USER_CONF_FILES", "")
-            .env("NIX_CONFIG", "sandbox = false\nbuild-users-group =\nsubstituters =\n");
+        in_own_store(&mut command, &self.folder, "").args(words).current_dir(&self.folder);
         command
     }
 

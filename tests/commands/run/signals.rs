@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use commands::in_own_store;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What firn may write into one file.
@@ -35,19 +37,10 @@ impl Place {
         // What is not interrupted does not fill the disk.
         let limited = format!("ulimit -S -f {}; exec \"$0\" \"$@\"", MOST_WRITTEN / 512);
         let mut command = Command::new("/bin/sh");
-        command
+        in_own_store(&mut command, self.folder.path(), "require-sigs = false\n")
             .args(["-c", &limited, env!("CARGO_BIN_EXE_firn")])
             .args(words)
             .current_dir(self.folder.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.at("home"))
-            .env("NIX_STORE_DIR", self.at("store"))
-            .env("NIX_STATE_DIR", self.at("var/nix"))
-            .env("NIX_LOG_DIR", self.at("var/log"))
-            .env("NIX_CONF_DIR", self.at("etc"))
-            .env("NIX_USER_CONF_FILES", "")
-            .env("NIX_CONFIG", "sandbox = false\nbuild-users-group =\nsubstituters =\nrequire-sigs = false\n")
             .stdin(Stdio::null());
         command
     }

@@ -129,3 +129,18 @@ pub fn replay(case: &str, programs: &Path, fixtures: &Path) -> String {
     }
     now
 }
+
+/// Gives a command a store, a home and settings of its own in a folder, and nothing else but the search path: builds run
+/// without a sandbox, and nothing is copied from elsewhere. `more` are further lines of settings.
+pub fn in_own_store<'c>(command: &'c mut Command, folder: &Path, more: &str) -> &'c mut Command {
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder.join("home"))
+        .env("NIX_STORE_DIR", folder.join("store"))
+        .env("NIX_STATE_DIR", folder.join("var/nix"))
+        .env("NIX_LOG_DIR", folder.join("var/log"))
+        .env("NIX_CONF_DIR", folder.join("etc"))
+        .env("NIX_USER_CONF_FILES", "")
+        .env("NIX_CONFIG", format!("sandbox = false\nbuild-users-group =\nsubstituters =\n{more}"))
+}
