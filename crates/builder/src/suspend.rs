@@ -30,6 +30,8 @@ pub struct Suspension {
 struct State {
     /// Whether each of them is a keeper.
     running: BTreeMap<i32, bool>,
+    /// What was stopped: a builder may have ended since, and what its keeper has made for the next one stands still.
+    stopped: BTreeMap<i32, bool>,
     frozen_since: Option<Instant>,
     frozen: Duration,
 }
@@ -59,12 +61,15 @@ impl Suspension {
         let mut state = self.state();
         state.frozen_since.get_or_insert_with(Instant::now);
         signal_all(&state.running, Signal::STOP);
+        let State { running, stopped, .. } = &mut *state;
+        stopped.extend(running.iter());
     }
 
     /// Lets them go on.
     pub fn thaw(&self) {
         let mut state = self.state();
-        signal_all(&state.running, Signal::CONT);
+        let stopped = std::mem::take(&mut state.stopped);
+        signal_all(&stopped, Signal::CONT);
         if let Some(since) = state.frozen_since.take() {
             state.frozen += since.elapsed();
         }
@@ -105,6 +110,7 @@ impl Starting<'_> {
         // Started while the others were stopped, by a thread that went on for a moment.
         if state.frozen_since.is_some() {
             signal_all(&BTreeMap::from([(pid, keeper)]), Signal::STOP);
+            state.stopped.insert(pid, keeper);
         }
         Running { of: Arc::clone(self.of), pid }
     }
@@ -184,5 +190,30 @@ mod tests {
         assert!(suspension.now() >= stopped && stopped >= before);
         suspension.thaw();
         assert_eq!(suspension.frozen(), frozen);
+    }
+
+    /// The keeper of a builder that has ended meanwhile may have made a process for the next one.
+    #[test]
+    fn what_was_stopped_goes_on_also_when_its_builder_has_ended() {
+        let state = |pid: Pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
+            stat.rsplit_once(')').unwrap().1.split_whitespace().next().unwrap().to_owned()
+        };
+        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let suspension = Arc::new(Suspension::default());
+        let running = suspension.starting().started((pid, false));
+        suspension.freeze();
+        drop(running);
+        let wait_for = |stopped: bool| {
+            while (state(pid) == "T") != stopped {
+                std::thread::yield_now();
+            }
+        };
+        wait_for(true);
+        suspension.thaw();
+        wait_for(false);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

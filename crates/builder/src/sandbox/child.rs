@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::mounts;
-use super::request::{Action, Isolation, SandboxRequest};
+use super::request::{Action, Isolation, Limits, SandboxRequest};
 use super::seccomp;
 use super::sys;
 use super::wire::{self, Status, Wire, c_path, c_text, wire_struct};
@@ -106,8 +106,9 @@ pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         result => result?,
     }
-    let mut bytes = Vec::new();
     let length = u64::from_le_bytes(length);
+    // A false length ends at the end of the stream.
+    let mut bytes = Vec::with_capacity(length.min(1 << 16) as usize);
     from.take(length).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == length { Ok(Some(bytes)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
@@ -222,8 +223,10 @@ fn inmate(
     if let Ok(null) = open_null() {
         sys::duplicate_onto(null.as_raw_fd(), 0).step(|| "closing standard input".into())?;
     }
-    confine(request)?;
+    enter_work_dir(request)?;
+    limit(&request.limits)?;
     set_ids(isolation, control)?;
+    sys::reset_signals();
     act(request, control)
 }
 
@@ -232,8 +235,9 @@ pub(super) fn open_null() -> Result<OwnedFd, Failure> {
     file.map(OwnedFd::from).step(|| "opening /dev/null".into())
 }
 
-/// The builder without namespaces, below its `keeper`: only what a child must do for itself.
-pub(super) fn plain(request: &SandboxRequest, keeper: u32, control: &mut UnixStream) -> Result<(), Failure> {
+/// The builder without namespaces, below its `keeper`: only what a child must do for itself. Where it is not known yet what to
+/// build, it waits until that is said.
+pub(super) fn plain(known: Option<SandboxRequest>, keeper: u32, control: &mut UnixStream) -> Result<(), Failure> {
     let die_with_keeper = || -> Result<(), Failure> {
         sys::die_with_parent().step(|| "setting the death signal".into())?;
         if sys::parent_id() != keeper {
@@ -246,22 +250,39 @@ pub(super) fn plain(request: &SandboxRequest, keeper: u32, control: &mut UnixStr
     let null = open_null()?;
     sys::duplicate_onto(null.as_raw_fd(), 0).step(|| "closing standard input".into())?;
     sys::set_umask(0o022);
-    confine(request)?;
+    sys::reset_signals();
+    let request = match known {
+        Some(request) => request,
+        None => {
+            // The parent asks for no more.
+            let Ok(output) = wire::receive_descriptor(control) else { sys::exit_now(0) };
+            for descriptor in [1, 2] {
+                sys::duplicate_onto(output.as_raw_fd(), descriptor).step(|| "placing the log".into())?;
+            }
+            let request = read_frame(control).ok().flatten().and_then(|bytes| wire::decode(&bytes));
+            request.unwrap_or_else(|| sys::exit_now(1))
+        }
+    };
+    enter_work_dir(&request)?;
     if let Some(identity) = &request.identity {
         sys::set_groups(&identity.groups).step(|| "changing the groups".into())?;
         sys::set_ids(identity.uid, identity.gid).step(|| "changing to the build user".into())?;
         // The change of user cleared it.
         die_with_keeper()?;
     }
-    act(request, control)
+    act(&request, control)
 }
 
-fn confine(request: &SandboxRequest) -> Result<(), Failure> {
-    std::env::set_current_dir(&request.work_dir).step(|| format!("entering {}", request.work_dir.display()))?;
-    if !request.limits.allow_new_privileges {
+fn enter_work_dir(request: &SandboxRequest) -> Result<(), Failure> {
+    std::env::set_current_dir(&request.work_dir).step(|| format!("entering {}", request.work_dir.display()))
+}
+
+/// Gives up what no builder may do; what comes from the caller may not do it either.
+pub(super) fn limit(limits: &Limits) -> Result<(), Failure> {
+    if !limits.allow_new_privileges {
         sys::no_new_privileges().step(|| "giving up new privileges".into())?;
     }
-    if request.limits.filter_syscalls {
+    if limits.filter_syscalls {
         sys::install_filter(&seccomp::program()).refused("installing the system-call filter")?;
     }
     match sys::scope_abstract_sockets() {
@@ -271,7 +292,7 @@ fn confine(request: &SandboxRequest) -> Result<(), Failure> {
         }
         _ => {}
     }
-    sys::set_personality(request.limits.personality_32bit);
+    sys::set_personality(limits.personality_32bit);
     Ok(())
 }
 
@@ -291,15 +312,25 @@ fn set_ids(isolation: &Isolation, control: &UnixStream) -> Result<(), Failure> {
 
 /// The last step; returns only where nothing was executed.
 fn act(request: &SandboxRequest, control: &mut UnixStream) -> Result<(), Failure> {
-    sys::reset_signals();
+    let kept = request.isolation.is_none();
     // Marks the socket too: exec closes it.
     sys::close_on_exec_from(CONTROL).step(|| "closing descriptors".into())?;
-    if request.isolation.is_some() && !matches!(request.action, Action::Exec { .. }) {
+    if !kept && !matches!(request.action, Action::Exec { .. }) {
         // Executing a program takes away what the first process of a user namespace may do there; nothing is executed here.
         sys::drop_capabilities().step(|| "giving up capabilities".into())?;
     }
+    if !matches!(request.action, Action::Exec { .. }) {
+        // Set up; what follows is the builder's own success or failure, told through log and exit status.
+        if kept {
+            begun(control)?;
+            // Closes it: what runs next has nothing to say there.
+            *control = open_null()?.into();
+        } else {
+            finish(control);
+        }
+    }
     let result = match &request.action {
-        Action::Exec { program, argv, env } => return exec(program, argv, env, control),
+        Action::Exec { program, argv, env } => return exec((program, argv, env), kept, control),
         Action::Probe => Ok(()),
         Action::Unpack { archive, output, select } => builtin::unpack::run(archive, output, select),
         Action::RestoreArchive { archive, xz, output } => builtin::unpack::restore_archive(archive, *xz, output),
@@ -309,8 +340,6 @@ fn act(request: &SandboxRequest, control: &mut UnixStream) -> Result<(), Failure
         }
         Action::UnpackChannel { archive, channel, output } => builtin::unpack_channel::run(archive, channel, output),
     };
-    // Set up; what follows is the builder's own success or failure, told through log and exit status.
-    finish(control);
     match result {
         Ok(()) => sys::exit_now(0),
         Err(text) => {
@@ -326,15 +355,28 @@ fn finish(control: &UnixStream) {
     let _ = control.shutdown(std::net::Shutdown::Both);
 }
 
-fn exec(program: &Path, argv: &[OsString], env: &[OsString], control: &UnixStream) -> Result<(), Failure> {
+/// Below a keeper, which has the socket too, its end tells nothing.
+fn begun(control: &mut UnixStream) -> Result<(), Failure> {
+    write_frame(control, &Word::Process(std::process::id())).step(|| "telling the process number".into())
+}
+
+/// Program, arguments, variables.
+type Execution<'a> = (&'a Path, &'a [OsString], &'a [OsString]);
+
+fn exec((program, argv, env): Execution<'_>, kept: bool, control: &mut UnixStream) -> Result<(), Failure> {
     let texts = |texts: &[OsString]| texts.iter().map(|text| c_text(text)).collect::<io::Result<Vec<CString>>>();
     let path = c_path(program).step(|| "reading the builder's path".into())?;
     let argv = texts(argv).step(|| "reading the arguments".into())?;
     let env = texts(env).step(|| "reading the environment".into())?;
     let argv = sys::PointerArray::new(&argv);
     let env = sys::PointerArray::new(&env);
+    if kept {
+        begun(control)?;
+    }
     let error = sys::exec(&path, argv.as_slice(), env.as_slice());
-    finish(control);
+    if !kept {
+        finish(control);
+    }
     let _ = io::stderr().write_all(exec_complaint(program, &error).as_bytes());
     sys::exit_now(1)
 }

@@ -1,9 +1,11 @@
 //! The process that stands over builders without namespaces: all that came from one ends with it, and with us.
 //!
-//! Our own binary re-executed, with our rights. It makes itself the one to whom orphans come, starts the builder, which
-//! gives up those rights, and waits. When the builder has ended, and when the parent lets go of the socket, however it comes
-//! to that, it kills its children until there are none: those of each become its own with the end of that. Then it tells how
-//! the builder ended, and waits for the next one: starting our binary costs more than a small build.
+//! Our own binary re-executed, with our rights. It makes itself the one to whom orphans come, gives up what no builder may
+//! do, starts a process that becomes the builder, which gives up our rights, and waits. When the builder has ended, and when
+//! the parent lets go of the socket, however it comes to that, it kills its children until there are none: those of each
+//! become its own with the end of that. Then it tells how the builder ended, and makes the process for the next one, which
+//! reads from the same socket what to become: starting our binary costs more than a small build, and copying a process and
+//! filtering its calls are a good part of one, so that is done while nobody waits for it.
 //!
 //! All signals are blocked, so that nothing but `SIGKILL` ends it early; where the builder runs as the same user as we do,
 //! it can send that, and what it left then stays. Without `/proc` nothing but the builder itself is found.
@@ -18,10 +20,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use super::child::{self, Failure, Step, Word};
 use super::request::SandboxRequest;
 use super::sys;
-use super::wire::{self, Status};
+use super::wire::Status;
 
 /// Starts one builder after the other, until the parent asks for no more. What goes wrong before a builder runs is told through
-/// `control`, and is the end.
+/// `control`, and is the end. All builders have the limits of the first.
 pub(super) fn keep(first: SandboxRequest, control: &mut UnixStream) -> Result<i32, Failure> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(Into::into)
@@ -29,65 +31,45 @@ pub(super) fn keep(first: SandboxRequest, control: &mut UnixStream) -> Result<i3
     sys::block_signals();
     // The thread that made us may end; the socket tells of the end of them all.
     sys::outlive_maker().step(|| "clearing the death signal".into())?;
-    let mut request = first;
+    if sys::parent_id() != first.parent {
+        return Ok(1);
+    }
+    child::limit(&first.limits)?;
+    let null = child::open_null()?;
+    let own = std::process::id();
+    let mut first = Some(first);
     loop {
-        if sys::parent_id() != request.parent || !run(&request, control)? {
+        let Some(builder) = sys::clone_process(0).step(|| "starting a process".into())? else {
+            if let Err(failure) = child::plain(first, own, control) {
+                let _ = child::write_frame(control, &Word::Failed(failure));
+            }
+            sys::exit_now(1);
+        };
+        if first.take().is_some() {
+            // The log ends with those who write to it.
+            for descriptor in 0..=2 {
+                sys::duplicate_onto(null.as_raw_fd(), descriptor).step(|| "closing the log".into())?;
+            }
+        }
+        let status = wait(builder, control);
+        let clean = end_children();
+        let Some(status) = status else { return Ok(0) };
+        if child::write_frame(control, &Word::Ended(status)).is_err() || !clean {
             return Ok(1);
         }
-        let Ok(output) = wire::receive_descriptor(control) else { return Ok(0) };
-        for descriptor in [1, 2] {
-            sys::duplicate_onto(output.as_raw_fd(), descriptor).step(|| "placing the log".into())?;
-        }
-        drop(output);
-        request = match child::read_frame(control).ok().flatten().and_then(|bytes| wire::decode(&bytes)) {
-            Some(next) => next,
-            None => return Ok(1),
-        };
     }
-}
-
-/// Runs a builder; false where there is to be no other.
-fn run(request: &SandboxRequest, control: &mut UnixStream) -> Result<bool, Failure> {
-    let (mut ours, theirs) = UnixStream::pair().step(|| "making a socket".into())?;
-    let own = std::process::id();
-    let Some(builder) = sys::clone_process(0).step(|| "starting a process".into())? else {
-        drop(ours);
-        let mut control = theirs;
-        if let Err(failure) = child::plain(request, own, &mut control) {
-            let _ = child::write_frame(&mut control, &Word::Failed(failure));
-        }
-        sys::exit_now(1);
-    };
-    drop(theirs);
-    // Ends without a word when the builder is executed.
-    if let Ok(Some(bytes)) = child::read_frame(&mut ours) {
-        end_children();
-        return match wire::decode::<Word>(&bytes) {
-            Some(Word::Failed(failure)) => Err(failure),
-            _ => Ok(false),
-        };
-    }
-    // A parent that is gone is seen below.
-    let _ = child::write_frame(control, &Word::Process(builder));
-    // The log ends with those who write to it.
-    let null = child::open_null()?;
-    for descriptor in 0..=2 {
-        sys::duplicate_onto(null.as_raw_fd(), descriptor).step(|| "closing the log".into())?;
-    }
-    let status = wait(builder, control);
-    let clean = end_children();
-    let Some(status) = status else { return Ok(false) };
-    Ok(child::write_frame(control, &Word::Ended(status)).is_ok() && clean)
 }
 
 /// How often orphans that have ended are looked for.
 const PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Waits for the end of the builder, and of orphans meanwhile. `None` where the parent does not wait any longer.
+/// Waits for the end of the builder, and of orphans meanwhile. `None` where the parent does not wait any longer: what it
+/// says is for the builder, before that becomes one.
 fn wait(builder: u32, control: &UnixStream) -> Option<Status> {
     let handle = rustix::process::pidfd_open(Pid::from_raw(builder as i32)?, PidfdFlags::empty()).ok()?;
     loop {
-        let mut fds = [PollFd::new(&handle, PollFlags::IN), PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN)];
+        let mut fds =
+            [PollFd::new(&handle, PollFlags::IN), PollFd::from_borrowed_fd(control.as_fd(), PollFlags::empty())];
         match poll(&mut fds, Some(&PAUSE)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return None,

@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::cgroup;
 use super::child::{self, CHILD_ARGUMENT, Failure, Word};
-use super::request::SandboxRequest;
+use super::request::{Limits, SandboxRequest};
 use super::spawn::{Spawn, spawn};
 use super::wire::{self, Status, c_path};
 use crate::error::{Error, Result};
@@ -42,6 +42,8 @@ enum Running {
 struct Keeper {
     pid: Pid,
     control: UnixStream,
+    /// What its builders may do.
+    limits: Limits,
     /// It is in a control group of a builder's.
     grouped: bool,
 }
@@ -64,8 +66,8 @@ impl Keeper {
                 Ok(Some(Confined { leader: (self.pid, true), running: Some(Running::Kept(self)) }))
             }
             Some(Word::Failed(failure)) => Err(failed(failure)),
-            Some(Word::Ended(_)) => Err(strange()),
-            None => Ok(None),
+            // What was to become the builder was killed, or its keeper.
+            Some(Word::Ended(_)) | None => Ok(None),
         }
     }
 
@@ -181,7 +183,7 @@ pub(crate) fn start(
     let kept = request.isolation.is_none();
     // Who is in a control group is not let out of it.
     if kept && group.is_none() {
-        while let Some(keeper) = take_idle() {
+        while let Some(keeper) = take_idle(&request.limits) {
             if let Some(begun) = keeper.ask(request, output)? {
                 return Ok(begun);
             }
@@ -195,7 +197,8 @@ pub(crate) fn start(
         None => Ok(()),
     };
     if kept {
-        let mut keeper = Keeper { pid: number(pid)?, control: ours, grouped: group.is_some() };
+        let mut keeper =
+            Keeper { pid: number(pid)?, control: ours, limits: request.limits.clone(), grouped: group.is_some() };
         enter()?;
         child::write_frame(&mut keeper.control, request).map_err(fail("handing over the request"))?;
         return keeper.begun()?.ok_or_else(strange);
@@ -219,8 +222,10 @@ pub(crate) fn start(
 }
 
 /// One of the keepers without a builder; others are not kept waiting for longer than that takes.
-fn take_idle() -> Option<Keeper> {
-    idle().pop()
+fn take_idle(limits: &Limits) -> Option<Keeper> {
+    let mut idle = idle();
+    let at = idle.iter().rposition(|keeper| keeper.limits == *limits)?;
+    Some(idle.swap_remove(at))
 }
 
 /// Starts our own binary once more.

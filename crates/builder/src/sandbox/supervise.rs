@@ -79,7 +79,7 @@ pub fn run(
     let starting = bounds.suspension.starting();
     let mut child = linux::start(own_binary, request, terminal.writer.as_fd(), bounds.group.as_deref())?;
     drop(terminal.writer);
-    let _running = starting.started(child.leader);
+    let running = starting.started(child.leader);
     rustix::io::ioctl_fionbio(&terminal.reader, true).map_err(|e| fail("opening a pseudoterminal")(e.into()))?;
     let now = bounds.suspension.now();
     let mut watch = Watch { started: now, heard: now, bytes: 0, bounds };
@@ -101,6 +101,8 @@ pub fn run(
             child.strike();
         }
         if process_ended {
+            // Before its keeper is another builder's.
+            drop(running);
             let status = child.wait().map_err(fail("waiting for the builder"))?;
             if log_open && watch.exceeded().is_none() {
                 drain(&terminal.reader, &mut buffer, &mut watch, on_output, true)?;

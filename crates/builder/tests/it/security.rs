@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use activity::Activity;
 use builder::SandboxPath;
 use builder::sandbox::SandboxRequest;
-use builder::sandbox::request::{Action, Identity};
+use builder::sandbox::request::{Action, Identity, Limits};
 use builder::sandbox::supervise::{Bounds, Ended, run};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use store::{BuildMode, Store};
@@ -37,6 +37,8 @@ pub const TESTS: &[Test] = &[
     ("security::nothing_survives_a_build_of_another_user", || nothing_survives_an_open_build(Some(54_321))),
     ("security::nothing_survives_our_death", || nothing_survives_a_kill(None)),
     ("security::nothing_survives_our_death_of_another_user", || nothing_survives_a_kill(Some(54_322))),
+    ("security::builders_have_the_limits_they_are_given", builders_have_the_limits_they_are_given),
+    ("security::a_successor_that_was_killed_is_replaced", a_successor_that_was_killed_is_replaced),
     ("security::an_accomplices_descriptor_changes_nothing", || an_accomplices_descriptor(Rig::open())),
     ("security::an_accomplices_descriptor_changes_nothing_shut_in", || an_accomplices_descriptor(Rig::boxed())),
     ("security::builders_with_a_network_do_not_meet", builders_with_a_network_do_not_meet),
@@ -70,6 +72,15 @@ pub fn attack(arguments: &[String]) {
         }
         ["openly", uid, word] => {
             run_openly(uid.parse().ok(), &format!("{}; sleep 1000", leave_behind(word)));
+        }
+        ["successor"] => {
+            assert_eq!(run_openly(None, "exit 3"), Ended::Exited(3));
+            let of = |parent: &str| processes().into_iter().find(|(_, of)| of == parent).map(|(pid, _)| pid);
+            let keeper = of(&std::process::id().to_string()).expect("a keeper");
+            let successor = until(|| of(&keeper));
+            let pid = rustix::process::Pid::from_raw(successor.parse().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            assert_eq!(run_openly(None, "exit 4"), Ended::Exited(4));
         }
         _ => panic!("{arguments:?}"),
     }
@@ -352,16 +363,49 @@ fn stray_word() -> (tempfile::TempDir, String) {
 
 /// Runs a script without walls, as ourselves or as somebody else.
 fn run_openly(uid: Option<u32>, script: &str) -> Ended {
+    run_limited(uid, crate::sandbox::limits(), script)
+}
+
+fn run_limited(uid: Option<u32>, limits: Limits, script: &str) -> Ended {
     let request = SandboxRequest {
         parent: std::process::id(),
         isolation: None,
         identity: uid.map(|uid| Identity { uid, gid: uid, groups: Vec::new() }),
         work_dir: "/".into(),
-        limits: crate::sandbox::limits(),
+        limits,
         action: crate::sandbox::shell(script),
     };
     let own = std::env::current_exe().unwrap();
     run(&Activity::silent(), &own, &request, &Bounds::default(), &mut |_| {}).unwrap()
+}
+
+/// Builders come one after the other from the same process, whose limits they have.
+fn builders_have_the_limits_they_are_given() -> Verdict {
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!("touch {0}/file && chmod u+s {0}/file", dir.path().display());
+    let filtered = crate::sandbox::limits();
+    let free = Limits { filter_syscalls: false, ..filtered.clone() };
+    for (limits, may) in [(&free, true), (&filtered, false), (&free, true), (&filtered, false)] {
+        assert_eq!(run_limited(None, limits.clone(), &script).ok(), may);
+    }
+    Verdict::Passed
+}
+
+/// Every process, with its parent.
+fn processes() -> Vec<(String, String)> {
+    let of = |process: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned();
+        Some((process.file_name().into_string().ok()?, parent))
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(of).collect()
+}
+
+/// The process that waits to become the next builder may be killed, by whoever is the same user.
+fn a_successor_that_was_killed_is_replaced() -> Verdict {
+    let own = std::env::current_exe().unwrap();
+    assert!(std::process::Command::new(own).args([WORD, "successor"]).status().unwrap().success());
+    Verdict::Passed
 }
 
 fn nothing_survives_an_open_build(uid: Option<u32>) -> Verdict {
