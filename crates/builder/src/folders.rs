@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::FlockOperation;
 
@@ -26,7 +27,7 @@ pub(crate) struct BuildDir {
     /// The builder's own folder; below `top` where it is to be out of reach from outside.
     pub inner: PathBuf,
     keep: bool,
-    _lock: File,
+    lock: File,
 }
 
 impl BuildDir {
@@ -53,7 +54,7 @@ impl BuildDir {
                 Err(error) => return Err(error).io("creating", &top),
             }
         };
-        let mut dir = Self { inner: top.clone(), top, keep: false, _lock: lock };
+        let mut dir = Self { inner: top.clone(), top, keep: false, lock };
         if hidden {
             dir.inner = dir.top.join("build");
             make_dir(&dir.inner, 0o700).io("creating", &dir.inner)?;
@@ -62,6 +63,15 @@ impl BuildDir {
             chown(&dir.inner, Some(user.uid), Some(user.gid)).io("changing the owner of", &dir.inner)?;
         }
         Ok(dir)
+    }
+
+    /// Whether the folder is our own user's, where it was made, with its mode, and empty.
+    fn is_like_new(&self) -> io::Result<bool> {
+        let (found, own) = (fs::symlink_metadata(&self.top)?, self.lock.metadata()?);
+        let ours =
+            (found.dev(), found.ino()) == (own.dev(), own.ino()) && own.uid() == rustix::process::geteuid().as_raw();
+        let whole = !self.keep && self.inner == self.top && own.mode() & 0o7777 == 0o700;
+        Ok(ours && whole && fs::read_dir(&self.top)?.next().is_none())
     }
 
     /// The outer folder, the builder's own where that is not hidden.
@@ -83,6 +93,25 @@ impl BuildDir {
         let open = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o755));
         let _ = open(&self.top).and_then(|()| open(&self.inner));
         &self.inner
+    }
+}
+
+/// The folder of a builder without walls that left it as it was, for the next one: a folder less to be made and removed
+/// for each of many small builds, and ext4 looks at all that was removed lately before it makes another.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Mutex<Option<BuildDir>>);
+
+impl Spare {
+    /// The folder, where there is one.
+    pub(crate) fn take(&self) -> Option<BuildDir> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps a folder if nobody can tell it from a new one, and removes it otherwise.
+    pub(crate) fn offer(&self, folder: BuildDir) {
+        if folder.is_like_new().unwrap_or(false) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder);
+        }
     }
 }
 
@@ -273,6 +302,31 @@ mod tests {
         fs::set_permissions(&builds, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(outer.path(), Permissions::from_mode(0o777)).unwrap();
         assert!(refuse_shared(&builds).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_used_again_only_if_it_is_like_new() {
+        let builds = tempfile::tempdir().unwrap();
+        let offered = |hidden: bool, change: &dyn Fn(&mut BuildDir)| {
+            let spare = Spare::default();
+            let mut folder = BuildDir::create(builds.path(), hidden, None).unwrap();
+            let place = folder.top().to_owned();
+            change(&mut folder);
+            spare.offer(folder);
+            let taken = spare.take().map(|folder| folder.top().to_owned());
+            assert_eq!(taken.as_ref(), taken.is_some().then_some(&place));
+            taken.is_some()
+        };
+        assert!(offered(false, &|_| {}));
+        assert!(!offered(true, &|_| {}));
+        assert!(!offered(false, &|folder| fs::write(folder.top().join("file"), "").unwrap()));
+        assert!(!offered(false, &|folder| fs::set_permissions(folder.top(), Permissions::from_mode(0o750)).unwrap()));
+        assert!(!offered(false, &|folder| fs::remove_dir(folder.top()).unwrap()));
+        assert!(!offered(false, &|folder| {
+            fs::rename(folder.top(), builds.path().join("elsewhere")).unwrap();
+            make_dir(folder.top(), 0o700).unwrap();
+        }));
+        assert!(!offered(false, &|folder| assert!(folder.keep().exists())));
     }
 
     #[test]

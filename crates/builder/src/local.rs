@@ -212,7 +212,11 @@ fn attempt(
     let builds = shared.options.build_dir.clone().unwrap_or_else(|| shared.store.state_dir().join("builds"));
     shared.sweep_once(&builds);
     let external = shared.options.external_builder(&job.derivation);
-    let build_dir = BuildDir::create(&builds, walls != Walls::Open || external.is_some(), user.as_ref())?;
+    let plain = walls == Walls::Open && external.is_none() && user.is_none();
+    let build_dir = match shared.spare.take().filter(|_| plain) {
+        Some(folder) => folder,
+        None => BuildDir::create(&builds, walls != Walls::Open || external.is_some(), user.as_ref())?,
+    };
     let mut attempt = Attempt {
         site,
         job,
@@ -250,14 +254,26 @@ fn attempt(
     shared.fault_point("build-end")?;
     drop(request);
     let made = match ended {
-        Ok(()) => register::outputs(&attempt),
+        Ok(log) => outputs(&attempt, log),
         Err(error) => Err(error),
     };
     if matches!(made, Err(Error::Build { .. })) && shared.options.keep_failed && !job.derivation.is_builtin() {
         let path = attempt.build_dir.keep().display().to_string();
         site.activity.message(activity::Verbosity::Error, &format!("note: keeping build directory \"{path}\""));
     }
+    shared.spare.offer(attempt.build_dir);
     made
+}
+
+/// Takes over what the builder made. Its log is finished where it is registered, while other builds go on.
+fn outputs(attempt: &Attempt<'_>, log: Option<LogFile>) -> Result<Made> {
+    match register::outputs(attempt) {
+        Ok(made) => Ok(Made { log, ..made }),
+        Err(error) => {
+            log.into_iter().for_each(|log| log.finish(attempt.site.activity));
+            Err(error)
+        }
+    }
 }
 
 /// A control group, where settings want one or the build has a range of ids, with which it may want to divide its own.
@@ -623,8 +639,9 @@ impl Attempt<'_> {
         Ok(mounts.into_values().collect())
     }
 
-    /// Runs the builder to its end; the inner error is a build that failed.
-    fn run(&self, request: &SandboxRequest) -> Result<Result<()>> {
+    /// Runs the builder to its end; the inner error is a build that failed. Where it ended well, its log is left to be
+    /// finished.
+    fn run(&self, request: &SandboxRequest) -> Result<Result<Option<LogFile>>> {
         let (options, store) = (self.options(), &self.site.shared.store);
         let file = options.keep_log.then(|| LogFile::new(store.log_path(&self.job.path)));
         let builder = String::from_utf8_lossy(&self.job.derivation.builder).into_owned();
@@ -641,9 +658,12 @@ impl Attempt<'_> {
         let ended = supervise::run(self.site.activity, &options.own_binary, request, &bounds, &mut |bytes| {
             log.take(bytes);
         });
-        let tail = log.finish();
-        let ended = ended?;
-        Ok(if ended == Ended::Exited(0) { Ok(()) } else { Err(failure::of_builder(self, ended, &tail)) })
+        let (tail, file) = log.end();
+        if matches!(ended, Ok(Ended::Exited(0))) {
+            return Ok(Ok(file));
+        }
+        file.into_iter().for_each(|file| file.finish(self.site.activity));
+        Ok(Err(failure::of_builder(self, ended?, &tail)))
     }
 }
 

@@ -61,14 +61,19 @@ impl<'a> BuildLog<'a> {
     }
 
     /// Ends the last line and the file; answers the tail.
-    pub(crate) fn finish(mut self) -> Vec<String> {
+    pub(crate) fn finish(self) -> Vec<String> {
+        let activity = self.activity;
+        let (tail, file) = self.end();
+        file.into_iter().for_each(|file| file.finish(activity));
+        tail
+    }
+
+    /// Ends the last line; answers the tail, and the file for whoever has the time to finish it.
+    pub(crate) fn end(mut self) -> (Vec<String>, Option<LogFile>) {
         if !self.line.is_empty() {
             self.end_line();
         }
-        if let Some(Err(error)) = self.file.take().map(LogFile::finish) {
-            self.activity.warn(&format!("cannot write the build log: {error}"));
-        }
-        self.tail.into()
+        (self.tail.into(), self.file)
     }
 
     fn end_line(&mut self) {
@@ -197,7 +202,14 @@ impl LogFile {
         }
     }
 
-    fn finish(mut self) -> io::Result<()> {
+    /// Puts the log in its place. What hinders that is a warning.
+    pub(crate) fn finish(self, activity: &Activity) {
+        if let Err(error) = self.put_in_place() {
+            activity.warn(&format!("cannot write the build log: {error}"));
+        }
+    }
+
+    fn put_in_place(mut self) -> io::Result<()> {
         if let Some(encoder) = self.encoder.take() {
             encoder.finish()?;
         } else if self.pending.is_empty() {
@@ -280,7 +292,7 @@ mod tests {
             let path = dir.path().join("deep/er").join(size.to_string());
             let mut file = LogFile::new(path.clone());
             bytes.chunks(5000).for_each(|piece| file.write(piece).unwrap());
-            file.finish().unwrap();
+            file.put_in_place().unwrap();
             let mut read = Vec::new();
             let mut decoder = bzip2::read::BzDecoder::new(File::open(&path).unwrap());
             io::Read::read_to_end(&mut decoder, &mut read).unwrap();

@@ -1,16 +1,20 @@
 //! What was built becomes part of the store: durable, then registered, everything that came in the meantime together.
 //!
 //! One thread for each loop of `run.rs`, and another one for the post-build hook. What is handed over first is registered
-//! first, so that what comes later may refer to it. Absent: what is registered (`outputs/`).
+//! first, so that what comes later may refer to it. Syncing and a transaction cost much the same for one output and for
+//! many, and builds next to it are slower for them; so while more can come, this thread rests three times as long as it
+//! worked. Absent: what is registered (`outputs/`).
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
 
 use activity::{Activity, CancelToken};
 use store::{LocalStore, PathLocks, Store};
 use store_model::{PathInfo, Realisation, StorePath};
 
 use crate::error::{Error, Result};
+use crate::log::LogFile;
 use crate::run::{News, Shared};
 
 /// Outputs on their way to registration, with the locks that they keep until then.
@@ -20,9 +24,21 @@ pub(crate) struct Finished {
     /// What outputs became whose paths follow from their contents.
     pub realisations: Vec<Realisation>,
     pub locks: Vec<PathLocks>,
+    /// What the builder said, to be put in its place before.
+    pub log: Option<LogFile>,
     /// What the post-build hook is told, where there is one.
     pub told: Option<Told>,
 }
+
+/// What the registrar hears from its loop.
+pub(crate) enum Word {
+    Finished(Finished),
+    /// Nothing runs and nothing will be started: there is nothing to wait for.
+    Idle,
+}
+
+/// No output waits longer than this for others to be registered with: somebody may wait for its lock.
+const LONGEST_REST: Duration = Duration::from_millis(20);
 
 /// A derivation and what it made, for the post-build hook.
 pub(crate) struct Told {
@@ -34,14 +50,17 @@ pub(crate) struct Told {
 pub(crate) fn register(
     store: &LocalStore,
     activity: &Activity,
-    from_loop: &Receiver<Finished>,
+    from_loop: &Receiver<Word>,
     (news, hook): (&Sender<News>, &Sender<(Told, bool)>),
 ) {
     // A build that ended is registered also when the user asked for the end in between.
     let activity = activity.with_token(CancelToken::new());
-    while let Ok(first) = from_loop.recv() {
-        let mut group = vec![first];
-        group.extend(from_loop.try_iter());
+    let mut rest = Duration::ZERO;
+    while let Ok(word) = from_loop.recv() {
+        let Word::Finished(first) = word else { continue };
+        let mut group = gather(first, from_loop, rest);
+        let begun = Instant::now();
+        group.iter_mut().filter_map(|finished| finished.log.take()).for_each(|log| log.finish(&activity));
         let result = register_group(store, &activity, &group).map_err(Error::from);
         // Locks are given back after the rows are there, never before.
         let count = group.len();
@@ -52,7 +71,18 @@ pub(crate) fn register(
             let _ = hook.send((told, registered));
         }
         let _ = news.send(News::Registered { count, result });
+        rest = (begun.elapsed() * 3).min(LONGEST_REST);
     }
+}
+
+/// What ends within `rest` after the first, and what is there already; sooner where nothing more will come.
+fn gather(first: Finished, from_loop: &Receiver<Word>, rest: Duration) -> Vec<Finished> {
+    let mut group = vec![first];
+    let until = Instant::now() + rest;
+    while let Ok(Word::Finished(next)) = from_loop.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        group.push(next);
+    }
+    group
 }
 
 /// Registers all in one transaction. Where an output became something else meanwhile, the others are registered without it.

@@ -26,6 +26,7 @@ use transfer::Transfer;
 use crate::admission::{Places, Short};
 use crate::builder::exit_bits;
 use crate::error::{Error, Result, WrongHash};
+use crate::folders::Spare;
 use crate::job_server::JobServer;
 use crate::known::Known;
 use crate::local::{self, Job, Site};
@@ -33,7 +34,7 @@ use crate::options::BuilderOptions;
 use crate::outputs::register::{Made, now};
 use crate::plan::{Fact, Learned, NodeId, Plan, Questions};
 use crate::prepare::{self, Prepared};
-use crate::registrar::{Finished, Told, register, run_hooks};
+use crate::registrar::{Finished, Told, Word, register, run_hooks};
 use crate::sandbox::cgroup::CpuTimes;
 use crate::schedule::{Class, Schedule};
 use crate::substitute::Substituters;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub no_isolation: AtomicBool,
     /// What went wrong in the current request.
     pub trouble: Mutex<Trouble>,
+    /// A build folder that can be used again.
+    pub spare: Spare,
     swept: Once,
     all_cores: OnceLock<usize>,
     /// Places of running jobs.
@@ -96,6 +99,7 @@ impl Shared {
             no_user_namespace: AtomicBool::new(false),
             no_isolation: AtomicBool::new(false),
             trouble: Mutex::default(),
+            spare: Spare::default(),
             swept: Once::new(),
             all_cores: OnceLock::new(),
             derivations: Mutex::default(),
@@ -361,6 +365,7 @@ impl<'a> Run<'a> {
             join(registrar);
             hook.into_iter().for_each(join);
         });
+        drop(self.shared.spare.take());
         if let Some(history) = &self.shared.options.history {
             history.note(&self.built);
         }
@@ -375,7 +380,7 @@ impl<'a> Run<'a> {
         scope: &'scope Scope<'scope, '_>,
         tell: &Sender<News>,
         hear: &Receiver<News>,
-        registrar: &Sender<Finished>,
+        registrar: &Sender<Word>,
     ) where
         'a: 'scope,
     {
@@ -396,8 +401,11 @@ impl<'a> Run<'a> {
             self.shared.store.collect_if_short_meanwhile(self.activity);
             self.report();
             let starving = !self.stopped && self.schedule.has_ready();
-            if self.schedule.running() == 0 && self.waiting.is_empty() && self.unregistered == 0 && !starving {
-                return;
+            if self.schedule.running() == 0 && self.waiting.is_empty() && !starving {
+                if self.unregistered == 0 {
+                    return;
+                }
+                let _ = registrar.send(Word::Idle);
             }
             match hear.recv_timeout(self.pause(starving)) {
                 Ok(News::Ended { id, class, result, locks, times }) => {
@@ -503,7 +511,7 @@ impl<'a> Run<'a> {
     fn start_jobs<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        (tell, registrar): (&Sender<News>, &Sender<Finished>),
+        (tell, registrar): (&Sender<News>, &Sender<Word>),
         jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
     ) where
         'a: 'scope,
@@ -543,7 +551,7 @@ impl<'a> Run<'a> {
     fn begin<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        (tell, registrar): (&Sender<News>, &Sender<Finished>),
+        (tell, registrar): (&Sender<News>, &Sender<Word>),
         jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
         (id, class): (NodeId, Class),
     ) -> bool
@@ -598,7 +606,7 @@ impl<'a> Run<'a> {
     fn retry_locks<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        (tell, registrar): (&Sender<News>, &Sender<Finished>),
+        (tell, registrar): (&Sender<News>, &Sender<Word>),
         jobs: &mut HashMap<NodeId, ScopedJoinHandle<'scope, ()>>,
     ) where
         'a: 'scope,
@@ -697,14 +705,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn ended(
-        &mut self,
-        id: NodeId,
-        result: Result<Made>,
-        locks: PathLocks,
-        times: Times,
-        registrar: &Sender<Finished>,
-    ) {
+    fn ended(&mut self, id: NodeId, result: Result<Made>, locks: PathLocks, times: Times, registrar: &Sender<Word>) {
         if self.plan.is_object(id) {
             return self.copied(id, result);
         }
@@ -722,10 +723,10 @@ impl<'a> Run<'a> {
                 });
                 let outputs = made.outputs.iter().map(|(name, info)| (name.clone(), info.path.clone())).collect();
                 self.known.add(made.outputs.into_iter().map(|(_, info)| info));
-                if !made.fresh.is_empty() || !made.realisations.is_empty() || told.is_some() {
-                    let (infos, realisations) = (made.fresh, made.realisations);
+                let Made { fresh: infos, realisations, log, .. } = made;
+                if !infos.is_empty() || !realisations.is_empty() || told.is_some() || log.is_some() {
                     let locks = std::iter::once(locks).chain(made.locks).collect();
-                    self.hand_over(registrar, Finished { infos, realisations, locks, told });
+                    self.hand_over(registrar, Finished { infos, realisations, locks, log, told });
                 }
                 self.plan.learned(Fact::Outputs(id, outputs));
                 self.plan.learned(Fact::Built(id));
@@ -738,18 +739,18 @@ impl<'a> Run<'a> {
     }
 
     /// Hands something to the registrar; what was handed over before is registered before.
-    fn hand_over(&mut self, registrar: &Sender<Finished>, finished: Finished) {
+    fn hand_over(&mut self, registrar: &Sender<Word>, finished: Finished) {
         // Once for the registration, once for the hook.
         let waits = 1 + usize::from(finished.told.is_some());
         self.unregistered += waits;
-        if registrar.send(finished).is_err() {
+        if registrar.send(Word::Finished(finished)).is_err() {
             self.unregistered -= waits;
             self.stop(Some(Error::Panicked));
         }
     }
 
     /// Tells what was resolved, and hands over what became known of outputs.
-    fn note_learned(&mut self, registrar: &Sender<Finished>) {
+    fn note_learned(&mut self, registrar: &Sender<Word>) {
         self.shared.tell_found(self.activity, self.plan);
         if self.plan.has_learned() {
             let realisations = self.shared.signed(self.plan.take_learned());

@@ -27,6 +27,7 @@ use super::rewrite::rewrite;
 use super::scan::{ScanOptions, Scanned, scan};
 use crate::error::{Error, IoContext, Result, WrongHash};
 use crate::local::{Attempt, Job, Site};
+use crate::log::LogFile;
 use crate::remove::remove_tree;
 use crate::users::BuildUser;
 
@@ -40,12 +41,14 @@ pub(crate) struct Made {
     pub realisations: Vec<Realisation>,
     /// Locks on paths that were not known before, held until they are registered.
     pub locks: Option<PathLocks>,
+    /// What the builder said, not in its place yet.
+    pub log: Option<LogFile>,
 }
 
 impl Made {
     /// Nothing of one's own.
     pub(crate) fn nothing() -> Made {
-        Made { outputs: OutputMap::new(), fresh: Vec::new(), realisations: Vec::new(), locks: None }
+        Made { outputs: OutputMap::new(), fresh: Vec::new(), realisations: Vec::new(), locks: None, log: None }
     }
 }
 
