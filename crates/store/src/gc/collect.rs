@@ -2,8 +2,8 @@
 //!
 //! `gc.lock` is held and the socket served from before the first root is read until the last object has its place no more.
 //! Then, batch by batch, those first to which nothing refers: the paths become pending; one transaction looks once more for
-//! whoever refers to them and deletes the rows of the others; when that is durable, the objects are renamed into the trash;
-//! the paths are pending no more. An object without a row is garbage that the next collection finds; a row without an object
+//! whoever refers to them and deletes the rows of the others; when that is durable, the objects are renamed into the trash,
+//! beside the transaction of the next batch; the paths are pending no more. An object without a row is garbage that the next collection finds; a row without an object
 //! would be a lie, so nothing is renamed before the commit. Unlinking goes on beside all that.
 //!
 //! On a full disk the space set aside is given back first, and what needs no row is deleted first; when the database cannot
@@ -27,17 +27,13 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ScopedJoinHandle;
 use store_model::StorePath;
 
 /// Paths that are deleted together: a client that wants one of them waits for all, about half a second. The rows of a batch
 /// lie all over the database, so many small ones would write every page of it many times.
 const BATCH: usize = 8192;
-/// Paths that are worth a second thread.
-const MANY: usize = 64;
-/// Threads that unlink small files: on a disk they wait more than they work.
-const UNLINKERS: usize = 4;
 
 /// One collection.
 pub(super) struct Collection<'a> {
@@ -342,10 +338,7 @@ impl Collection<'_> {
             self.activity.check().map_err(Error::from)?;
             let (batch, later) = rest.split_at(self.batch_size().min(rest.len()));
             rest = later;
-            let taken: Vec<&StorePath> = {
-                let mut live = self.shared.live();
-                batch.iter().filter(|path| live.begin_invalid(path)).collect()
-            };
+            let taken = self.shared.live().begin_invalid(batch);
             let done = taken.iter().try_for_each(|path| self.take(trash, path.as_str().as_ref()));
             self.shared.end_batch();
             done?;
@@ -370,33 +363,70 @@ impl Collection<'_> {
     }
 
     fn delete_nodes(&mut self, order: &[Node], trash: &mut Trash) -> Result<(), Stop> {
-        let mut rest = order;
-        let mut size = self.batch_size();
-        while !rest.is_empty() {
-            self.activity.check().map_err(Error::from)?;
-            let count = size.min(rest.len());
-            let done = self.delete_batch(&rest[..count], trash);
-            self.shared.end_batch();
-            match done {
-                Err(Stop::Failed(error)) if error.is_disk_full() && size > 1 => {
-                    trash.drain();
-                    self.store.database.make_room();
-                    size = (size / 8).max(1);
-                }
-                done => {
-                    done?;
-                    rest = &rest[count..];
-                }
-            }
-        }
+        let done = match self.batch_size() {
+            1 => self.delete_one_by_one(order, trash),
+            _ => self.delete_in_batches(order, trash).map_err(Stop::from),
+        };
         trash.hand_over();
+        done
+    }
+
+    fn delete_one_by_one(&mut self, order: &[Node], trash: &mut Trash) -> Result<(), Stop> {
+        let graph = Arc::clone(&self.graph);
+        for node in order {
+            let gone = self.delete_batch(std::slice::from_ref(node));
+            let done = gone.map_err(Stop::from).and_then(|gone| {
+                gone.iter().try_for_each(|node| self.take(trash, graph.path(*node).as_str().as_ref()))
+            });
+            self.shared.end_batch();
+            done?;
+        }
         Ok(())
     }
 
-    fn delete_batch(&mut self, nodes: &[Node], trash: &mut Trash) -> Result<(), Stop> {
+    /// While the objects of one batch leave their places, the rows of the next are deleted.
+    fn delete_in_batches(&mut self, order: &[Node], trash: &mut Trash) -> Result<()> {
+        let (mut rest, mut size) = (order, BATCH);
+        let (store, shared, graph) = (self.store, Arc::clone(&self.shared), Arc::clone(&self.graph));
+        let (shared, graph, trash) = (&*shared, &*graph, &Mutex::new(trash));
+        std::thread::scope(|scope| {
+            let mut leaving = None;
+            while !rest.is_empty() {
+                let count = size.min(rest.len());
+                let gone = self.delete_batch(&rest[..count]);
+                let left = join(leaving.take());
+                match gone {
+                    Ok(gone) => {
+                        let names = gone.iter().map(|node| graph.path(*node).as_str().as_ref());
+                        let names: Vec<&OsStr> = names.collect();
+                        let told = names.clone();
+                        leaving = Some(scope.spawn(move || leave(store, shared, trash, &names)));
+                        told.iter().for_each(|name| self.tell_deletion(name));
+                        rest = &rest[count..];
+                    }
+                    Err(error) if error.is_disk_full() && size > 1 => {
+                        shared.end_batch();
+                        lock(trash).drain();
+                        self.store.database.make_room();
+                        size = (size / 8).max(1);
+                    }
+                    Err(error) => {
+                        shared.end_batch();
+                        return Err(error);
+                    }
+                }
+                left?;
+            }
+            join(leaving)
+        })
+    }
+
+    /// Deletes the rows of those of a batch that do not live, and tells which. They are pending from now on.
+    fn delete_batch(&mut self, nodes: &[Node]) -> Result<Vec<Node>> {
+        self.activity.check()?;
         let batch = self.shared.live().begin(nodes);
         if batch.is_empty() {
-            return Ok(());
+            return Ok(batch);
         }
         let faults = &self.store.files.faults;
         faults.pass("gc-pending")?;
@@ -410,12 +440,8 @@ impl Collection<'_> {
         faults.pass("gc-transaction-committed")?;
         self.store.database.sync()?;
         faults.pass("gc-transaction-synced")?;
-        let graph = Arc::clone(&self.graph);
-        let names: Vec<&OsStr> = gone.iter().map(|node| graph.path(*node).as_str().as_ref()).collect();
         gone.iter().for_each(|node| self.deleted[*node as usize] = true);
-        let failed = self.take_many(trash, &names);
-        self.store.files.faults.pass("gc-renamed")?;
-        failed
+        Ok(gone)
     }
 
     /// Deletes the rows of paths to which nothing refers any more, and tells which. Others live.
@@ -442,34 +468,6 @@ impl Collection<'_> {
             }
         }
         Ok(gone)
-    }
-
-    /// Takes objects from their places. The rows of all are gone: they go whatever happens to one of them.
-    fn take_many(&mut self, trash: &mut Trash, names: &[&OsStr]) -> Result<(), Stop> {
-        if names.len() < MANY || self.options.max_freed != u64::MAX {
-            let mut done = Ok(());
-            for name in names {
-                done = done.and(self.take(trash, name));
-            }
-            return done;
-        }
-        let share = names.len().div_ceil(UNLINKERS);
-        let shares = std::thread::scope(|scope| {
-            let trash = &*trash;
-            let taking = names.chunks(share).map(|names| scope.spawn(move || trash.take_all_small(names)));
-            let threads: Vec<_> = taking.collect();
-            names.iter().for_each(|name| self.tell_deletion(name));
-            let end = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-            threads.into_iter().map(end).collect::<Vec<_>>()
-        });
-        let mut done = Ok(());
-        for (others, small) in shares {
-            done = done.and(small.map_err(Stop::from));
-            for name in others {
-                done = done.and(trash.take(name).map_err(Stop::from));
-            }
-        }
-        done
     }
 
     /// Tells that an object is deleted.
@@ -500,4 +498,21 @@ impl Collection<'_> {
         // What cannot be read counts for nothing; deleting it will say why.
         measured().unwrap_or(0)
     }
+}
+
+/// Takes the objects of a batch from their places, and ends the batch.
+fn leave(store: &LocalStore, shared: &Shared, trash: &Mutex<&mut Trash>, names: &[&OsStr]) -> Result<()> {
+    let taken = lock(trash).take_many(names);
+    let passed = store.files.faults.pass("gc-renamed");
+    shared.end_batch();
+    taken.and(passed)
+}
+
+fn join(leaving: Option<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
+    leaving.map_or(Ok(()), |thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
+fn lock<'m, 't>(trash: &'m Mutex<&'t mut Trash>) -> MutexGuard<'m, &'t mut Trash> {
+    // What a thread that panicked took is unlinked like the rest.
+    trash.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,13 +3,14 @@
 //! A path lives if a root leads to it: by references, from an output to its derivation (`keep-derivations`), from a
 //! derivation to its outputs (`keep-outputs`). Roots may arrive at any time, until the collection ends. A batch of paths is
 //! *pending* while it is being deleted; who roots one of them is told to wait, as it would otherwise be written anew while
-//! the old one is being renamed away. Nothing that lives becomes pending, and what is pending is deleted unless it turns out
+//! the old one is being renamed away. The next batch may begin before one ends; they end in the order in which they began. Nothing that lives becomes pending, and what is pending is deleted unless it turns out
 //! to be referred to.
 //!
 //! Absent: locks between threads, the disk, the database: this is arithmetic, and tested as such.
 
 use super::graph::{Graph, Node};
 use rustc_hash::FxHashSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use store_model::StorePath;
 
@@ -36,7 +37,8 @@ pub(crate) struct Live {
     alive: Vec<bool>,
     roots: FxHashSet<StorePath>,
     protected: FxHashSet<HashPart>,
-    pending: FxHashSet<HashPart>,
+    /// A set for each batch.
+    pending: VecDeque<FxHashSet<HashPart>>,
 }
 
 impl Live {
@@ -48,7 +50,7 @@ impl Live {
             alive: Vec::new(),
             roots: FxHashSet::default(),
             protected: FxHashSet::default(),
-            pending: FxHashSet::default(),
+            pending: VecDeque::new(),
         }
     }
 
@@ -120,27 +122,25 @@ impl Live {
         }
         // A root found above may have made others of the batch live.
         taken.retain(|node| !self.alive[*node as usize]);
-        self.pending.extend(taken.iter().map(|node| hash_part(self.graph.path(*node))));
+        self.pending.push_back(taken.iter().map(|node| hash_part(self.graph.path(*node))).collect());
         taken
     }
 
     /// The same for names that are no valid paths.
-    pub(crate) fn begin_invalid(&mut self, path: &StorePath) -> bool {
-        let free = !self.is_protected(path);
-        if free {
-            self.pending.insert(hash_part(path));
-        }
-        free
+    pub(crate) fn begin_invalid<'p>(&mut self, paths: &'p [StorePath]) -> Vec<&'p StorePath> {
+        let taken: Vec<&StorePath> = paths.iter().filter(|path| !self.is_protected(path)).collect();
+        self.pending.push_back(taken.iter().map(|path| hash_part(path)).collect());
+        taken
     }
 
-    /// The batch is gone.
+    /// The batch that began first is gone.
     pub(crate) fn end(&mut self) {
-        self.pending.clear();
+        self.pending.pop_front();
     }
 
     /// Whether the path is being deleted, so that who roots it has to wait.
     pub(crate) fn is_pending(&self, path: &StorePath) -> bool {
-        self.pending.contains(&hash_part(path))
+        self.pending.iter().any(|batch| batch.contains(&hash_part(path)))
     }
 
     /// What would have to be deleted with the path: all that leads to it. `None` if a root does, or something that is not

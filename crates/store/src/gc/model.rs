@@ -26,6 +26,8 @@ enum Step {
     Register(u32),
     /// The collection goes one step on.
     Collect,
+    /// The objects of the batch before do.
+    Leave,
 }
 
 /// Where the collection is.
@@ -33,8 +35,6 @@ enum Phase {
     Idle,
     /// Pending nodes, the next to look at, those whose rows are gone.
     Deleting(Vec<Node>, usize, Vec<Node>),
-    /// Rows are gone, objects are to be renamed.
-    Renaming(Vec<Node>, usize),
 }
 
 struct World {
@@ -45,6 +45,8 @@ struct World {
     order: Vec<Node>,
     batch: usize,
     phase: Phase,
+    /// Of the batch before, whose rows are gone: what is still to be renamed.
+    leaving: Option<Vec<Node>>,
     rows: BTreeSet<u32>,
     objects: BTreeSet<u32>,
     waiting: Vec<u32>,
@@ -77,6 +79,7 @@ impl World {
             order,
             batch,
             phase: Phase::Idle,
+            leaving: None,
             rows: all.clone(),
             objects: all,
             waiting: Vec::new(),
@@ -121,6 +124,18 @@ impl World {
                 }
             }
             Step::Collect => self.collect(),
+            Step::Leave => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(mut rest) = self.leaving.take() else { return };
+        match rest.pop() {
+            Some(node) => {
+                self.objects.remove(&node);
+                self.leaving = Some(rest);
+            }
+            None => self.live.end(),
         }
     }
 
@@ -146,13 +161,12 @@ impl World {
                 }
                 Phase::Deleting(batch, at + 1, gone)
             }
-            Phase::Deleting(_, _, gone) => Phase::Renaming(gone, 0),
-            Phase::Renaming(gone, at) if at < gone.len() => {
-                self.objects.remove(&gone[at]);
-                Phase::Renaming(gone, at + 1)
+            waiting if self.leaving.is_some() => {
+                self.leave();
+                waiting
             }
-            Phase::Renaming(..) => {
-                self.live.end();
+            Phase::Deleting(_, _, gone) => {
+                self.leaving = Some(gone);
                 Phase::Idle
             }
         };
@@ -174,6 +188,9 @@ impl World {
         while !(self.order.is_empty() && matches!(self.phase, Phase::Idle)) {
             self.collect();
         }
+        while self.leaving.is_some() {
+            self.leave();
+        }
         assert!(self.graph.len() == self.count as usize);
         while !self.waiting.is_empty() {
             self.step(&Step::Wake);
@@ -188,6 +205,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Wake),
         1 => any::<u32>().prop_map(Step::Register),
         6 => Just(Step::Collect),
+        3 => Just(Step::Leave),
     ];
     prop::collection::vec(step, 0..80)
 }

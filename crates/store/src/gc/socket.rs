@@ -41,7 +41,7 @@ impl Shared {
         self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The batch is gone: whoever waits for one of its paths may go on.
+    /// The batch that began first is gone: whoever waits for one of its paths may go on.
     pub(super) fn end_batch(&self) {
         self.live().end();
         self.changed.notify_all();

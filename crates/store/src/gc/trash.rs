@@ -14,15 +14,20 @@ use std::fs::{self, File};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 
 /// Objects that one thread unlinks before it asks for more.
 const SHARE: usize = 64;
 const THREADS: usize = 8;
+/// Objects that are worth more than one thread to take them.
+const MANY: usize = 64;
+/// Threads that unlink small files: on a disk they wait more than they work.
+const UNLINKERS: usize = 4;
 /// Bytes of a file that is unlinked at once.
 const SMALL: i64 = 64 << 10;
 /// Folders that lie deeper are moved up before they are unlinked: descriptors and stack are bounded.
@@ -86,8 +91,28 @@ impl Trash {
         Ok(())
     }
 
-    /// Takes the small files among objects; tells the others, and the first thing that failed, which keeps nothing else.
-    pub(super) fn take_all_small<'n>(&self, names: &[&'n OsStr]) -> (Vec<&'n OsStr>, Result<()>) {
+    /// Takes objects from their places. Each goes whatever happens to another one; tells the first thing that failed.
+    pub(super) fn take_many(&mut self, names: &[&OsStr]) -> Result<()> {
+        if names.len() < MANY {
+            return names.iter().fold(Ok(()), |done, name| done.and(self.take(name)));
+        }
+        let share = names.len().div_ceil(UNLINKERS);
+        let shares = std::thread::scope(|scope| {
+            let trash = &*self;
+            let taking = names.chunks(share).map(|names| scope.spawn(move || trash.take_all_small(names)));
+            let threads: Vec<_> = taking.collect();
+            let end = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            threads.into_iter().map(end).collect::<Vec<_>>()
+        });
+        let mut done = Ok(());
+        for (others, small) in shares {
+            done = others.iter().fold(done.and(small), |done, name| done.and(self.take(name)));
+        }
+        done
+    }
+
+    /// Takes the small files among objects; tells the others, and the first thing that failed.
+    fn take_all_small<'n>(&self, names: &[&'n OsStr]) -> (Vec<&'n OsStr>, Result<()>) {
         let mut others = Vec::new();
         let mut result = Ok(());
         for &name in names {
