@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{JoinHandle, ScopedJoinHandle};
+use std::thread::JoinHandle;
 
 /// Objects that one thread unlinks before it asks for more.
 const SHARE: usize = 64;
@@ -93,22 +93,30 @@ impl Trash {
 
     /// Takes objects from their places. Each goes whatever happens to another one; tells the first thing that failed.
     pub(super) fn take_many(&mut self, names: &[&OsStr]) -> Result<()> {
-        if names.len() < MANY {
-            return names.iter().fold(Ok(()), |done, name| done.and(self.take(name)));
-        }
-        let share = names.len().div_ceil(UNLINKERS);
-        let shares = std::thread::scope(|scope| {
-            let trash = &*self;
-            let taking = names.chunks(share).map(|names| scope.spawn(move || trash.take_all_small(names)));
-            let threads: Vec<_> = taking.collect();
-            let end = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-            threads.into_iter().map(end).collect::<Vec<_>>()
-        });
-        let mut done = Ok(());
-        for (others, small) in shares {
-            done = others.iter().fold(done.and(small), |done, name| done.and(self.take(name)));
+        let (others, mut done) = match names.len() {
+            ..MANY => (names.to_vec(), Ok(())),
+            _ => self.take_small_beside(names),
+        };
+        for name in others {
+            done = done.and(self.take(name));
         }
         done
+    }
+
+    /// Takes the small files among objects in several threads, and tells the others.
+    fn take_small_beside<'n>(&self, names: &[&'n OsStr]) -> (Vec<&'n OsStr>, Result<()>) {
+        let share = names.len().div_ceil(UNLINKERS);
+        std::thread::scope(|scope| {
+            let taking = names.chunks(share).map(|names| scope.spawn(move || self.take_all_small(names)));
+            let threads: Vec<_> = taking.collect();
+            let (mut others, mut done) = (Vec::new(), Ok(()));
+            for thread in threads {
+                let (more, taken) = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+                others.extend(more);
+                done = done.and(taken);
+            }
+            (others, done)
+        })
     }
 
     /// Takes the small files among objects; tells the others, and the first thing that failed.
