@@ -39,6 +39,7 @@ pub const TESTS: &[Test] = &[
     ("security::nothing_survives_our_death_of_another_user", || nothing_survives_a_kill(Some(54_322))),
     ("security::builders_have_the_limits_they_are_given", builders_have_the_limits_they_are_given),
     ("security::a_successor_that_was_killed_is_replaced", a_successor_that_was_killed_is_replaced),
+    ("security::a_builder_does_not_end_its_keeper_by_asking", a_builder_does_not_end_its_keeper_by_asking),
     ("security::an_accomplices_descriptor_changes_nothing", || an_accomplices_descriptor(Rig::open())),
     ("security::an_accomplices_descriptor_changes_nothing_shut_in", || an_accomplices_descriptor(Rig::boxed())),
     ("security::builders_with_a_network_do_not_meet", builders_with_a_network_do_not_meet),
@@ -405,6 +406,16 @@ fn processes() -> Vec<(String, String)> {
 fn a_successor_that_was_killed_is_replaced() -> Verdict {
     let own = std::env::current_exe().unwrap();
     assert!(std::process::Command::new(own).args([WORD, "successor"]).status().unwrap().success());
+    Verdict::Passed
+}
+
+/// What stands over a builder of our own user takes none of its signals but the last.
+fn a_builder_does_not_end_its_keeper_by_asking() -> Verdict {
+    let (_dir, word) = stray_word();
+    let signals = "for signal in HUP INT QUIT TERM USR1 USR2 ALRM PIPE; do kill -$signal $PPID; done";
+    let script = format!("{}; {signals}; kill -0 $PPID", leave_behind(&word));
+    assert_eq!(run_openly(None, &script), Ended::Exited(0));
+    assert!(!alive(&word));
     Verdict::Passed
 }
 
