@@ -18,6 +18,7 @@
 mod accessor;
 pub mod archive;
 pub mod case_hack;
+mod crew;
 mod disk;
 mod error;
 mod memory;

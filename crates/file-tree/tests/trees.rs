@@ -3,7 +3,7 @@
 use crate::{pack, recorded};
 use file_tree::{
     DiskAccessor, Error, FileType, FlatContents, MemoryNode, MemoryTree, RestoreOptions, Restorer, SourceAccessor,
-    TreePath, nar, read_nar, walk,
+    TreeEvent, TreePath, TreeSink, nar, read_nar, walk,
 };
 use proptest::prelude::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -48,6 +48,62 @@ fn onto_the_disk_and_back() {
     for part in ["dir/empty", "dir/sub", "dir", ""] {
         std::fs::set_permissions(place.join(part), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
+}
+
+/// A large tree: folders in folders, small and large files, links.
+fn large() -> MemoryNode {
+    let file = |n: u32| match n % 40 {
+        0 => MemoryNode::file(vec![n as u8; 100_000]),
+        1 => MemoryNode::symlink(format!("../{n}")),
+        2 => MemoryNode::executable(format!("run {n}")),
+        _ => MemoryNode::file(format!("file {n}")),
+    };
+    let files = |first: u32| (first..first + 100).map(move |n| (format!("f{n:05}"), file(n)));
+    let inner = |first: u32| MemoryNode::directory(files(first));
+    let outer = |first: u32| {
+        MemoryNode::directory((0..3).map(|n| (format!("d{n}"), inner(first + n * 100))).chain(files(first + 300)))
+    };
+    MemoryNode::directory((0..4).map(|n| (format!("{n}"), outer(n * 400))))
+}
+
+#[test]
+fn a_large_tree_onto_the_disk_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("tree");
+    let archive = pack(&MemoryTree::new(large()));
+    read_nar(&mut archive.as_slice(), &mut Restorer::new(&place, RestoreOptions { canonical: true })).unwrap();
+    let mut bytes = Vec::new();
+    nar::dump_path(&place, &mut bytes).unwrap();
+    assert!(bytes == archive);
+    let mut folders = vec![place];
+    while let Some(folder) = folders.pop() {
+        let found = std::fs::symlink_metadata(&folder).unwrap();
+        let mode = found.permissions().mode() & 0o7777;
+        assert_eq!(found.mtime(), 1, "{}", folder.display());
+        if found.is_dir() {
+            assert_eq!(mode, 0o555);
+            folders.extend(std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()));
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        } else if !found.is_symlink() {
+            assert!(matches!(mode, 0o444 | 0o555));
+        }
+    }
+}
+
+#[test]
+fn a_file_of_many_that_cannot_be_made_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut restorer = Restorer::new(folder.path().join("tree"), RestoreOptions { canonical: true });
+    // Straight into the sink: readers refuse a name that comes twice.
+    let names: Vec<String> = (0..200).chain([150]).chain(200..300).map(|n| format!("f{n}")).collect();
+    let file = [TreeEvent::Regular { executable: false, size: 1 }, TreeEvent::Contents(b"x"), TreeEvent::RegularEnd];
+    let files = names.iter().flat_map(|name| {
+        let name = [TreeEvent::Entry(name.as_bytes())];
+        name.into_iter().chain(file).chain([TreeEvent::EntryEnd])
+    });
+    let mut events = [TreeEvent::Directory].into_iter().chain(files).chain([TreeEvent::DirectoryEnd]);
+    let error = events.try_for_each(|event| restorer.event(event)).unwrap_err().to_string();
+    assert!(error.contains("tree/f150"), "{error}");
 }
 
 #[test]
