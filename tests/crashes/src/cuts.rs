@@ -24,7 +24,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const MEGABYTES: u64 = 96;
-const SECTOR: usize = 512;
 
 /// Why no power can be cut here; `None` where it can.
 pub fn refused() -> Option<String> {
@@ -120,7 +119,7 @@ fn record(firn: &Path, kind: Kind, random: &mut Random, size: Size, report: &mut
         platter.advance(&log, moment)?;
         run(Command::new("cp").arg("--sparse=always").arg(image("fresh")).arg(image("cut")))?;
         let before = random.clone();
-        let how = lose(&log[platter.upto..moment], &image("cut"), random)?;
+        let how = lose(kind, &log[platter.upto..moment], &image("cut"), random)?;
         report.count(format!("{kind:?}, {how}"));
         let mounted = Mounted::new(kind, &image("cut"), &world.disk()).or_else(|error| {
             kind.mend(&image("cut")).map_err(|why| format!("{error}; {why}"))?;
@@ -134,6 +133,7 @@ fn record(firn: &Path, kind: Kind, random: &mut Random, size: Size, report: &mut
         // To be looked at.
         if let Some(keep) = std::env::var_os("KEEP").filter(|_| !found.is_empty()) {
             lose_again(
+                kind,
                 &world,
                 &log[platter.upto..moment],
                 &Path::new(&keep).join(format!("{kind:?}-{moment}")),
@@ -192,7 +192,7 @@ impl Platter {
 }
 
 /// Writes some of what was not flushed.
-fn lose(pending: &[Event], image: &Path, random: &mut Random) -> Result<&'static str> {
+fn lose(kind: Kind, pending: &[Event], image: &Path, random: &mut Random) -> Result<&'static str> {
     let file = File::options().write(true).open(image).map_err(|e| e.to_string())?;
     let how = random.below(4);
     for event in pending {
@@ -206,9 +206,9 @@ fn lose(pending: &[Event], image: &Path, random: &mut Random) -> Result<&'static
                 }
             }
             _ => {
-                for (number, sector) in data.chunks(SECTOR).enumerate() {
+                for (number, sector) in data.chunks(kind.sector()).enumerate() {
                     if random.one_in(2) {
-                        let at = offset + (number * SECTOR) as u64;
+                        let at = offset + (number * kind.sector()) as u64;
                         file.write_all_at(sector, at).map_err(|e| e.to_string())?;
                     }
                 }
@@ -219,9 +219,9 @@ fn lose(pending: &[Event], image: &Path, random: &mut Random) -> Result<&'static
 }
 
 /// Makes the image of a cut once more, as it was before anybody looked.
-fn lose_again(world: &World, pending: &[Event], image: &Path, before: &Random) -> Result<()> {
+fn lose_again(kind: Kind, world: &World, pending: &[Event], image: &Path, before: &Random) -> Result<()> {
     run(Command::new("cp").arg("--sparse=always").arg(world.place.join("fresh")).arg(image))?;
-    lose(pending, image, &mut before.clone()).map(drop)
+    lose(kind, pending, image, &mut before.clone()).map(drop)
 }
 
 /// Looks at what is left, and runs the command again that was cut off.
