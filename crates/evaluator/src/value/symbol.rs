@@ -148,6 +148,11 @@ impl Symbols {
 
     /// The number of a name.
     pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
+        self.intern_as(arena, name, None)
+    }
+
+    /// The number of a name, whose text from now on is `own` if it is new.
+    fn intern_as(&self, arena: &mut Arena, name: &[u8], own: Option<Str>) -> Symbol {
         let hash = hash(name);
         let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
         let numbers = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +164,7 @@ impl Symbols {
             numbers.len()
         };
         // Made without the lock, which others may wait for; another thread may be faster.
-        let text = Str::new(arena, name, ContextId::NONE);
+        let text = own.unwrap_or_else(|| Str::new(arena, name, ContextId::NONE));
         let mut numbers = numbers();
         if numbers.len() != before
             && let Some(entry) = numbers.find(spread(hash), is_it)
@@ -186,7 +191,8 @@ impl Symbols {
         if let Some(symbol) = string.cached_symbol() {
             return symbol;
         }
-        let symbol = self.intern(arena, string.bytes());
+        let own = (string.context() == ContextId::NONE).then_some(string);
+        let symbol = self.intern_as(arena, string.bytes(), own);
         string.cache_symbol(symbol);
         symbol
     }
