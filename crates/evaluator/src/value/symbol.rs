@@ -148,36 +148,31 @@ impl Symbols {
 
     /// The number of a name.
     pub(crate) fn intern(&self, arena: &mut Arena, name: &[u8]) -> Symbol {
-        self.intern_as(arena, name, None)
+        if let Some(symbol) = self.find(name) {
+            return symbol;
+        }
+        // Made without the lock, which others may wait for; another thread may be faster.
+        let text = Str::new(arena, name, ContextId::NONE);
+        self.intern_text(text)
     }
 
-    /// The number of a name, whose text from now on is `own` if it is new.
-    fn intern_as(&self, arena: &mut Arena, name: &[u8], own: Option<Str>) -> Symbol {
+    /// The number of a name, whose text from now on is this one if it is new.
+    fn intern_text(&self, text: Str) -> Symbol {
+        let name = text.bytes();
         let hash = hash(name);
         let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
-        let numbers = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = {
-            let numbers = numbers();
-            if let Some(entry) = numbers.find(spread(hash), is_it) {
-                return entry.symbol;
-            }
-            numbers.len()
-        };
-        // Made without the lock, which others may wait for; another thread may be faster.
-        let text = own.unwrap_or_else(|| Str::new(arena, name, ContextId::NONE));
-        let mut numbers = numbers();
-        if numbers.len() != before
-            && let Some(entry) = numbers.find(spread(hash), is_it)
-        {
-            return entry.symbol;
-        }
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         // As many names as there are entries, and their lock is held.
-        let symbol = Symbol(u32::try_from(numbers.len()).expect("fewer than 2^32 names"));
-        self.names.set(symbol.0, text);
-        text.cache_symbol(symbol);
-        let entry = Entry { hash, symbol };
-        numbers.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
-        symbol
+        let next = Symbol(u32::try_from(numbers.len()).expect("fewer than 2^32 names"));
+        let entry = numbers.entry(spread(hash), is_it, |entry| spread(entry.hash));
+        entry
+            .or_insert_with(|| {
+                self.names.set(next.0, text);
+                text.cache_symbol(next);
+                Entry { hash, symbol: next }
+            })
+            .get()
+            .symbol
     }
 
     /// How many there are.
@@ -191,8 +186,10 @@ impl Symbols {
         if let Some(symbol) = string.cached_symbol() {
             return symbol;
         }
-        let own = (string.context() == ContextId::NONE).then_some(string);
-        let symbol = self.intern_as(arena, string.bytes(), own);
+        let symbol = match string.context() {
+            ContextId::NONE => self.intern_text(string),
+            _ => self.intern(arena, string.bytes()),
+        };
         string.cache_symbol(symbol);
         symbol
     }
