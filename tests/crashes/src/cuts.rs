@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const MEGABYTES: u64 = 96;
+const SECTOR: usize = 512;
 
 /// Why no power can be cut here; `None` where it can.
 pub fn refused() -> Option<String> {
@@ -206,9 +207,10 @@ fn lose(kind: Kind, pending: &[Event], image: &Path, random: &mut Random) -> Res
                 }
             }
             _ => {
-                for (number, sector) in data.chunks(kind.sector()).enumerate() {
+                let sector_bytes = if kind.is_whole(*offset) { data.len().max(SECTOR) } else { SECTOR };
+                for (number, sector) in data.chunks(sector_bytes).enumerate() {
                     if random.one_in(2) {
-                        let at = offset + (number * kind.sector()) as u64;
+                        let at = offset + (number * sector_bytes) as u64;
                         file.write_all_at(sector, at).map_err(|e| e.to_string())?;
                     }
                 }
