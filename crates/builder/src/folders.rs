@@ -67,11 +67,13 @@ impl BuildDir {
 
     /// Whether the folder is our own user's, where it was made, with its mode, and empty.
     fn is_like_new(&self) -> io::Result<bool> {
+        if self.keep || self.inner != self.top {
+            return Ok(false);
+        }
         let (found, own) = (fs::symlink_metadata(&self.top)?, self.lock.metadata()?);
-        let ours =
-            (found.dev(), found.ino()) == (own.dev(), own.ino()) && own.uid() == rustix::process::geteuid().as_raw();
-        let whole = !self.keep && self.inner == self.top && own.mode() & 0o7777 == 0o700;
-        Ok(ours && whole && fs::read_dir(&self.top)?.next().is_none())
+        let whole = own.uid() == rustix::process::geteuid().as_raw() && own.mode() & 0o7777 == 0o700;
+        let same = (found.dev(), found.ino()) == (own.dev(), own.ino());
+        Ok(whole && same && fs::read_dir(&self.top)?.next().is_none())
     }
 
     /// The outer folder, the builder's own where that is not hidden.
