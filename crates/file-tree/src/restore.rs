@@ -24,8 +24,8 @@ pub struct RestoreOptions {
 /// Files of one tree that are not worth further threads.
 const ALONE: usize = 64;
 
-/// Makes the tree it is given at a path that must not exist. Of a large tree, small files are written by threads of its own; they
-/// have ended when the tree's last event was taken, and when this is dropped.
+/// Makes the tree it is given at a path that must not exist. Of a large tree, small files are written by threads of its own;
+/// they have ended when the tree's last event was taken, and when this is dropped.
 pub struct Restorer {
     path: PathBuf,
     file: Target,

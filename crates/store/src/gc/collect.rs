@@ -3,8 +3,9 @@
 //! `gc.lock` is held and the socket served from before the first root is read until the last object has its place no more.
 //! Then, batch by batch, those first to which nothing refers: the paths become pending; one transaction looks once more for
 //! whoever refers to them and deletes the rows of the others; when that is durable, the objects are renamed into the trash,
-//! beside the transaction of the next batch; the paths are pending no more. An object without a row is garbage that the next collection finds; a row without an object
-//! would be a lie, so nothing is renamed before the commit. Unlinking goes on beside all that.
+//! beside the transaction of the next batch; the paths are pending no more. An object without a row is garbage that the next
+//! collection finds; a row without an object would be a lie, so nothing is renamed before the commit. Unlinking goes on
+//! beside all that.
 //!
 //! On a full disk the space set aside is given back first, and what needs no row is deleted first; when the database cannot
 //! grow, what was renamed is unlinked before the next try, with fewer paths.

@@ -3,8 +3,8 @@
 //! A path lives if a root leads to it: by references, from an output to its derivation (`keep-derivations`), from a
 //! derivation to its outputs (`keep-outputs`). Roots may arrive at any time, until the collection ends. A batch of paths is
 //! *pending* while it is being deleted; who roots one of them is told to wait, as it would otherwise be written anew while
-//! the old one is being renamed away. The next batch may begin before one ends; they end in the order in which they began. Nothing that lives becomes pending, and what is pending is deleted unless it turns out
-//! to be referred to.
+//! the old one is being renamed away. The next batch may begin before one ends; they end in the order in which they began.
+//! Nothing that lives becomes pending, and what is pending is deleted unless it turns out to be referred to.
 //!
 //! Absent: locks between threads, the disk, the database: this is arithmetic, and tested as such.
 
