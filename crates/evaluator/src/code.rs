@@ -206,8 +206,9 @@ impl Sources {
     }
 }
 
-/// Makes a fresh program runnable. `directory` is the folder that relative path literals start from.
-pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, directory: &[u8]) -> &'static Code {
+/// Makes a fresh program runnable, whose arrays are copied; its symbols are renumbered in place. `directory` is the folder
+/// that relative path literals start from.
+pub(crate) fn link(eval: &mut Eval, program: &mut Program, source: Arc<SourceText>, directory: &[u8]) -> &'static Code {
     let symbols: Vec<Symbol> =
         program.symbols.iter().map(|range| eval.intern(&program.text[range.indices()])).collect();
     let renumber = |symbol: &mut Symbol| {
@@ -215,30 +216,29 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
             *symbol = symbols[symbol.0 as usize];
         }
     };
-    let Program { mut nodes, mut names, mut bindings, mut lambdas, mut formals, .. } = program;
     // Behind the constants of the text stands the one that all empty lists share.
     let empty_list = program.constants.len();
-    for node in &mut nodes {
+    for node in &mut program.nodes {
         match node {
             Node::WithVar { name, .. } | Node::Select1 { name, .. } => renumber(name),
             Node::List(elements) if elements.len == 0 => *node = Node::Const(empty_list as u32),
             _ => {}
         }
     }
-    for name in &mut names {
+    for name in &mut program.names {
         if let AttrName::Static(symbol) = name {
             renumber(symbol);
         }
     }
-    bindings.iter_mut().for_each(|binding| renumber(&mut binding.name));
-    formals.iter_mut().for_each(|formal| renumber(&mut formal.name));
-    for lambda in &mut lambdas {
+    program.bindings.iter_mut().for_each(|binding| renumber(&mut binding.name));
+    program.formals.iter_mut().for_each(|formal| renumber(&mut formal.name));
+    for lambda in &mut program.lambdas {
         renumber(&mut lambda.argument);
         renumber(&mut lambda.name);
-        formals[lambda.formals.indices()].sort_unstable_by_key(|formal| formal.name);
+        program.formals[lambda.formals.indices()].sort_unstable_by_key(|formal| formal.name);
     }
     for attrs in &program.attrs {
-        bindings[attrs.bindings.indices()].sort_unstable_by_key(|binding| binding.name);
+        program.bindings[attrs.bindings.indices()].sort_unstable_by_key(|binding| binding.name);
     }
     let mut constants = ListBuilder::new(&mut eval.arena, program.constants.len() + 1);
     for constant in &program.constants {
@@ -248,19 +248,19 @@ pub(crate) fn link(eval: &mut Eval, program: Program, source: Arc<SourceText>, d
     let base = source.pos_of(0).0;
     eval.add_code(|number| Code {
         number,
-        hints: (0..nodes.len() + names.len()).map(|_| Hint::default()).collect(),
-        nodes: nodes.into(),
-        offsets: program.offsets.into(),
-        operands: program.operands.into(),
-        extra: program.extra.into(),
-        selects: program.selects.into(),
-        names: names.into(),
+        hints: (0..program.nodes.len() + program.names.len()).map(|_| Hint::default()).collect(),
+        nodes: program.nodes.as_slice().into(),
+        offsets: program.offsets.as_slice().into(),
+        operands: program.operands.as_slice().into(),
+        extra: program.extra.as_slice().into(),
+        selects: program.selects.as_slice().into(),
+        names: program.names.as_slice().into(),
         shapes: program.attrs.iter().map(|_| ShapePlace::default()).collect(),
-        attrs: program.attrs.into(),
-        bindings: bindings.into(),
-        dynamics: program.dynamics.into(),
-        lambdas: lambdas.into(),
-        formals: formals.into(),
+        attrs: program.attrs.as_slice().into(),
+        bindings: program.bindings.as_slice().into(),
+        dynamics: program.dynamics.as_slice().into(),
+        lambdas: program.lambdas.as_slice().into(),
+        formals: program.formals.as_slice().into(),
         constants: constants.finish(),
         base,
         root: program.root.expect("a program that compiled has a root"),

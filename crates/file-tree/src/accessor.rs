@@ -107,10 +107,14 @@ impl Walker<'_, '_> {
     fn regular(&mut self, path: &TreePath) -> Result<(), Error> {
         let Contents { size, executable, mut reader } = self.accessor.open(path)?;
         self.sink.event(TreeEvent::Regular { executable, size })?;
-        self.buffer.resize(PIECE, 0);
+        // Most files are smaller than the buffer may be, and most walks see one.
+        let most = usize::try_from(size).map_or(PIECE, |size| size.min(PIECE));
+        if self.buffer.len() < most {
+            self.buffer.resize(most, 0);
+        }
         let mut left = size;
         while left > 0 {
-            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let want = most.min(usize::try_from(left).unwrap_or(usize::MAX));
             let got = match reader.read(&mut self.buffer[..want]) {
                 Ok(0) => return Err(Error::Changed(self.accessor.show(path))),
                 Ok(got) => got,

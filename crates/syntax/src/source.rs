@@ -62,13 +62,13 @@ pub struct SourceLines<'a> {
 #[derive(Debug)]
 pub struct Source {
     origin: Origin,
-    text: Arc<[u8]>,
+    text: Vec<u8>,
     lines: OnceLock<Vec<u32>>,
 }
 
 impl Source {
     /// Takes a text. Fails if it has 2^32 − 1 bytes or more.
-    pub fn new(origin: Origin, text: impl Into<Arc<[u8]>>) -> Result<Source, SourceTooLarge> {
+    pub fn new(origin: Origin, text: impl Into<Vec<u8>>) -> Result<Source, SourceTooLarge> {
         let text = text.into();
         if text.len() >= u32::MAX as usize {
             return Err(SourceTooLarge { origin, length: text.len() });

@@ -171,9 +171,7 @@ fn map_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
     let set = eval.expect_attrs(args[1], "while evaluating the second argument passed to builtins.mapAttrs")?;
     let mut mapped = set.same_names(&mut eval.arena);
     for attr in set.iter() {
-        let name = eval.shared.symbols.value(attr.name);
-        let partly = Thunk::call(&mut eval.arena, args[0], name);
-        let value = Thunk::call(&mut eval.arena, partly.into(), attr.value.get());
+        let value = Thunk::named_call(&mut eval.arena, args[0], attr.name, attr.value.get());
         mapped.push(value.into());
     }
     Ok(mapped.finish().into())
@@ -211,10 +209,8 @@ fn zip_attrs_with(eval: &mut Eval, args: &[Value]) -> Outcome {
     }
     let mut zipped = AttrSetBuilder::new(&mut eval.arena, names.len());
     for (index, (name, _)) in names.into_iter().enumerate() {
-        let text = eval.shared.symbols.value(name);
         let values = eval.stack.get(base + index);
-        let partly = Thunk::call(&mut eval.arena, function, text);
-        let value = Thunk::call(&mut eval.arena, partly.into(), values);
+        let value = Thunk::named_call(&mut eval.arena, function, name, values);
         zipped.push(name, Pos::NONE, value.into());
     }
     Ok(zipped.finish_sorted(&mut eval.arena).into())

@@ -45,7 +45,7 @@ pub(crate) mod xml;
 use crate::error::EvalError;
 use crate::eval::{Eval, Outcome};
 use crate::options::EvalOptions;
-use crate::value::{Attr, AttrSet, AttrSetBuilder, List, ListBuilder, Pos, Value, sym};
+use crate::value::{Attr, AttrSet, AttrSetBuilder, List, ListBuilder, Pos, Start, Value, sym};
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
@@ -330,7 +330,7 @@ pub(crate) fn base_scope(eval: &mut Eval) -> List {
 pub(crate) fn in_name_order(eval: &mut Eval, set: AttrSet) -> Vec<Attr> {
     eval.stack.push(set.into());
     let symbols = &eval.shared.symbols;
-    let mut attrs: Vec<(u64, Attr)> = set.iter().map(|attr| (symbols.start(attr.name), attr)).collect();
+    let mut attrs: Vec<(Start, Attr)> = set.iter().map(|attr| (symbols.start(attr.name), attr)).collect();
     // The first bytes decide most comparisons without following a pointer.
     let name = |attr: &Attr| symbols.bytes(attr.name);
     attrs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(&a.1).cmp(name(&b.1))));

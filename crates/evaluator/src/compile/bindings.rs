@@ -25,9 +25,18 @@ struct NewBinding {
 }
 
 /// The names of large sets: (set, name) to the binding.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Index {
     large: FxHashMap<(u32, Symbol), u32>,
+}
+
+impl Index {
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        // One large text must not make the emptying of every later one slow.
+        const MOST: usize = 4096;
+        if self.large.capacity() > MOST { self.large = FxHashMap::default() } else { self.large.clear() }
+    }
 }
 
 impl Lowering<'_> {

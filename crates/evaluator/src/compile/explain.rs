@@ -1,9 +1,10 @@
 //! Parts of an expression shown in messages, as C++ Nix prints its tree.
 //!
-//! Relative paths in it start from `folder`. A program keeps no text form; the file is read anew when an error needs one. Nothing here runs on good paths.
+//! Relative paths in it start from `folder`. A program keeps no text form; the file is read anew when an error needs one.
+//! Nothing here runs on good paths.
 
+use super::Compiler;
 use super::print::{PrintOptions, print_node};
-use super::read;
 use super::tree::{NO_BINDING, Tree, TreeName, TreeNode, TreeSet};
 use crate::program::{CompileOptions, Lints};
 use syntax::Source;
@@ -50,7 +51,9 @@ fn read_again(source: &Source) -> Option<Tree> {
         max_depth: syntax::DEFAULT_MAX_DEPTH,
         stack_floor: 0,
     };
-    read(source, &options).ok()
+    let mut compiler = Compiler::default();
+    compiler.read(source, &options).ok()?;
+    Some(compiler.tree)
 }
 
 fn show(tree: &Tree, node: u32, folder: &[u8]) -> String {

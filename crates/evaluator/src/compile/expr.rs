@@ -6,8 +6,8 @@
 //! without recursion. Depth and stack are limited like the parser's.
 
 use super::print::identifier_text;
-use super::scope::{Found, Scopes};
-use super::tree::{Tree, TreeId, TreeName, TreeNode, TreeSelect, TreeValue};
+use super::scope::{Found, Scopes, Tables};
+use super::tree::{Tree, TreeId, TreeName, TreeNode, TreeSelect, TreeValue, empty};
 use crate::program::{
     AttrName, AttrsDef, Binding, BindingKind, CompileError, CompileOptions, Constant, DynamicBinding, Formal,
     LambdaDef, Node, NodeId, OperandOffsets, OptNodeId, Program, Range, SelectDef, Symbol,
@@ -28,8 +28,14 @@ struct OperatorNames {
     nix_path: Symbol,
 }
 
-/// Resolves a whole file.
-pub(super) fn resolve(mut tree: Tree, options: &CompileOptions<'_>) -> Result<Program, CompileError> {
+/// Resolves a whole file into `program`, whatever that held. The text and the names of `tree` go there.
+pub(super) fn resolve(
+    tree: &mut Tree,
+    tables: &mut Tables,
+    pending: &mut Vec<Binding>,
+    program: &mut Program,
+    options: &CompileOptions<'_>,
+) -> Result<(), CompileError> {
     let names = OperatorNames {
         sub: tree.intern(b"__sub"),
         mul: tree.intern(b"__mul"),
@@ -39,60 +45,65 @@ pub(super) fn resolve(mut tree: Tree, options: &CompileOptions<'_>) -> Result<Pr
         nix_path: tree.intern(b"__nixPath"),
     };
     let outer: Option<Vec<Symbol>> = options.scope.map(|scope| scope.iter().map(|name| tree.intern(name)).collect());
-    let mut scopes = Scopes::new(options, tree.symbols.ranges.len());
+    let mut scopes = Scopes::new(tables, options, tree.symbols.ranges.len());
     if let Some(outer) = outer {
         let _outermost = scopes.enter();
         for (slot, &name) in outer.iter().enumerate() {
             scopes.bind(name, slot as u32);
         }
     }
-    let count = tree.nodes.len();
-    let text = std::mem::take(&mut tree.text);
+    begin(program, tree);
     let mut resolver = Resolver {
-        tree: &tree,
-        program: Program {
-            nodes: Vec::with_capacity(count + count / 8),
-            offsets: Vec::with_capacity(count + count / 8),
-            extra: Vec::with_capacity(tree.extra.len() + tree.extra.len() / 4),
-            selects: Vec::with_capacity(tree.selects.len()),
-            names: Vec::with_capacity(tree.names.len()),
-            attrs: Vec::with_capacity(tree.sets.len()),
-            bindings: Vec::with_capacity(tree.bindings.len()),
-            lambdas: Vec::with_capacity(tree.lambdas.len()),
-            formals: Vec::with_capacity(tree.formals.len()),
-            constants: Vec::with_capacity(count / 8),
-            text,
-            ..Program::default()
-        },
+        tree,
+        program,
         scopes,
         names,
         depth: 0,
         max_depth: options.max_depth,
         stack_floor: options.stack_floor,
-        pending: Vec::new(),
+        pending,
     };
     let root = resolver.node(tree.root).map_err(|error| *error)?;
-    let mut program = resolver.program;
     program.root = Some(root);
-    program.symbols = tree.symbols.ranges;
-    Ok(program)
+    Ok(())
 }
 
-struct Resolver<'t, 'o> {
+/// Empties a program and makes room for what `tree` is likely to become.
+fn begin(program: &mut Program, tree: &mut Tree) {
+    let count = tree.nodes.len();
+    empty(&mut program.nodes, count + count / 8);
+    empty(&mut program.offsets, count + count / 8);
+    empty(&mut program.extra, tree.extra.len() + tree.extra.len() / 4);
+    empty(&mut program.selects, tree.selects.len());
+    empty(&mut program.names, tree.names.len());
+    empty(&mut program.attrs, tree.sets.len());
+    empty(&mut program.bindings, tree.bindings.len());
+    program.dynamics.clear();
+    empty(&mut program.lambdas, tree.lambdas.len());
+    empty(&mut program.formals, tree.formals.len());
+    empty(&mut program.constants, count / 8);
+    program.operands.clear();
+    program.warnings.clear();
+    program.root = None;
+    std::mem::swap(&mut program.text, &mut tree.text);
+    std::mem::swap(&mut program.symbols, &mut tree.symbols.ranges);
+}
+
+struct Resolver<'t> {
     tree: &'t Tree,
-    program: Program,
-    scopes: Scopes<'o>,
+    program: &'t mut Program,
+    scopes: Scopes<'t>,
     names: OperatorNames,
     depth: u32,
     max_depth: u32,
     stack_floor: usize,
     /// Bindings of the sets being resolved, innermost on top.
-    pending: Vec<Binding>,
+    pending: &'t mut Vec<Binding>,
 }
 
 type Nodes = SmallVec<[u32; 8]>;
 
-impl<'t> Resolver<'t, '_> {
+impl<'t> Resolver<'t> {
     #[inline]
     fn add(&mut self, node: Node, offset: u32) -> NodeId {
         let id = NodeId(self.program.nodes.len() as u32);
@@ -187,12 +198,12 @@ impl<'t> Resolver<'t, '_> {
     }
 
     fn spelling(&self, name: Symbol) -> &[u8] {
-        &self.program.text[self.tree.symbols.ranges[name.0 as usize].indices()]
+        &self.program.text[self.program.symbols[name.0 as usize].indices()]
     }
 
     #[inline]
     fn variable(&mut self, name: Symbol, offset: u32) -> Resolved {
-        let range = self.tree.symbols.ranges[name.0 as usize];
+        let range = self.program.symbols[name.0 as usize];
         let node = match self.scopes.find(name, &self.program.text[range.indices()]) {
             Found::Slot { depth: 0, slot } => Node::Var0 { slot },
             Found::Slot { depth: 1, slot } => Node::Var1 { slot },

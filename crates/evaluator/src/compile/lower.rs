@@ -12,48 +12,55 @@ use syntax::{
 };
 
 /// A step of an attribute path that waits for what it belongs to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PendingName {
     pub(super) name: TreeName,
     pub(super) offset: u32,
 }
 
+/// What lowering keeps while it reads a text.
+#[derive(Debug, Default)]
+pub(super) struct Stacks {
+    expressions: Vec<(TreeId, u32)>,
+    names: Vec<PendingName>,
+    formals: Vec<TreeFormal>,
+    open: Vec<u32>,
+    index: Index,
+}
+
 pub(super) struct Lowering<'a> {
     pub(super) source: &'a Source,
     lints: Lints,
-    pub(super) tree: Tree,
-    stack: Vec<(TreeId, u32)>,
-    pub(super) names: Vec<PendingName>,
-    formals: Vec<TreeFormal>,
+    pub(super) tree: &'a mut Tree,
+    stack: &'a mut Vec<(TreeId, u32)>,
+    pub(super) names: &'a mut Vec<PendingName>,
+    formals: &'a mut Vec<TreeFormal>,
     /// The sets being read, innermost last.
-    pub(super) open: Vec<u32>,
-    pub(super) index: Index,
+    pub(super) open: &'a mut Vec<u32>,
+    pub(super) index: &'a mut Index,
     /// The first error; the rest of the text does not matter then.
     error: Option<CompileError>,
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(source: &'a Source, lints: Lints) -> Lowering<'a> {
-        Lowering {
-            source,
-            lints,
-            tree: Tree::new(source.text().len()),
-            stack: Vec::with_capacity(64),
-            names: Vec::with_capacity(16),
-            formals: Vec::new(),
-            open: Vec::new(),
-            index: Index::default(),
-            error: None,
-        }
+    /// Reads `source` into `tree`, which was emptied.
+    pub(super) fn new(source: &'a Source, lints: Lints, tree: &'a mut Tree, stacks: &'a mut Stacks) -> Lowering<'a> {
+        let Stacks { expressions: stack, names, formals, open, index } = stacks;
+        stack.clear();
+        names.clear();
+        formals.clear();
+        open.clear();
+        index.clear();
+        Lowering { source, lints, tree, stack, names, formals, open, index, error: None }
     }
 
-    pub(super) fn finish(mut self) -> Result<Tree, CompileError> {
+    pub(super) fn finish(self) -> Result<(), CompileError> {
         if let Some(mut error) = self.error {
-            error.warnings = self.tree.warnings;
+            error.warnings = std::mem::take(&mut self.tree.warnings);
             return Err(error);
         }
         self.tree.root = self.stack.pop().map_or(0, |(root, _)| root);
-        Ok(self.tree)
+        Ok(())
     }
 
     pub(super) fn fail(&mut self, offset: u32, message: String) {

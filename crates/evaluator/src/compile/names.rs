@@ -5,7 +5,7 @@ use rustc_hash::FxHasher;
 use std::hash::Hasher;
 
 /// Interns names into a shared text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Names {
     /// Where each name lies in the text.
     pub(super) ranges: Vec<Range>,
@@ -15,10 +15,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// No names, with room for `count`.
-    pub(super) fn new(count: usize) -> Names {
-        let table = vec![0; (2 * count).next_power_of_two().max(64)];
-        Names { ranges: Vec::with_capacity(count), hashes: Vec::with_capacity(count), table }
+    /// Forgets all names; makes room for `count`. To be called before the first.
+    pub(super) fn begin(&mut self, count: usize) {
+        self.ranges.clear();
+        self.hashes.clear();
+        self.table.clear();
+        self.table.resize((2 * count).next_power_of_two().max(64), 0);
     }
 
     /// The number of a name, whose bytes are appended to `text` if it is new.
@@ -82,7 +84,8 @@ mod tests {
 
     #[test]
     fn equal_names_have_equal_numbers_across_growth() {
-        let (mut names, mut text) = (Names::new(0), Vec::new());
+        let (mut names, mut text) = (Names::default(), Vec::new());
+        names.begin(0);
         let spell = |index: u32| format!("name{index}").into_bytes();
         for index in 0..1000 {
             assert_eq!(names.intern(&mut text, &spell(index)), Symbol(index));

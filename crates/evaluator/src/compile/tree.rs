@@ -130,8 +130,14 @@ pub(super) struct TreeLambda {
     pub(super) name: Symbol,
 }
 
+/// Empties a vector and makes sure of room for `room` elements.
+pub(super) fn empty<T>(memory: &mut Vec<T>, room: usize) {
+    memory.clear();
+    memory.reserve(room);
+}
+
 /// The whole file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<TreeNode>,
     pub(super) offsets: Vec<u32>,
@@ -152,25 +158,23 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// An empty one, with room for about what a text of `length` bytes takes.
-    pub(super) fn new(length: usize) -> Tree {
-        Tree {
-            nodes: Vec::with_capacity(length / 16),
-            offsets: Vec::with_capacity(length / 16),
-            extra: Vec::with_capacity(length / 32),
-            integers: Vec::new(),
-            floats: Vec::new(),
-            selects: Vec::with_capacity(length / 64),
-            names: Vec::with_capacity(length / 64),
-            sets: Vec::with_capacity(length / 256),
-            bindings: Vec::with_capacity(length / 64),
-            lambdas: Vec::with_capacity(length / 256),
-            formals: Vec::with_capacity(length / 128),
-            text: Vec::with_capacity(length / 4),
-            symbols: Names::new(length / 64),
-            warnings: Vec::new(),
-            root: 0,
-        }
+    /// Forgets what it held; makes room for about what a text of `length` bytes takes.
+    pub(super) fn begin(&mut self, length: usize) {
+        empty(&mut self.nodes, length / 16);
+        empty(&mut self.offsets, length / 16);
+        empty(&mut self.extra, length / 32);
+        self.integers.clear();
+        self.floats.clear();
+        empty(&mut self.selects, length / 64);
+        empty(&mut self.names, length / 64);
+        empty(&mut self.sets, length / 256);
+        empty(&mut self.bindings, length / 64);
+        empty(&mut self.lambdas, length / 256);
+        empty(&mut self.formals, length / 128);
+        empty(&mut self.text, length / 4);
+        self.symbols.begin(length / 64);
+        self.warnings.clear();
+        self.root = 0;
     }
 
     #[inline]

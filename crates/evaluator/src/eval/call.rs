@@ -9,7 +9,7 @@ use crate::builtins::{MAX_ARITY, TABLE};
 use crate::code::Code;
 use crate::error::EvalError;
 use crate::program::{Formal, LambdaDef, Node, NodeId, Symbol};
-use crate::value::{AttrSet, Env, Partial, Pos, Value, sym};
+use crate::value::{AttrSet, Call, Env, Partial, Pos, Thunk, Value, sym};
 
 /// Where the arguments of a call come from.
 trait Arguments: Copy {
@@ -120,6 +120,32 @@ impl Eval {
             return self.traced(pos, callee, |eval| eval.call_silently(function, arguments, pos));
         }
         self.call_silently(function, arguments, pos)
+    }
+
+    /// Makes a call that waited; one with a name must be one for [`Eval::takes_both`].
+    #[inline(always)]
+    pub(super) fn make_call(&mut self, Call { function, name, argument }: Call, pos: Pos) -> Outcome {
+        match name {
+            None => self.call_at(function, &[argument], pos),
+            Some(name) => {
+                let name = self.shared.symbols.value(name);
+                self.call_silently(function, &[name, argument], pos)
+            }
+        }
+    }
+
+    /// Whether a call that waits with a name can be made at once, nobody being able to tell. To C++ Nix it is a call whose
+    /// function is another that waits, one level deeper; where that one only makes a closure, it need not be made.
+    pub(super) fn takes_both(&mut self, function: Value) -> bool {
+        let known = function.as_thunk().map_or(Some(function), Thunk::done);
+        let Some(lambda) = known.and_then(Value::as_lambda) else { return false };
+        let (code, index) = lambda.code();
+        let code = self.code(code);
+        let lambda = &code.lambdas[index as usize];
+        self.watch.is_none()
+            && self.depth < self.max_depth
+            && !lambda.has_formals
+            && matches!(code.node(lambda.body), Node::Lambda(_))
     }
 
     #[inline(always)]

@@ -3,13 +3,14 @@
 use super::access::Links;
 use super::{Eval, Imported, Outcome, lock};
 use crate::code::{Code, INTERNAL, SourceText, link};
+use crate::compile::Compiler;
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::RootId;
 use crate::options::EvalOptions;
 use crate::program::{CompileError, CompileOptions, Constant, PathBase, Program};
 use crate::value::{AttrSet, Env, Pos, Thunk, Value};
 use crate::world::{PathType, WorldError, WorldErrorClass};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use store_model::{HashAlgorithm, Hasher};
 use syntax::{Origin, Source};
 
@@ -25,8 +26,21 @@ pub(crate) enum ImportScope {
 /// Files that are being read and compiled, each by one thread.
 #[derive(Default)]
 pub(super) struct Reading {
-    files: Mutex<Vec<Vec<u8>>>,
+    files: Mutex<Files>,
     finished: Condvar,
+}
+
+#[derive(Default)]
+struct Files {
+    paths: Vec<Vec<u8>>,
+    /// How many threads wait for one of them; mostly nobody, who is not woken.
+    waiting: usize,
+}
+
+impl Files {
+    fn hold(&self, file: &[u8]) -> bool {
+        self.paths.iter().any(|path| path == file)
+    }
 }
 
 /// Whoever reads a file; others may when this is dropped.
@@ -37,8 +51,11 @@ struct Reader<'a> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        lock(&self.reading.files).retain(|file| file != self.file);
-        self.reading.finished.notify_all();
+        let mut files = lock(&self.reading.files);
+        files.paths.retain(|file| file != self.file);
+        if files.waiting > 0 {
+            self.reading.finished.notify_all();
+        }
     }
 }
 
@@ -48,16 +65,18 @@ impl Reading {
     fn begin<'a>(&'a self, eval: &mut Eval, file: &'a [u8]) -> Option<Reader<'a>> {
         {
             let mut files = lock(&self.files);
-            if !files.iter().any(|other| other == file) {
-                files.push(file.to_vec());
+            if !files.hold(file) {
+                files.paths.push(file.to_vec());
                 return Some(Reader { reading: self, file });
             }
         }
         eval.arena.blocked(|| {
             let mut files = lock(&self.files);
-            while files.iter().any(|other| other == file) {
+            files.waiting += 1;
+            while files.hold(file) {
                 files = self.finished.wait(files).unwrap_or_else(PoisonError::into_inner);
             }
+            files.waiting -= 1;
         });
         None
     }
@@ -74,24 +93,41 @@ impl Eval {
         let Some(text) = lock(&self.shared.sources).add(source) else {
             return Err(EvalError::eval("more than 4 GB of source text"));
         };
-        let options = self.shared.options.clone();
+        let key = if scope.is_none() { self.program_key(&text) } else { None };
+        if let Some(mut program) = key.and_then(|key| self.kept_program(&key, &text)) {
+            self.refuse_home(&program)?;
+            return Ok(link(self, &mut program, text, directory));
+        }
+        // What one very large text needed is not kept for the small ones after it.
+        const LARGE: usize = 4 << 20;
+        let mut compiler = self.compiler.take().unwrap_or_default();
+        let code = self.compile_with(&mut compiler, text.clone(), directory, scope, key);
+        self.compiler = (text.source.text().len() <= LARGE).then_some(compiler);
+        code
+    }
+
+    fn compile_with(
+        &mut self,
+        compiler: &mut Compiler,
+        text: Arc<SourceText>,
+        directory: &[u8],
+        scope: Option<&[&[u8]]>,
+        key: Option<[u8; 32]>,
+    ) -> Result<&'static Code, EvalError> {
+        let shared = self.shared.clone();
+        let options = &shared.options;
         let compile_options = CompileOptions {
-            base: &|name| crate::builtins::global_number(name, &options),
+            base: &|name| crate::builtins::global_number(name, options),
             scope,
             pipe_operators: options.has_feature("pipe-operators"),
             lints: options.lints,
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };
-        let key = if scope.is_none() { self.program_key(&text) } else { None };
-        if let Some(program) = key.and_then(|key| self.kept_program(&key, &text)) {
-            self.refuse_home(&program)?;
-            return Ok(link(self, program, text, directory));
-        }
-        let program = crate::compile::compile(&text.source, compile_options)
-            .map_err(|error| self.compile_failed(&text, error))?;
+        let program =
+            compiler.compile(&text.source, compile_options).map_err(|error| self.compile_failed(&text, error))?;
         if let (Some(key), Some(programs)) = (key, &self.programs)
-            && let Some(bytes) = crate::stored::encode(&program)
+            && let Some(bytes) = crate::stored::encode(program)
         {
             programs.put(&key, bytes);
         }
@@ -101,7 +137,7 @@ impl Eval {
         for warning in &program.warnings {
             self.activity.warn(&warning.message);
         }
-        self.refuse_home(&program)?;
+        self.refuse_home(program)?;
         Ok(link(self, program, text, directory))
     }
 
@@ -153,17 +189,20 @@ impl Eval {
         let Some(text) = lock(&self.shared.sources).add(source) else {
             return Err(EvalError::eval("more than 4 GB of source text"));
         };
-        let options = self.shared.options.clone();
+        let shared = self.shared.clone();
+        let options = &shared.options;
         let compile_options = CompileOptions {
-            base: &|name| crate::builtins::global_number(name, &options),
+            base: &|name| crate::builtins::global_number(name, options),
             scope: None,
             pipe_operators: options.has_feature("pipe-operators"),
             lints: options.lints,
             max_depth: self.parse_depth(),
             stack_floor: self.stack_limit,
         };
-        let (shown, warnings) = crate::compile::parse_and_print(&text.source, compile_options, print)
-            .map_err(|error| self.compile_failed(&text, error))?;
+        let mut compiler = self.compiler.take().unwrap_or_default();
+        let printed = compiler.parse_and_print(&text.source, compile_options, print);
+        self.compiler = Some(compiler);
+        let (shown, warnings) = printed.map_err(|error| self.compile_failed(&text, error))?;
         warnings.iter().for_each(|warning| self.activity.warn(&warning.message));
         Ok(shown)
     }

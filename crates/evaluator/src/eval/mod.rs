@@ -27,6 +27,7 @@ pub(crate) use import::{ImportScope, parent};
 pub(crate) use operators::Arithmetic;
 
 use crate::code::{Code, Sources};
+use crate::compile::Compiler;
 use crate::error::{ErrorKind, EvalError};
 use crate::heap::{Arena, Mark, Region, RootId, RootSource, Roots, ValueStack};
 use crate::options::EvalOptions;
@@ -177,6 +178,8 @@ pub(crate) struct Eval {
     pub(crate) tracker: Option<Box<Tracker>>,
     /// Keeps compiled files, where somebody does.
     pub(crate) programs: Option<Arc<dyn crate::stored::ProgramCache>>,
+    /// What texts are compiled in.
+    compiler: Option<Box<Compiler>>,
 }
 
 /// A file that was met.
@@ -286,6 +289,7 @@ impl Eval {
             cancelled: Arc::default(),
             tracker: None,
             programs: None,
+            compiler: None,
         }
     }
 
@@ -442,8 +446,8 @@ impl Eval {
             // Whoever evaluates it is below us on this very stack.
             Err(ThunkState::Running(owner)) if owner == self.owner => {
                 // C++ Nix makes the call anew: only an expression in the circle, or its depth, ends it.
-                if let Some((function, argument)) = thunk.running_call() {
-                    return self.call_at(function, &[argument], place.pos());
+                if let Some(call) = thunk.running_call() {
+                    return self.make_call(call, place.pos());
                 }
                 return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
             }
@@ -454,15 +458,24 @@ impl Eval {
             Err(ThunkState::Suspended) => return self.force_thunk_at(thunk, place),
         };
         // On unwinding the thunk must not stay claimed.
-        let guard = Restore { thunk, claimed };
+        let mut guard = Restore { thunk, claimed };
         let before = self.begin_work();
         let outcome = match claim {
             Claim::Expression { code, node, env } => {
                 let code = self.code(code);
                 self.node(code, NodeId(node), env)
             }
-            Claim::Call { function, argument } => self.call_at(function, &[argument], place.pos()),
+            Claim::Call(mut call) => {
+                if let Some(name) = call.name
+                    && !self.takes_both(call.function)
+                {
+                    let name = self.shared.symbols.value(name);
+                    (call, guard.claimed) = thunk.split_call(&mut self.arena, call, name, claimed);
+                }
+                self.make_call(call, place.pos())
+            }
         };
+        let claimed = guard.claimed;
         std::mem::forget(guard);
         let reads = self.end_work(before);
         match outcome {

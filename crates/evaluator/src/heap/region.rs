@@ -25,8 +25,8 @@ const LEAST: usize = 64 << 20;
 const COMMITTED_AT_ONCE: usize = 64 << 20;
 /// The first piece made present ahead of use; doubled each time.
 const FIRST_POPULATED: usize = 128 << 10;
-/// The largest such piece.
-const MOST_POPULATED: usize = 4 << 20;
+/// The largest such piece: what the system zeroed still lies in the second cache when it is handed out.
+const MOST_POPULATED: usize = 512 << 10;
 /// Gaps of fewer words are not worth a refill.
 const LEAST_GAP: usize = 8;
 

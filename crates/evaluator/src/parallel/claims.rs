@@ -10,10 +10,13 @@ use crate::heap::{KIND_BITS, KIND_MASK, Kind};
 /// Bit of a `Running` word: another thread waits for the end of the claim.
 const WAITED: u64 = 1 << (KIND_BITS + 2);
 
-/// Where the owner's number stands.
-const OWNER_SHIFT: u32 = 32;
+/// Where the owner's number stands, below the upper half, which is left to `more` of [`claim`].
+const OWNER_SHIFT: u32 = 8;
+const OWNER_MASK: u64 = MOST_OWNERS as u64;
+/// The largest number of an owner.
+pub(crate) const MOST_OWNERS: u32 = (1 << (32 - OWNER_SHIFT)) - 1;
 
-/// Who evaluates: the number of an evaluating thread.
+/// Who evaluates: the number of an evaluating thread, at most [`MOST_OWNERS`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OwnerId(pub(crate) u32);
 
@@ -32,13 +35,14 @@ pub(crate) trait StateWord {
 /// The owner, if the word is that of a claim.
 #[inline(always)]
 pub(crate) fn owner_of(state: u64) -> Option<OwnerId> {
-    (state & KIND_MASK == Kind::Running as u64).then_some(OwnerId((state >> OWNER_SHIFT) as u32))
+    (state & KIND_MASK == Kind::Running as u64).then_some(OwnerId(((state >> OWNER_SHIFT) & OWNER_MASK) as u32))
 }
 
 /// Takes a thunk whose word was `suspended`; `more` are bits that the word has as long as the claim lasts. False if
 /// another was faster; `alone` promises that there is none.
 #[inline(always)]
 pub(crate) fn claim(word: &impl StateWord, suspended: u64, more: u64, owner: OwnerId, alone: bool) -> bool {
+    debug_assert!(owner.0 <= MOST_OWNERS, "threads are few");
     let running = Kind::Running as u64 | more | u64::from(owner.0) << OWNER_SHIFT;
     if alone {
         word.store(running);

@@ -18,6 +18,8 @@ use std::thread::JoinHandle;
 
 /// Most threads wait at times when much depends on one value; then others must be there to divide that.
 const SPARES: u32 = 4;
+/// Whose numbers fit beside that of the one who decides.
+const MOST_HELPERS: u32 = super::claims::MOST_OWNERS - 1;
 
 /// Values of which the one who offers them will need every one.
 pub(crate) struct Walk {
@@ -116,7 +118,8 @@ impl Crew {
         }
         if state.idle > 0 {
             self.offered.notify_one();
-        } else if (state.threads.len() as u32) < self.cores * SPARES + SPARES {
+        } else if (state.threads.len() as u32) < (self.cores.saturating_add(1)).saturating_mul(SPARES).min(MOST_HELPERS)
+        {
             // Owner 1 is the one who decides.
             state.threads.extend(start(state.threads.len() as u32 + 2));
         }

@@ -36,7 +36,9 @@ fn compile(text: &str) -> Program {
         max_depth: syntax::DEFAULT_MAX_DEPTH,
         stack_floor: 0,
     };
-    crate::compile::compile(&source, compile).unwrap_or_else(|error| panic!("{text}: {}", error.message))
+    let mut compiler = crate::compile::Compiler::default();
+    let program = compiler.compile(&source, compile).unwrap_or_else(|error| panic!("{text}: {}", error.message));
+    std::mem::take(program)
 }
 
 fn globals() -> u32 {
@@ -62,12 +64,12 @@ fn uses_globals(text: &str) -> bool {
 }
 
 /// Runs a program as if it were the text's own.
-fn run(text: &str, program: Program) {
+fn run(text: &str, mut program: Program) {
     let mut evaluator = Evaluator::new(Arc::new(TestWorld::new()), options(), activity::Activity::silent());
     let eval = evaluator.enter();
     let source = Source::new(Origin::String, text.as_bytes().to_vec()).unwrap();
     let source = crate::eval::lock(&eval.shared.sources).add(source).unwrap();
-    let code = crate::code::link(eval, program, source, b"/");
+    let code = crate::code::link(eval, &mut program, source, b"/");
     let value = eval.eval(code, code.root, crate::value::Env::NONE);
     if let Ok(value) = value {
         let value = evaluator.rooted(value);

@@ -35,8 +35,8 @@ pub(crate) use context::{ContextElement, ContextId, Contexts, KnownElement, star
 pub(crate) use list::{List, ListBuilder};
 pub(crate) use shape::{Name, Shape, ShapePlace, Shapes};
 pub(crate) use string::Str;
-pub(crate) use symbol::{AppendTable, Symbols, sym};
-pub(crate) use thunk::{Claim, FailureId, Thunk, ThunkState};
+pub(crate) use symbol::{AppendTable, Start, Symbols, sym};
+pub(crate) use thunk::{Call, Claim, FailureId, Thunk, ThunkState};
 
 use crate::heap::{Arena, KIND_MASK, Kind};
 use std::num::NonZeroU64;

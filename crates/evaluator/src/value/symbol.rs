@@ -6,7 +6,6 @@
 use super::{AtomicU64, ContextId, NonZeroU64, Ordering, Str, Value};
 use crate::heap::Arena;
 use crate::program::Symbol;
-use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -62,60 +61,128 @@ impl<T> AppendTable<T> {
 }
 
 /// The names by number: as [`AppendTable`], for words that are never zero, so that a place costs no more than its words
-/// and fresh places need not be written. Beside each name stand its first eight bytes as a number, which decides most
-/// comparisons of names.
+/// and fresh places need not be written. Beside each name stands how it starts, which decides nearly all comparisons of
+/// names.
 #[derive(Debug, Default)]
 struct NameTable {
-    chunks: [OnceLock<Box<[[AtomicU64; 2]]>>; CHUNKS],
+    chunks: [OnceLock<Box<[[AtomicU64; 3]]>>; CHUNKS],
 }
+
+/// The first sixteen bytes of a name as numbers that order as they do; what is missing counts as zeros.
+pub(crate) type Start = [u64; 2];
 
 impl NameTable {
     /// Sets the name with a number; only its holder, who holds the lock on the numbers.
     fn set(&self, index: u32, name: Str) {
         let (chunk, at) = place(index);
         let cells = self.chunks[chunk].get_or_init(|| zeroed(1 << (chunk as u32 + FIRST_CHUNK_BITS)));
-        cells[at][1].store(start_of(name.bytes()), Ordering::Relaxed);
+        let [first, second] = start_of(name.bytes());
+        cells[at][1].store(first, Ordering::Relaxed);
+        cells[at][2].store(second, Ordering::Relaxed);
         cells[at][0].store(Value::from(name).word(), Ordering::Release);
     }
 
-    /// The name with a number, and how it starts.
     #[inline(always)]
-    fn get(&self, index: u32) -> Option<(Value, u64)> {
+    fn get(&self, index: u32) -> Option<&[AtomicU64; 3]> {
         let (chunk, at) = place(index);
-        let [name, start] = self.chunks[chunk].get()?.get(at)?;
-        let name = NonZeroU64::new(name.load(Ordering::Acquire)).map(Value)?;
-        Some((name, start.load(Ordering::Relaxed)))
+        self.chunks[chunk].get()?.get(at)
+    }
+
+    /// The name with a number.
+    #[inline(always)]
+    fn name(&self, index: u32) -> Option<Value> {
+        NonZeroU64::new(self.get(index)?[0].load(Ordering::Acquire)).map(Value)
+    }
+
+    /// How the name with a number starts; it was set before somebody came to know the number.
+    #[inline(always)]
+    fn start(&self, index: u32) -> Option<Start> {
+        let [_, first, second] = self.get(index)?;
+        Some([first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)])
     }
 }
 
-/// The first eight bytes as a number that orders as they do; what is missing counts as zeros.
-fn start_of(bytes: &[u8]) -> u64 {
-    let mut start = [0; 8];
-    let len = bytes.len().min(8);
+fn start_of(bytes: &[u8]) -> Start {
+    let mut start = [0; 16];
+    let len = bytes.len().min(16);
     start[..len].copy_from_slice(&bytes[..len]);
-    u64::from_be_bytes(start)
+    let start = u128::from_be_bytes(start);
+    [(start >> 64) as u64, start as u64]
 }
 
 /// So many zero words, which the system need not make present before they are used.
-fn zeroed(len: usize) -> Box<[[AtomicU64; 2]]> {
-    let words = Box::into_raw(vec![[0u64; 2]; len].into_boxed_slice());
+fn zeroed(len: usize) -> Box<[[AtomicU64; 3]]> {
+    let words = Box::into_raw(vec![[0u64; 3]; len].into_boxed_slice());
     // SAFETY: an atomic has the size and alignment of its integer, and every value of one is a value of the other.
-    unsafe { Box::from_raw(words as *mut [[AtomicU64; 2]]) }
+    unsafe { Box::from_raw(words as *mut [[AtomicU64; 3]]) }
 }
 
 /// Names by number and numbers by name.
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     names: NameTable,
-    numbers: Mutex<HashTable<Entry>>,
+    numbers: Mutex<Numbers>,
 }
 
-/// A symbol with the hash of its name, so that growing the table reads no names. The name itself stands in the table by
-/// number: more of these fit into the caches.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u32,
-    symbol: Symbol,
+/// The numbers of names by open addressing: hash above, number + 1 below, or 0 where it is free. One word holds both, so
+/// that a look at a place, and filling it, touch one line of the cache, and growing reads no names.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// A power of two long once there is a name, at most two thirds full.
+    places: Vec<u64>,
+    count: u32,
+}
+
+impl Numbers {
+    /// The number of a name with this hash, or the place where it belongs.
+    #[inline(always)]
+    fn find(&self, hash: u32, is_it: impl Fn(Symbol) -> bool) -> Result<Symbol, usize> {
+        let Some(mask) = self.places.len().checked_sub(1) else { return Err(0) };
+        let mut at = hash as usize & mask;
+        loop {
+            let place = self.places[at];
+            if place == 0 {
+                return Err(at);
+            }
+            let symbol = Symbol(place as u32 - 1);
+            if (place >> 32) as u32 == hash && is_it(symbol) {
+                return Ok(symbol);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Gives the next number to a name that was not found; `at` is the place where it belongs.
+    fn add(&mut self, hash: u32, mut at: usize) -> Symbol {
+        // A number is never the largest there is, which means "no name", and one more still fits.
+        assert!(self.count < u32::MAX - 1, "fewer than 2^32 names");
+        if (self.count as usize + 1) * 3 > self.places.len() * 2 {
+            self.grow();
+            at = self.free(hash);
+        }
+        let symbol = Symbol(self.count);
+        self.count += 1;
+        self.places[at] = u64::from(hash) << 32 | u64::from(self.count);
+        symbol
+    }
+
+    fn free(&self, hash: u32) -> usize {
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let larger = vec![0; (self.places.len() * 2).max(1024)];
+        for place in std::mem::replace(&mut self.places, larger).into_iter().filter(|place| *place != 0) {
+            let at = self.free((place >> 32) as u32);
+            self.places[at] = place;
+        }
+    }
 }
 
 /// A hash of half a word, to stand beside what it is of.
@@ -160,24 +227,21 @@ impl Symbols {
     fn intern_text(&self, text: Str) -> Symbol {
         let name = text.bytes();
         let hash = hash(name);
-        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        // As many names as there are entries, and their lock is held.
-        let next = Symbol(u32::try_from(numbers.len()).expect("fewer than 2^32 names"));
-        let entry = numbers.entry(spread(hash), is_it, |entry| spread(entry.hash));
-        entry
-            .or_insert_with(|| {
-                self.names.set(next.0, text);
-                text.cache_symbol(next);
-                Entry { hash, symbol: next }
-            })
-            .get()
-            .symbol
+        match numbers.find(hash, |symbol| self.bytes(symbol) == name) {
+            Ok(symbol) => symbol,
+            Err(at) => {
+                let symbol = numbers.add(hash, at);
+                self.names.set(symbol.0, text);
+                text.cache_symbol(symbol);
+                symbol
+            }
+        }
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> u32 {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).len() as u32
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 
     /// The number of a string's text.
@@ -196,26 +260,25 @@ impl Symbols {
 
     /// The number of a name, if anybody ever mentioned it.
     pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
-        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = hash(name);
-        let is_it = |entry: &Entry| entry.hash == hash && self.bytes(entry.symbol) == name;
-        numbers.find(spread(hash), is_it).map(|entry| entry.symbol)
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.find(hash, |symbol| self.bytes(symbol) == name).ok()
     }
 
     /// Calls `visit` with every name, without a lock that an allocation may happen under.
     pub(crate) fn each_value(&self, visit: &mut dyn FnMut(Value)) {
-        (0..).map_while(|number| self.names.get(number)).for_each(|(name, _)| visit(name));
+        (0..).map_while(|number| self.names.name(number)).for_each(visit);
     }
 
     /// The name as a string value.
     pub(crate) fn value(&self, symbol: Symbol) -> Value {
-        self.names.get(symbol.0).expect("symbols come from this interner").0
+        self.names.name(symbol.0).expect("symbols come from this interner")
     }
 
-    /// The first eight bytes of the name as a number that orders as they do.
+    /// How the name starts.
     #[inline(always)]
-    pub(crate) fn start(&self, symbol: Symbol) -> u64 {
-        self.names.get(symbol.0).expect("symbols come from this interner").1
+    pub(crate) fn start(&self, symbol: Symbol) -> Start {
+        self.names.start(symbol.0).expect("symbols come from this interner")
     }
 
     /// The same, known to be one.

@@ -10,10 +10,17 @@
 use super::{AtomicU64, Env, NonNull, NonZeroU64, Ordering, TAG_THUNK, Value};
 use crate::heap::{Arena, KIND_BITS, KIND_MASK, Kind, WITNESSED};
 use crate::parallel::{OwnerId, StateWord, claims};
+use crate::program::Symbol;
 use crate::record::ReadSet;
 
 /// Bit of the state word: the object has three words.
 const WIDE: u64 = 1 << KIND_BITS;
+/// Bit of the state word of a call, and of one that is being made: a name comes before the argument, the symbol in the
+/// upper half. Once it has ended it means [`WITNESSED`].
+const NAMED: u64 = 1 << (KIND_BITS + 1);
+/// The name of a call, and that it has one.
+const NAME: u64 = NAMED | 0xffff_ffff << 32;
+
 /// Number of a memoised failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FailureId(pub(crate) u32);
@@ -62,13 +69,19 @@ pub(crate) enum Claim {
         /// Environment.
         env: Env,
     },
-    /// Call a function.
-    Call {
-        /// The function.
-        function: Value,
-        /// Its one argument.
-        argument: Value,
-    },
+    /// Make a call.
+    Call(Call),
+}
+
+/// A call that waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// The function.
+    pub(crate) function: Value,
+    /// A name that it takes first.
+    pub(crate) name: Option<Symbol>,
+    /// The argument, or what the result for the name takes.
+    pub(crate) argument: Value,
 }
 
 impl Thunk {
@@ -98,6 +111,20 @@ impl Thunk {
         // SAFETY: three words were just allocated; nobody else knows them.
         unsafe {
             object.write(Kind::SuspendedCall as u64 | WIDE);
+            object.add(1).write(function.word());
+            object.add(2).write(argument.word());
+        }
+        Thunk(object)
+    }
+
+    /// The call of what `function` gives for a name with `argument`: the one call takes the place of two, and the name is
+    /// made a value only then.
+    #[inline(always)]
+    pub(crate) fn named_call(arena: &mut Arena, function: Value, name: Symbol, argument: Value) -> Thunk {
+        let object = arena.allocate(3);
+        // SAFETY: three words were just allocated; nobody else knows them.
+        unsafe {
+            object.write(Kind::SuspendedCall as u64 | WIDE | NAMED | u64::from(name.0) << 32);
             object.add(1).write(function.word());
             object.add(2).write(argument.word());
         }
@@ -187,13 +214,35 @@ impl Thunk {
     }
 
     /// The call that is being made for a thunk which its caller itself evaluates, if it is one.
-    pub(crate) fn running_call(self) -> Option<(Value, Value)> {
-        if self.state_word().load(Ordering::Acquire) & WIDE == 0 {
-            return None;
-        }
+    pub(crate) fn running_call(self) -> Option<Call> {
+        let state = self.state_word().load(Ordering::Acquire);
         // SAFETY: it is a call, and its words are those that were written first until its one owner, the caller, ends it.
-        let word = |index| NonZeroU64::new(unsafe { self.0.add(index).read() }).map(Value);
-        Some((word(1)?, word(2)?))
+        (state & WIDE != 0).then(|| unsafe { self.call_of(state) })
+    }
+
+    /// # Safety
+    /// `state` must be the word of a call that waits, or was taken by the caller and not ended.
+    #[inline(always)]
+    unsafe fn call_of(self, state: u64) -> Call {
+        // SAFETY: so both words of the call are still those that were written as values, which are never zero.
+        unsafe {
+            Call {
+                function: Value(NonZeroU64::new_unchecked(self.payload().load(Ordering::Relaxed))),
+                name: (state & NAMED != 0).then_some(Symbol((state >> 32) as u32)),
+                argument: Value(NonZeroU64::new_unchecked(self.0.add(2).read())),
+            }
+        }
+    }
+
+    /// Makes two calls of one that the caller has claimed: the function for `name`, the text of its name, becomes a thunk of
+    /// its own, which is evaluated once. Gives the call that is left, and the word for `restore`.
+    #[cold]
+    pub(crate) fn split_call(self, arena: &mut Arena, call: Call, name: Value, claimed: u64) -> (Call, u64) {
+        let function: Value = Thunk::call(arena, call.function, name).into();
+        self.payload().store(function.word(), Ordering::Release);
+        // Others may say at any time that they wait.
+        self.state_word().fetch_and(!NAME, Ordering::AcqRel);
+        (Call { function, name: None, ..call }, claimed & !NAME)
     }
 
     /// Takes the thunk to evaluate it as `owner`; gives the work and the word for `restore`, or how far it is already.
@@ -206,25 +255,20 @@ impl Thunk {
         if kind != Kind::Suspended as u64 && kind != Kind::SuspendedCall as u64 {
             return Err(self.state());
         }
-        let wide = if kind == Kind::SuspendedCall as u64 { WIDE } else { 0 };
-        if !claims::claim(&self, state, wide, owner, alone) {
+        let of_call = if kind == Kind::SuspendedCall as u64 { state & (WIDE | NAME) } else { 0 };
+        if !claims::claim(&self, state, of_call, owner, alone) {
             return Err(self.state());
         }
-        let payload = self.payload().load(Ordering::Relaxed);
-        // SAFETY: the old state says what the payload (and the third word of the wide form) is; both words of a call
-        // were written as values, and only the claimant touches them now.
+        // SAFETY: the old state says what the payload is, and only the claimant touches it now.
         let claim = unsafe {
-            if wide == 0 {
+            if of_call == 0 {
                 Claim::Expression {
                     code: (state as u32) >> KIND_BITS,
                     node: (state >> 32) as u32,
-                    env: Env::from_address(payload),
+                    env: Env::from_address(self.payload().load(Ordering::Relaxed)),
                 }
             } else {
-                Claim::Call {
-                    function: Value(NonZeroU64::new_unchecked(payload)),
-                    argument: Value(NonZeroU64::new_unchecked(self.0.add(2).read())),
-                }
+                Claim::Call(self.call_of(state))
             }
         };
         Ok((claim, state))
