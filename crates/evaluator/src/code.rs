@@ -206,7 +206,13 @@ impl Sources {
     }
 }
 
-/// Makes a fresh program runnable, whose arrays are copied; its symbols are renumbered in place. `directory` is the folder
+/// An array of a program that stays. It leaves its memory to the next program, unless copying took longer than that is worth.
+fn keep<T: Clone>(memory: &mut Vec<T>) -> Box<[T]> {
+    const LARGE: usize = 64 << 10;
+    if size_of_val(memory.as_slice()) > LARGE { std::mem::take(memory).into() } else { memory.as_slice().into() }
+}
+
+/// Makes a fresh program runnable; its symbols are renumbered in place, and its arrays taken away or copied. `directory` is the folder
 /// that relative path literals start from.
 pub(crate) fn link(eval: &mut Eval, program: &mut Program, source: Arc<SourceText>, directory: &[u8]) -> &'static Code {
     let symbols: Vec<Symbol> =
@@ -249,18 +255,18 @@ pub(crate) fn link(eval: &mut Eval, program: &mut Program, source: Arc<SourceTex
     eval.add_code(|number| Code {
         number,
         hints: (0..program.nodes.len() + program.names.len()).map(|_| Hint::default()).collect(),
-        nodes: program.nodes.as_slice().into(),
-        offsets: program.offsets.as_slice().into(),
-        operands: program.operands.as_slice().into(),
-        extra: program.extra.as_slice().into(),
-        selects: program.selects.as_slice().into(),
-        names: program.names.as_slice().into(),
+        nodes: keep(&mut program.nodes),
+        offsets: keep(&mut program.offsets),
+        operands: keep(&mut program.operands),
+        extra: keep(&mut program.extra),
+        selects: keep(&mut program.selects),
+        names: keep(&mut program.names),
         shapes: program.attrs.iter().map(|_| ShapePlace::default()).collect(),
-        attrs: program.attrs.as_slice().into(),
-        bindings: program.bindings.as_slice().into(),
-        dynamics: program.dynamics.as_slice().into(),
-        lambdas: program.lambdas.as_slice().into(),
-        formals: program.formals.as_slice().into(),
+        attrs: keep(&mut program.attrs),
+        bindings: keep(&mut program.bindings),
+        dynamics: keep(&mut program.dynamics),
+        lambdas: keep(&mut program.lambdas),
+        formals: keep(&mut program.formals),
         constants: constants.finish(),
         base,
         root: program.root.expect("a program that compiled has a root"),

@@ -209,6 +209,26 @@ fn store_registers(place: &mut [usize; 12]) -> bool {
     }
 }
 
+/// Asks for huge pages under a large table that is not in use yet and will be read here and there: each look then needs
+/// no walk through page tables, and the system makes fewer pages present. Does nothing for small ones.
+pub(crate) fn prefer_huge_pages<T>(table: &mut [T]) {
+    const HUGE: usize = 2 << 20;
+    let (start, len) = (table.as_mut_ptr() as usize, size_of_val(table));
+    // What stands before it on its first page is the allocator's, which a hint does not touch.
+    let from = (start & !4095).next_multiple_of(HUGE);
+    let to = (start + len) & !(HUGE - 1);
+    #[cfg(target_os = "linux")]
+    if from < to {
+        // SAFETY: the range lies in memory that is borrowed for ourselves; the size of its pages changes nothing that can be
+        // seen (a hint).
+        unsafe {
+            libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_HUGEPAGE);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (from, to);
+}
+
 /// Asks for a word that will be read soon.
 #[inline(always)]
 pub(crate) fn prefetch(address: usize) {

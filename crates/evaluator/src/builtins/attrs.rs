@@ -7,6 +7,7 @@ use crate::parallel::Task;
 use crate::program::Symbol;
 use crate::value::{AttrSetBuilder, List, ListBuilder, Pos, Thunk, Value, sym};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 builtins! {
     /// The names of a set, in byte order.
@@ -71,7 +72,7 @@ fn remove_attrs(eval: &mut Eval, args: &[Value]) -> Outcome {
     let set = eval.expect_attrs(args[0], "while evaluating the first argument passed to builtins.removeAttrs")?;
     let names = eval.expect_list(args[1], "while evaluating the second argument passed to builtins.removeAttrs")?;
     let text = "while evaluating the values of the second argument passed to builtins.removeAttrs";
-    let mut removed: Vec<Symbol> = Vec::with_capacity(names.len());
+    let mut removed: SmallVec<[Symbol; 32]> = SmallVec::with_capacity(names.len());
     for name in names.iter() {
         let name = eval.expect_plain_string(name, text)?;
         removed.push(eval.symbol_of(name));

@@ -59,6 +59,7 @@ impl Lowering<'_> {
         let index = self.tree.bindings.len() as u32;
         self.tree.bindings.push(TreeBinding { name, offset, value, next: NO_BINDING });
         let entry = &mut self.tree.sets[set as usize];
+        entry.inherits |= matches!(value, TreeValue::Inherited);
         let last = std::mem::replace(&mut entry.last, index);
         entry.count += 1;
         let count = entry.count;

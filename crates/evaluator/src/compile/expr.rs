@@ -81,7 +81,7 @@ fn begin(program: &mut Program, tree: &mut Tree) {
     program.dynamics.clear();
     empty(&mut program.lambdas, tree.lambdas.len());
     empty(&mut program.formals, tree.formals.len());
-    empty(&mut program.constants, count / 8);
+    empty(&mut program.constants, count / 4);
     program.operands.clear();
     program.warnings.clear();
     program.root = None;
@@ -302,6 +302,9 @@ impl<'t> Resolver<'t> {
     fn inherited(&mut self, set: u32) -> Result<Nodes, Box<CompileError>> {
         let mut nodes = Nodes::new();
         let tree = self.tree;
+        if !tree.sets[set as usize].inherits {
+            return Ok(nodes);
+        }
         for binding in tree.bindings_of(set) {
             if let TreeValue::Inherited = binding.value {
                 nodes.push(self.variable(binding.name, binding.offset)?.0);

@@ -101,6 +101,8 @@ pub(super) struct TreeDynamic {
 #[derive(Clone, Debug)]
 pub(super) struct TreeSet {
     pub(super) recursive: bool,
+    /// One of the bindings is `inherit name`, perhaps.
+    pub(super) inherits: bool,
     pub(super) offset: u32,
     /// The chain of its bindings in [`Tree::bindings`].
     pub(super) first: u32,
@@ -130,10 +132,12 @@ pub(super) struct TreeLambda {
     pub(super) name: Symbol,
 }
 
-/// Empties a vector and makes sure of room for `room` elements.
+/// Empties a vector and makes sure of room for `room` elements, without moving what it held.
 pub(super) fn empty<T>(memory: &mut Vec<T>, room: usize) {
     memory.clear();
-    memory.reserve(room);
+    if memory.capacity() < room {
+        *memory = Vec::with_capacity(room);
+    }
 }
 
 /// The whole file.
@@ -167,11 +171,11 @@ impl Tree {
         self.floats.clear();
         empty(&mut self.selects, length / 64);
         empty(&mut self.names, length / 64);
-        empty(&mut self.sets, length / 256);
-        empty(&mut self.bindings, length / 64);
+        empty(&mut self.sets, length / 128);
+        empty(&mut self.bindings, length / 32);
         empty(&mut self.lambdas, length / 256);
         empty(&mut self.formals, length / 128);
-        empty(&mut self.text, length / 4);
+        empty(&mut self.text, length / 2);
         self.symbols.begin(length / 64);
         self.warnings.clear();
         self.root = 0;
@@ -213,6 +217,7 @@ impl Tree {
     pub(super) fn add_set(&mut self, offset: u32) -> u32 {
         self.sets.push(TreeSet {
             recursive: false,
+            inherits: false,
             offset,
             first: NO_BINDING,
             last: NO_BINDING,

@@ -4,12 +4,12 @@
 //! between; a set pattern is bound by one walk over two sorted arrays; a builtin gets its arguments in an array.
 
 use super::traced::Callee;
-use super::{Eval, Next, Outcome};
+use super::{Eval, Next, Outcome, Place};
 use crate::builtins::{MAX_ARITY, TABLE};
 use crate::code::Code;
 use crate::error::EvalError;
 use crate::program::{Formal, LambdaDef, Node, NodeId, Symbol};
-use crate::value::{AttrSet, Call, Env, Partial, Pos, Thunk, Value, sym};
+use crate::value::{Attr, AttrSet, Call, Env, Partial, Pos, Thunk, Value, sym};
 
 /// Where the arguments of a call come from.
 trait Arguments: Copy {
@@ -58,7 +58,7 @@ impl Arguments for NodeArguments<'_> {
 #[derive(Clone, Copy)]
 struct ValueArguments<'a> {
     values: &'a [Value],
-    pos: Pos,
+    place: Place,
 }
 
 impl Arguments for ValueArguments<'_> {
@@ -69,7 +69,7 @@ impl Arguments for ValueArguments<'_> {
 
     #[inline(always)]
     fn pos(self) -> Pos {
-        self.pos
+        self.place.pos()
     }
 
     #[inline(always)]
@@ -115,21 +115,33 @@ impl Eval {
 
     /// The same with the place of the call.
     pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
+        self.call_from(function, arguments, Place::At(pos))
+    }
+
+    /// The same.
+    #[inline(never)]
+    pub(super) fn call_from(&mut self, function: Value, arguments: &[Value], place: Place) -> Outcome {
         if self.watch.is_some() {
             let callee = Callee::Value(function, arguments.first().copied());
-            return self.traced(pos, callee, |eval| eval.call_silently(function, arguments, pos));
+            return self.call_watched(function, arguments, place.pos(), callee);
         }
-        self.call_silently(function, arguments, pos)
+        self.call_silently(function, arguments, place)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_watched(&mut self, function: Value, arguments: &[Value], pos: Pos, callee: Callee) -> Outcome {
+        self.traced(pos, callee, |eval| eval.call_silently(function, arguments, Place::At(pos)))
     }
 
     /// Makes a call that waited; one with a name must be one for [`Eval::takes_both`].
     #[inline(always)]
-    pub(super) fn make_call(&mut self, Call { function, name, argument }: Call, pos: Pos) -> Outcome {
+    pub(super) fn make_call(&mut self, Call { function, name, argument }: Call, place: Place) -> Outcome {
         match name {
-            None => self.call_at(function, &[argument], pos),
+            None => self.call_from(function, &[argument], place),
             Some(name) => {
                 let name = self.shared.symbols.value(name);
-                self.call_silently(function, &[name, argument], pos)
+                self.call_from(function, &[name, argument], place)
             }
         }
     }
@@ -149,12 +161,12 @@ impl Eval {
     }
 
     #[inline(always)]
-    fn call_silently(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
+    fn call_silently(&mut self, function: Value, arguments: &[Value], place: Place) -> Outcome {
         let depth = self.depth;
         let entered = self.entered.len();
-        let outcome = match self.enter_call().map_err(|error| error.at(pos)).and_then(|()| self.force_at(function, pos))
-        {
-            Ok(function) => match self.apply(function, ValueArguments { values: arguments, pos }) {
+        let ready = self.enter_call().map_err(|error| error.at(place.pos()));
+        let outcome = match ready.and_then(|()| self.force_from(function, place)) {
+            Ok(function) => match self.apply(function, ValueArguments { values: arguments, place }) {
                 Ok(Next::Done(value)) => Ok(value),
                 Ok(Next::Enter(code, body, env, from)) => self.eval_body(code, body, env, from),
                 Err(error) => Err(error),
@@ -291,16 +303,19 @@ impl Eval {
         let Some(functor) = functor else { return Err(self.not_a_function(function, arguments.pos())) };
         let argument = arguments.get(self, *taken);
         *taken += 1;
-        let text = "while calling a functor (an attribute set with a '__functor' attribute)";
-        let (callee, pair, place) = (functor.value.get(), [function, argument], functor.pos);
+        self.call_functor(functor, [function, argument], arguments.pos()).map(Some)
+    }
+
+    /// Calls a set. Not part of the loop that calls functions: it would make that one call itself.
+    #[inline(never)]
+    fn call_functor(&mut self, functor: Attr, pair: [Value; 2], pos: Pos) -> Outcome {
+        let (callee, place) = (functor.value.get(), functor.pos);
         let outcome = match self.watch {
-            Some(_) => self.traced(place, Callee::Unknown, |eval| eval.call_silently(callee, &pair, place)),
-            None => self.call_silently(callee, &pair, place),
+            Some(_) => self.call_watched(callee, &pair, place, Callee::Unknown),
+            None => self.call_at(callee, &pair, place),
         };
-        match outcome {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Err(error.trace(arguments.pos(), text)),
-        }
+        let text = "while calling a functor (an attribute set with a '__functor' attribute)";
+        outcome.map_err(|error| error.trace(pos, text))
     }
 
     fn apply_partly<A: Arguments>(

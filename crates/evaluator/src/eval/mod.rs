@@ -447,7 +447,7 @@ impl Eval {
             Err(ThunkState::Running(owner)) if owner == self.owner => {
                 // C++ Nix makes the call anew: only an expression in the circle, or its depth, ends it.
                 if let Some(call) = thunk.running_call() {
-                    return self.make_call(call, place.pos());
+                    return self.make_call(call, place);
                 }
                 return Err(EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered"));
             }
@@ -472,7 +472,7 @@ impl Eval {
                     let name = self.shared.symbols.value(name);
                     (call, guard.claimed) = thunk.split_call(&mut self.arena, call, name, claimed);
                 }
-                self.make_call(call, place.pos())
+                self.make_call(call, place)
             }
         };
         let claimed = guard.claimed;

@@ -36,7 +36,7 @@ const MOST_GROWTH: usize = 256 << 20;
 /// Below this much, a collection may be given up.
 const UNCOLLECTED: usize = 352 << 20;
 /// It is when more than this part of what was made since the last lives.
-const GIVEN_UP_FROM: usize = 8;
+const GIVEN_UP_FROM: usize = 16;
 /// Then as much again, so many times, may be handed out before the next.
 const AFTER_GIVING_UP: usize = 4;
 
@@ -422,7 +422,7 @@ impl Arena {
         if limit == self.next && turns == self.turns && start < limit && !(start..limit).contains(&result) {
             // SAFETY: the words were handed out by this arena, one after the other, and nobody needs them any more (the
             // promise of whoever covered them).
-            unsafe { std::ptr::write_bytes(start as *mut u8, 0, limit - start) };
+            unsafe { zero(start, limit) };
             self.next = start;
             self.retracted += limit - start;
             if self.retracted >= BLOCK {
@@ -601,6 +601,23 @@ impl Region {
         if let Some(limit) = options.limit {
             space.allowance = space.allowance.min(limit.saturating_sub(live).max(least / 8));
         }
+    }
+}
+
+/// Zeroes the words from `start` to `limit`, mostly two or four: a call of the C library would take longer than that, and
+/// the compiler makes one of every plain loop.
+///
+/// # Safety
+/// Nobody uses these words.
+#[inline(always)]
+unsafe fn zero(start: usize, limit: usize) {
+    const FEW: usize = 16;
+    // SAFETY: the promise of the caller.
+    unsafe {
+        if limit - start > FEW * 8 {
+            return std::ptr::write_bytes(start as *mut u8, 0, limit - start);
+        }
+        (start..limit).step_by(8).for_each(|word| std::ptr::write_volatile(word as *mut u64, 0));
     }
 }
 

@@ -112,7 +112,9 @@ fn start_of(bytes: &[u8]) -> Start {
 
 /// So many zero words, which the system need not make present before they are used.
 fn zeroed(len: usize) -> Box<[[AtomicU64; 3]]> {
-    let words = Box::into_raw(vec![[0u64; 3]; len].into_boxed_slice());
+    let mut words = vec![[0u64; 3]; len].into_boxed_slice();
+    crate::os::prefer_huge_pages(&mut words);
+    let words = Box::into_raw(words);
     // SAFETY: an atomic has the size and alignment of its integer, and every value of one is a value of the other.
     unsafe { Box::from_raw(words as *mut [[AtomicU64; 3]]) }
 }
@@ -177,7 +179,8 @@ impl Numbers {
 
     #[cold]
     fn grow(&mut self) {
-        let larger = vec![0; (self.places.len() * 2).max(1024)];
+        let mut larger = vec![0; (self.places.len() * 2).max(1024)];
+        crate::os::prefer_huge_pages(&mut larger);
         for place in std::mem::replace(&mut self.places, larger).into_iter().filter(|place| *place != 0) {
             let at = self.free((place >> 32) as u32);
             self.places[at] = place;
@@ -228,7 +231,8 @@ impl Symbols {
         let name = text.bytes();
         let hash = hash(name);
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        match numbers.find(hash, |symbol| self.bytes(symbol) == name) {
+        let start = start_of(name);
+        match numbers.find(hash, |symbol| self.is(symbol, name, start)) {
             Ok(symbol) => symbol,
             Err(at) => {
                 let symbol = numbers.add(hash, at);
@@ -237,6 +241,12 @@ impl Symbols {
                 symbol
             }
         }
+    }
+
+    /// Whether the name with a number is this one. If it is short, how it starts says so: there are no zeros in names.
+    #[inline(always)]
+    fn is(&self, symbol: Symbol, name: &[u8], start: Start) -> bool {
+        if name.len() < size_of::<Start>() { self.start(symbol) == start } else { self.bytes(symbol) == name }
     }
 
     /// How many there are.
@@ -262,7 +272,8 @@ impl Symbols {
     pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
         let hash = hash(name);
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.find(hash, |symbol| self.bytes(symbol) == name).ok()
+        let start = start_of(name);
+        numbers.find(hash, |symbol| self.is(symbol, name, start)).ok()
     }
 
     /// Calls `visit` with every name, without a lock that an allocation may happen under.
