@@ -234,29 +234,30 @@ impl Eval {
                 continue;
             };
             let value = attr.value.get();
-            return match self.force_from(value, Place::Node(code, id)) {
-                Ok(forced) => {
-                    if self.may_replace(value) {
-                        attr.value.set(forced);
-                    }
-                    Ok(forced)
-                }
-                Err(error) => Err(super::place_recursion(error, code, id)),
-            };
+            if !value.is_thunk() {
+                return Ok(value);
+            }
+            let forced = self
+                .force_from(value, Place::Node(code, id))
+                .map_err(|error| super::place_recursion(error, code, id))?;
+            if self.may_replace(value) {
+                attr.value.set(forced);
+            }
+            return Ok(forced);
         }
         let name = self.text(name);
         Err(EvalError::new(ErrorKind::UndefinedVariable, format!("undefined variable '{name}'")).at(code.pos(id)))
     }
 }
 
-/// The attribute's own place, else that of the selection.
-#[inline(always)]
 /// An infinite recursion without a place was met at this one.
 fn circle_at(error: EvalError, pos: Pos) -> EvalError {
     let placeless = matches!(error.kind(), ErrorKind::InfiniteRecursion) && error.pos() == Pos::NONE;
     if placeless { error.at(pos) } else { error }
 }
 
+/// The attribute's own place, else that of the selection.
+#[inline(always)]
 fn place_of(attr_pos: Pos, code: &'static Code, id: NodeId) -> Place {
     if attr_pos == Pos::NONE { Place::Node(code, id) } else { Place::At(attr_pos) }
 }

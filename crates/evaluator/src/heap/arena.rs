@@ -36,7 +36,7 @@ const MOST_GROWTH: usize = 256 << 20;
 /// Below this much, a collection may be given up.
 const UNCOLLECTED: usize = 352 << 20;
 /// It is when more than this part of what was made since the last lives.
-const GIVEN_UP_FROM: usize = 16;
+const GIVEN_UP_FROM: usize = 8;
 /// Then as much again, so many times, may be handed out before the next.
 const AFTER_GIVING_UP: usize = 4;
 
