@@ -79,3 +79,45 @@ impl Compiler {
             .map_err(|error| CompileError { warnings: std::mem::take(&mut tree.warnings), ..error })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Lints;
+    use syntax::Origin;
+
+    /// What a compiler makes of a text, or says of it.
+    fn made(compiler: &mut Compiler, text: &[u8]) -> Result<Program, CompileError> {
+        let source = Source::new(Origin::String, text.to_vec()).expect("a short text");
+        let options = CompileOptions {
+            base: &|name| (name == b"builtins").then_some(7),
+            scope: None,
+            pipe_operators: false,
+            lints: Lints::default(),
+            max_depth: 100,
+            stack_floor: 0,
+        };
+        compiler.compile(&source, options).cloned()
+    }
+
+    #[test]
+    fn a_compiler_forgets_the_text_before() {
+        let large: String = (0..40).map(|n| format!("n{n} = {{ x = {n}; inherit (builtins) y{n}; }};")).collect();
+        let texts = [
+            "let a = 1; in { b = a; inherit (builtins) c; }".to_owned(),
+            // Whatever is left on a stack: names, sets, formals, scopes, strings, `with`s.
+            "{ a.b.c = { d = [ 1 2 (x: y: { z, w ? 1 }@v: \"a${\"b".to_owned(),
+            "let a = with builtins; { q }: rec { b = c; d = nowhere; }; in 1".to_owned(),
+            format!("{{ {large} a = undefined; }}"),
+            format!("{{ {large} }}"),
+            "(".repeat(200),
+            "{ a = 1; a = 2; }".to_owned(),
+            "x: { inherit x; \"${x}\" = ./p/${x}; s = ''t${x}u'' + \"v\"; r = x.a or 1.5 ? b; }".to_owned(),
+        ];
+        let mut used = Compiler::default();
+        for text in texts.iter().chain(texts.iter().rev()) {
+            let text = text.as_bytes();
+            assert_eq!(made(&mut used, text), made(&mut Compiler::default(), text), "{}", text.escape_ascii());
+        }
+    }
+}

@@ -11,7 +11,7 @@
 
 use super::collect::{Marker, RootSource};
 use super::gang::Gang;
-use super::region::{BLOCK, Gap, Space, clear};
+use super::region::{Absent, BLOCK, Gap, Space, clear};
 use super::stack::{StackStorage, ValueStack};
 use crate::os::StackRange;
 use crate::parallel::{Stops, attention};
@@ -478,6 +478,16 @@ impl Arena {
         let region = unsafe { &*Arc::as_ptr(&self.region) };
         let mut space = lock(&region.space);
         region.check_budget(space.handed_out);
+        let object = self.take(&mut space, words);
+        let absent = space.absent.take();
+        drop(space);
+        absent.into_iter().for_each(Absent::populate);
+        object
+    }
+
+    /// Words that no gap of this thread has.
+    fn take(&mut self, space: &mut Space, words: usize) -> NonNull<u64> {
+        let bytes = words * 8;
         if words > LARGE {
             return address(space.take_large(bytes));
         }

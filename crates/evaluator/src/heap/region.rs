@@ -49,16 +49,32 @@ pub(super) enum Block {
 /// Words that may be used: from, to (addresses).
 pub(super) type Gap = (usize, usize);
 
+/// Bytes that were handed out and should be made present before they are used, without the lock on their space.
+pub(super) struct Absent {
+    reservation: Arc<Reservation>,
+    from: usize,
+    len: usize,
+}
+
+impl Absent {
+    /// Makes them present. Who is faster and uses some of them does that for these.
+    pub(super) fn populate(self) {
+        self.reservation.populate(self.from, self.len);
+    }
+}
+
 /// The blocks.
 pub(crate) struct Space {
-    reservation: Reservation,
+    reservation: Arc<Reservation>,
     /// Uses of the blocks that were ever handed out.
     pub(super) blocks: Vec<Block>,
     /// Bytes from the start that are accessible.
     committed: usize,
-    /// Bytes from the start that were made present.
+    /// Bytes from the start that were made present, or are about to be.
     populated: usize,
     populate: usize,
+    /// What of that is to be made present by whoever took it.
+    pub(super) absent: Option<Absent>,
     /// Blocks that the last collection found free, the last to be used first; some may have become part of a large object
     /// since.
     free: Vec<u32>,
@@ -94,11 +110,12 @@ impl Space {
             }
         };
         Space {
-            reservation,
+            reservation: Arc::new(reservation),
             blocks: Vec::new(),
             committed: 0,
             populated: 0,
             populate: FIRST_POPULATED,
+            absent: None,
             free: Vec::new(),
             run_at: 0,
             run_missing: usize::MAX,
@@ -233,7 +250,7 @@ impl Space {
         }
         if end > self.populated {
             let piece = (end - self.populated).max(self.populate).min(self.committed - self.populated);
-            self.reservation.populate(self.populated, piece);
+            self.absent = Some(Absent { reservation: self.reservation.clone(), from: self.populated, len: piece });
             self.populated += piece;
             self.populate = (self.populate * 2).min(MOST_POPULATED);
         }

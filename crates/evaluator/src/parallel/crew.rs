@@ -118,8 +118,7 @@ impl Crew {
         }
         if state.idle > 0 {
             self.offered.notify_one();
-        } else if (state.threads.len() as u32) < (self.cores.saturating_add(1)).saturating_mul(SPARES).min(MOST_HELPERS)
-        {
+        } else if (state.threads.len() as u32) < self.cores.saturating_add(1).saturating_mul(SPARES).min(MOST_HELPERS) {
             // Owner 1 is the one who decides.
             state.threads.extend(start(state.threads.len() as u32 + 2));
         }
