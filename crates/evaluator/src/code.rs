@@ -59,8 +59,8 @@ pub(crate) struct Code {
 impl Code {
     /// The expression with this number.
     #[inline(always)]
-    pub(crate) fn node(&self, id: NodeId) -> Node {
-        self.nodes[id.0 as usize]
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
     }
 
     /// Calls `visit` with all that it holds of the heap.
@@ -83,7 +83,7 @@ impl Code {
 
     /// The place of a node. Literals and `let` have none, as in C++ Nix.
     pub(crate) fn pos(&self, id: NodeId) -> Pos {
-        match (self.node(id), self.offset(id)) {
+        match (*self.node(id), self.offset(id)) {
             (Node::Const(_) | Node::Let { .. }, _) | (_, NOWHERE) => Pos::NONE,
             (_, offset) => self.pos_of(offset),
         }

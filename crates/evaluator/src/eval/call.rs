@@ -115,7 +115,7 @@ impl Eval {
 
     /// The same with the place of the call.
     pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Outcome {
-        self.call_from(function, arguments, Place::At(pos))
+        self.call_from(function, arguments, Place::at(pos))
     }
 
     /// The same.
@@ -131,7 +131,7 @@ impl Eval {
     #[cold]
     #[inline(never)]
     fn call_watched(&mut self, function: Value, arguments: &[Value], pos: Pos, callee: Callee) -> Outcome {
-        self.traced(pos, callee, |eval| eval.call_silently(function, arguments, Place::At(pos)))
+        self.traced(pos, callee, |eval| eval.call_silently(function, arguments, Place::at(pos)))
     }
 
     /// Makes a call that waited; one with a name must be one for [`Eval::takes_both`].
@@ -236,7 +236,7 @@ impl Eval {
                         }
                         return Ok(Next::Enter(code, lambda.body, env, from));
                     }
-                    match code.node(lambda.body) {
+                    match *code.node(lambda.body) {
                         Node::Lambda(inner) => (index, closed) = (inner, env),
                         _ => {
                             function = match self.eval(code, lambda.body, env) {

@@ -222,7 +222,7 @@ impl Eval {
         let pos = code.pos(id);
         let shown =
             crate::compile::show_condition(&code.source.source, code.offset(id), &code.directory).unwrap_or_default();
-        if let Node::Equal(left, right) = code.node(condition) {
+        if let Node::Equal(left, right) = *code.node(condition) {
             let difference = self.eval(code, left, env).and_then(|left| {
                 let right = self.eval(code, right, env)?;
                 self.assert_equal(left, right)

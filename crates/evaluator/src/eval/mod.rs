@@ -191,20 +191,33 @@ pub(crate) struct Imported {
     pub(crate) reads: ReadSet,
 }
 
-/// Who asks for a value, worked out only for the few who want to know.
+/// Who asks for a value, worked out only for the few who want to know: a node, or a place. Two words that stay in
+/// registers, which an enum would not.
 #[derive(Clone, Copy)]
-pub(crate) enum Place {
-    /// This node.
-    Node(&'static Code, NodeId),
-    /// This place.
-    At(Pos),
+pub(crate) struct Place {
+    /// That of the node; none if it is a place.
+    code: Option<&'static Code>,
+    /// The node or the place.
+    number: u32,
 }
 
 impl Place {
+    /// This node.
+    #[inline(always)]
+    pub(crate) fn node(code: &'static Code, id: NodeId) -> Place {
+        Place { code: Some(code), number: id.0 }
+    }
+
+    /// This place.
+    #[inline(always)]
+    pub(crate) fn at(pos: Pos) -> Place {
+        Place { code: None, number: pos.0 }
+    }
+
     fn pos(self) -> Pos {
-        match self {
-            Place::Node(code, id) => code.pos(id),
-            Place::At(pos) => pos,
+        match self.code {
+            Some(code) => code.pos(NodeId(self.number)),
+            None => Pos(self.number),
         }
     }
 }
@@ -390,7 +403,7 @@ impl Eval {
     /// The same; if it is a call not made yet, this is the place that traces name as its site.
     #[inline(always)]
     pub(crate) fn force_at(&mut self, value: Value, pos: Pos) -> Outcome {
-        self.force_from(value, Place::At(pos))
+        self.force_from(value, Place::at(pos))
     }
 
     /// The same.
@@ -428,7 +441,7 @@ impl Eval {
     /// Evaluates a thunk that is not done.
     #[inline(always)]
     pub(crate) fn force_thunk(&mut self, thunk: Thunk) -> Outcome {
-        self.force_thunk_at(thunk, Place::At(Pos::NONE))
+        self.force_thunk_at(thunk, Place::at(Pos::NONE))
     }
 
     /// The same for who evaluates it at a known place.

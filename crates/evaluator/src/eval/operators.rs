@@ -20,8 +20,8 @@ pub(crate) enum Arithmetic {
 
 impl Eval {
     /// Evaluates what the main loop leaves.
-    pub(super) fn eval_operator(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
-        match node {
+    pub(super) fn eval_operator(&mut self, code: &'static Code, id: NodeId, node: &'static Node, env: Env) -> Outcome {
+        match *node {
             Node::Equal(a, b) | Node::NotEqual(a, b) => {
                 let a = self.operand(code, a, env)?;
                 let b = self.operand(code, b, env)?;
@@ -290,16 +290,40 @@ impl Eval {
         builtin: &'static str,
         work: impl FnOnce(&mut Eval) -> Outcome,
     ) -> Outcome {
-        let call = |eval: &mut Eval| {
-            let depth = eval.depth;
-            eval.enter_call().map_err(|error| error.at(code.pos(id)))?;
-            let outcome = work(eval);
-            eval.depth = depth;
-            outcome.map_err(|error| error.trace(code.pos(id), format!("while calling the '{builtin}' builtin")))
-        };
-        match self.watch {
-            Some(_) => self.traced(code.pos(id), Callee::Builtin(builtin), call),
-            None => call(self),
+        if self.watch.is_some() {
+            return self.operator_watched(code, id, builtin, work);
+        }
+        self.operator_silently(code, id, builtin, work)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn operator_watched(
+        &mut self,
+        code: &'static Code,
+        id: NodeId,
+        builtin: &'static str,
+        work: impl FnOnce(&mut Eval) -> Outcome,
+    ) -> Outcome {
+        let callee = Callee::Builtin(builtin);
+        self.traced(code.pos(id), callee, |eval| eval.operator_silently(code, id, builtin, work))
+    }
+
+    #[inline(always)]
+    fn operator_silently(
+        &mut self,
+        code: &'static Code,
+        id: NodeId,
+        builtin: &'static str,
+        work: impl FnOnce(&mut Eval) -> Outcome,
+    ) -> Outcome {
+        let depth = self.depth;
+        self.enter_call().map_err(|error| error.at(code.pos(id)))?;
+        let outcome = work(self);
+        self.depth = depth;
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(error) => Err(operator_failed(error, code.pos(id), builtin)),
         }
     }
 
@@ -420,4 +444,9 @@ fn refers_to_store(pos: Pos) -> EvalError {
 #[cold]
 fn place(error: EvalError, code: &Code, id: NodeId) -> EvalError {
     super::place_recursion(error, code, id)
+}
+
+#[cold]
+fn operator_failed(error: EvalError, pos: Pos, builtin: &'static str) -> EvalError {
+    error.trace(pos, format!("while calling the '{builtin}' builtin"))
 }

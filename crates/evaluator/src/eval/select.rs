@@ -169,7 +169,7 @@ impl Eval {
     ) -> Result<Option<(Value, Pos)>, EvalError> {
         let hint = code.name_hint(name);
         let name = self.attr_name(code, code.names[name], env)?;
-        let value = self.force_from(value, Place::Node(code, id)).map_err(|error| circle_at(error, code.pos(id)))?;
+        let value = self.force_from(value, Place::node(code, id)).map_err(|error| circle_at(error, code.pos(id)))?;
         let Some(set) = value.as_attrs() else {
             return if optional { Ok(None) } else { Err(self.not_a_set(value, code.pos(id))) };
         };
@@ -238,7 +238,7 @@ impl Eval {
                 return Ok(value);
             }
             let forced = self
-                .force_from(value, Place::Node(code, id))
+                .force_from(value, Place::node(code, id))
                 .map_err(|error| super::place_recursion(error, code, id))?;
             if self.may_replace(value) {
                 attr.value.set(forced);
@@ -259,7 +259,7 @@ fn circle_at(error: EvalError, pos: Pos) -> EvalError {
 /// The attribute's own place, else that of the selection.
 #[inline(always)]
 fn place_of(attr_pos: Pos, code: &'static Code, id: NodeId) -> Place {
-    if attr_pos == Pos::NONE { Place::Node(code, id) } else { Place::At(attr_pos) }
+    if attr_pos == Pos::NONE { Place::node(code, id) } else { Place::at(attr_pos) }
 }
 
 /// Names that were looked for in vain: `with` asks one large set after the other for the same few names. A small table

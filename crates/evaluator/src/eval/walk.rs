@@ -42,7 +42,7 @@ impl Eval {
     /// Evaluates a node that is likely a variable or literal, without a call for those.
     #[inline(always)]
     pub(crate) fn operand(&mut self, code: &'static Code, node: NodeId, env: Env) -> Outcome {
-        let ready = match code.node(node) {
+        let ready = match *code.node(node) {
             Node::Const(index) => Some(code.constants.get(index as usize)),
             Node::Var0 { slot } => env.slot(slot).get_filled(),
             Node::Var1 { slot } => env.up().slot(slot).get_filled(),
@@ -69,8 +69,8 @@ impl Eval {
 
     /// Evaluates a node that needs no loop.
     #[inline(always)]
-    fn leaf(&mut self, code: &'static Code, id: NodeId, node: Node, env: Env) -> Outcome {
-        match node {
+    fn leaf(&mut self, code: &'static Code, id: NodeId, node: &'static Node, env: Env) -> Outcome {
+        match *node {
             Node::Const(index) => Ok(code.constants.get(index as usize)),
             Node::Var0 { slot } | Node::InheritFrom { slot } => self.variable(code, id, env, slot),
             Node::Var1 { slot } => self.variable(code, id, env.up(), slot),
@@ -82,14 +82,15 @@ impl Eval {
                 self.force(value)
             }
             Node::Attrs(index) => self.attrs(code, index, env),
-            node => self.eval_operator(code, id, node, env),
+            _ => self.eval_operator(code, id, node, env),
         }
     }
 
     #[inline(always)]
     fn run(&mut self, mut code: &'static Code, mut id: NodeId, mut env: Env, own: &mut Stretch) -> Outcome {
         loop {
-            match code.node(id) {
+            let node = code.node(id);
+            match *node {
                 Node::Call { function, args } => {
                     let function = self.operand(code, function, env)?;
                     if self.watch.is_some() {
@@ -127,7 +128,7 @@ impl Eval {
                     self.assert(code, id, condition, env)?;
                     id = body;
                 }
-                node => return self.leaf(code, id, node, env),
+                _ => return self.leaf(code, id, node, env),
             }
         }
     }
@@ -140,7 +141,7 @@ impl Eval {
         let Some(thunk) = value.as_thunk() else { return Ok(value) };
         let value = match thunk.done() {
             Some(value) => value,
-            None => match self.force_thunk_at(thunk, Place::Node(code, id)) {
+            None => match self.force_thunk_at(thunk, Place::node(code, id)) {
                 Ok(value) if thunk.done().is_none() => return Ok(value),
                 Ok(value) => value,
                 Err(error) => return Err(place_recursion(error, code, id)),
@@ -153,7 +154,7 @@ impl Eval {
     /// The value of a node, later: no thunk is made for what needs no evaluation.
     #[inline(always)]
     pub(crate) fn delay(&mut self, code: &'static Code, id: NodeId, env: Env) -> Value {
-        let filled = match code.node(id) {
+        let filled = match *code.node(id) {
             Node::Const(index) => Some(code.constants.get(index as usize)),
             Node::Var0 { slot } | Node::InheritFrom { slot } => env.slot(slot).get_filled(),
             Node::Var1 { slot } => env.up().slot(slot).get_filled(),
