@@ -18,6 +18,7 @@ mod eval;
 mod evaluator;
 mod heap;
 mod inputs;
+mod numbers;
 mod options;
 mod os;
 mod package_facts;

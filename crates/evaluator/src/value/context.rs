@@ -13,7 +13,8 @@ use store_model::derivation::HashModulo;
 use store_model::{SingleDerivedPath, StorePath};
 
 use super::AppendTable;
-use super::symbol::{short_hash, spread};
+use super::symbol::spread;
+use crate::numbers::short_hash;
 
 /// The number of a context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]

@@ -5,9 +5,8 @@
 
 use super::{AtomicU64, ContextId, NonZeroU64, Ordering, Str, Value};
 use crate::heap::Arena;
+use crate::numbers::{Numbers, hash};
 use crate::program::Symbol;
-use rustc_hash::FxHasher;
-use std::hash::Hasher;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 const FIRST_CHUNK_BITS: u32 = 9;
@@ -126,83 +125,9 @@ pub(crate) struct Symbols {
     numbers: Mutex<Numbers>,
 }
 
-/// The numbers of names by open addressing: hash above, number + 1 below, or 0 where it is free. One word holds both, so
-/// that a look at a place, and filling it, touch one line of the cache, and growing reads no names.
-#[derive(Debug, Default)]
-struct Numbers {
-    /// A power of two long once there is a name, at most two thirds full.
-    places: Vec<u64>,
-    count: u32,
-}
-
-impl Numbers {
-    /// The number of a name with this hash, or the place where it belongs.
-    #[inline(always)]
-    fn find(&self, hash: u32, is_it: impl Fn(Symbol) -> bool) -> Result<Symbol, usize> {
-        let Some(mask) = self.places.len().checked_sub(1) else { return Err(0) };
-        let mut at = hash as usize & mask;
-        loop {
-            let place = self.places[at];
-            if place == 0 {
-                return Err(at);
-            }
-            let symbol = Symbol(place as u32 - 1);
-            if (place >> 32) as u32 == hash && is_it(symbol) {
-                return Ok(symbol);
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    /// Gives the next number to a name that was not found; `at` is the place where it belongs.
-    fn add(&mut self, hash: u32, mut at: usize) -> Symbol {
-        // A number is never the largest there is, which means "no name", and one more still fits.
-        assert!(self.count < u32::MAX - 1, "fewer than 2^32 names");
-        if (self.count as usize + 1) * 3 > self.places.len() * 2 {
-            self.grow();
-            at = self.free(hash);
-        }
-        let symbol = Symbol(self.count);
-        self.count += 1;
-        self.places[at] = u64::from(hash) << 32 | u64::from(self.count);
-        symbol
-    }
-
-    fn free(&self, hash: u32) -> usize {
-        let mask = self.places.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.places[at] != 0 {
-            at = (at + 1) & mask;
-        }
-        at
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let mut larger = vec![0; (self.places.len() * 2).max(1024)];
-        crate::os::prefer_huge_pages(&mut larger);
-        for place in std::mem::replace(&mut self.places, larger).into_iter().filter(|place| *place != 0) {
-            let at = self.free((place >> 32) as u32);
-            self.places[at] = place;
-        }
-    }
-}
-
-/// A hash of half a word, to stand beside what it is of.
-pub(super) fn short_hash(feed: impl FnOnce(&mut FxHasher)) -> u32 {
-    let mut hasher = FxHasher::default();
-    feed(&mut hasher);
-    let hash = hasher.finish();
-    (hash ^ (hash >> 32)) as u32
-}
-
 /// Such a hash as a table wants it, which looks at the highest and the lowest bits.
 pub(super) fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-fn hash(name: &[u8]) -> u32 {
-    short_hash(|hasher| hasher.write(name))
 }
 
 impl Symbols {
@@ -229,9 +154,8 @@ impl Symbols {
     /// The number of a name, whose text from now on is this one if it is new.
     fn intern_text(&self, text: Str) -> Symbol {
         let name = text.bytes();
-        let hash = hash(name);
+        let (hash, start) = (hash(name), start_of(name));
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = start_of(name);
         match numbers.find(hash, |symbol| self.is(symbol, name, start)) {
             Ok(symbol) => symbol,
             Err(at) => {
@@ -251,7 +175,7 @@ impl Symbols {
 
     /// How many there are.
     pub(crate) fn count(&self) -> u32 {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).count()
     }
 
     /// The number of a string's text.
@@ -270,9 +194,8 @@ impl Symbols {
 
     /// The number of a name, if anybody ever mentioned it.
     pub(crate) fn find(&self, name: &[u8]) -> Option<Symbol> {
-        let hash = hash(name);
+        let (hash, start) = (hash(name), start_of(name));
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = start_of(name);
         numbers.find(hash, |symbol| self.is(symbol, name, start)).ok()
     }
 
