@@ -291,22 +291,10 @@ impl Eval {
         work: impl FnOnce(&mut Eval) -> Outcome,
     ) -> Outcome {
         if self.watch.is_some() {
-            return self.operator_watched(code, id, builtin, work);
+            let callee = Callee::Builtin(builtin);
+            return self.traced(code.pos(id), callee, |eval| eval.operator_silently(code, id, builtin, work));
         }
         self.operator_silently(code, id, builtin, work)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn operator_watched(
-        &mut self,
-        code: &'static Code,
-        id: NodeId,
-        builtin: &'static str,
-        work: impl FnOnce(&mut Eval) -> Outcome,
-    ) -> Outcome {
-        let callee = Callee::Builtin(builtin);
-        self.traced(code.pos(id), callee, |eval| eval.operator_silently(code, id, builtin, work))
     }
 
     #[inline(always)]
