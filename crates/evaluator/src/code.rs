@@ -206,14 +206,15 @@ impl Sources {
     }
 }
 
-/// An array of a program that stays. It leaves its memory to the next program, unless copying took longer than that is worth.
+/// An array of a program that stays. It leaves its memory to the next program, unless copying took longer than that is
+/// worth.
 fn keep<T: Clone>(memory: &mut Vec<T>) -> Box<[T]> {
     const LARGE: usize = 64 << 10;
     if size_of_val(memory.as_slice()) > LARGE { std::mem::take(memory).into() } else { memory.as_slice().into() }
 }
 
-/// Makes a fresh program runnable; its symbols are renumbered in place, and its arrays taken away or copied. `directory` is the folder
-/// that relative path literals start from.
+/// Makes a fresh program runnable; its symbols are renumbered in place, and its arrays taken away or copied. `directory` is
+/// the folder that relative path literals start from.
 pub(crate) fn link(eval: &mut Eval, program: &mut Program, source: Arc<SourceText>, directory: &[u8]) -> &'static Code {
     let symbols: Vec<Symbol> =
         program.symbols.iter().map(|range| eval.intern(&program.text[range.indices()])).collect();

@@ -32,9 +32,11 @@ const NUMBER: u64 = 1 << KIND_BITS;
 pub(crate) enum Kind {
     /// A suspended expression: code number and node; payload = environment. Two words.
     Suspended = 1,
-    /// A suspended call: payload = function, third word = argument. Three words.
+    /// A suspended call: payload = function, third word = argument. Three words; bit 4 is set. With bit 5 it is the call of
+    /// what the function gives for a name, whose symbol is the upper half.
     SuspendedCall = 2,
-    /// Being evaluated: owner; bit 4 says that it has three words. The payload is still that of the suspended form.
+    /// Being evaluated: owner above bit 8, below the upper half; of a call bits 4 and 5 and the upper half stay. The payload
+    /// is still that of the suspended form.
     Running = 3,
     /// Evaluated: payload = value; bit 4 as above.
     Done = 4,
